@@ -1,0 +1,162 @@
+//! What the firmware under test asks of a chip beyond the embedded ecosystem's traits.
+//!
+//! Pins, serial lines, flash, sockets and timers are `embedded-hal`, `embedded-io-async`,
+//! `embedded-storage`, `edge-nal` and `embassy-time`. This crate adds what these do not cover:
+//! tasks with core, priority and stack size, the cost of computing, a pulse transmitter like the
+//! ESP32's RMT, and what the allocator knows. Each port under `ports/` implements [`Chip`] once.
+#![no_std]
+
+extern crate alloc;
+
+use alloc::boxed::Box;
+use core::future::Future;
+use core::pin::Pin;
+
+use embedded_storage::nor_flash::NorFlash;
+
+/// A core of the chip.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Core {
+    /// The protocol core of the ESP32 family (`PRO_CPU`).
+    Zero,
+    /// The application core (`APP_CPU`).
+    One,
+}
+
+/// How a task is to run, as the system's specification lists it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct TaskSpec {
+    /// For logs and stack reports.
+    pub name: &'static str,
+    /// Higher runs first and pre-empts lower, as in FreeRTOS; 0 is the idle level.
+    pub priority: u8,
+    /// Bytes of stack reserved for it.
+    pub stack_bytes: usize,
+    /// Where it runs.
+    pub core: Core,
+}
+
+/// A task's body. It ends with the board or with its own return.
+pub type TaskBody = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Starts tasks.
+pub trait Tasks: Clone + 'static {
+    /// Starts `body` as `spec` says. It first runs when nothing of a higher priority wants the core.
+    fn spawn(&self, spec: TaskSpec, body: TaskBody);
+    /// Calls `each` with every living task's specification and the fewest bytes of its stack that
+    /// were ever free. A port that cannot measure stacks gives `None`.
+    fn for_each(&self, each: &mut dyn FnMut(&TaskSpec, Option<usize>));
+}
+
+/// The processor.
+pub trait Cpu: Clone + 'static {
+    /// Says that the code just before or after this call takes `cycles` of the core's clock.
+    ///
+    /// A real port does nothing here, for there the code itself takes the time. The virtual board
+    /// charges it: the task keeps its core that long unless a higher priority pre-empts it. Must
+    /// not be called within a critical section.
+    fn work(&self, cycles: u32);
+}
+
+/// One pulse: the active level, then the idle level.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pulse {
+    /// Nanoseconds high. The transmitter rounds to its tick (ESP32 RMT at 40 MHz: 25 ns).
+    pub high_ns: u32,
+    /// Nanoseconds low that follow.
+    pub low_ns: u32,
+}
+
+/// Turns bytes into pulses, most significant bit first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BytesEncoder {
+    /// The pulse of a 0 bit.
+    pub zero: Pulse,
+    /// The pulse of a 1 bit.
+    pub one: Pulse,
+}
+
+/// A pulse transmitter with `LANES` pins that start together, like the ESP32-S3's RMT channels
+/// under a sync manager.
+#[allow(async_fn_in_trait, reason = "the firmware's tasks are not Send: each stays on the core that its TaskSpec names")]
+pub trait PulseTransmitter<const LANES: usize>: 'static {
+    /// Shifts `lanes[i]` out on the i-th pin, all beginning at the same instant, and returns when
+    /// the last symbol of the longest lane has left; the pins then idle low.
+    async fn transmit(&mut self, encoder: &BytesEncoder, lanes: [&[u8]; LANES]);
+}
+
+/// What the allocator knows at one instant. All sizes in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct HeapStatus {
+    /// Size of the whole heap.
+    pub total: usize,
+    /// Free now, in however many pieces.
+    pub free: usize,
+    /// The fewest that were ever free since the start.
+    pub minimum_free: usize,
+    /// The largest single piece that could be allocated now.
+    pub largest_free_block: usize,
+    /// Successful allocations since the start.
+    pub allocations: u64,
+    /// Blocks given back since the start.
+    pub frees: u64,
+    /// Allocations that were refused since the start.
+    pub failures: u64,
+}
+
+/// Why the chip began to run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartCause {
+    /// The supply came up or the reset pin was pulsed.
+    PowerOn,
+    /// The firmware restarted itself.
+    Software,
+    /// The firmware panicked.
+    Panic,
+    /// A watchdog bit.
+    Watchdog,
+}
+
+/// The chip as a whole.
+pub trait Machine: Clone + 'static {
+    /// What the allocator knows now.
+    fn heap(&self) -> HeapStatus;
+    /// Why the chip began to run.
+    fn start_cause(&self) -> StartCause;
+    /// Restarts the chip; does not return.
+    fn restart(&self) -> !;
+}
+
+/// A chip with its board: one type for each peripheral. `LANES` is the number of LED data pins.
+pub trait Chip<const LANES: usize>: 'static {
+    /// The processor.
+    type Cpu: Cpu;
+    /// The task starter.
+    type Tasks: Tasks;
+    /// The chip as a whole.
+    type Machine: Machine;
+    /// The flash chip. Calls block the task for as long as the chip is busy; the clones of a
+    /// handle wait for each other.
+    type Flash: NorFlash + Clone + 'static;
+    /// What drives the LEDs.
+    type Leds: PulseTransmitter<LANES>;
+    /// What the console receives.
+    type ConsoleRx: embedded_io_async::Read + 'static;
+    /// What the console sends.
+    type ConsoleTx: embedded_io_async::Write + 'static;
+    /// The network stack.
+    type Net: edge_nal::TcpBind + 'static;
+}
+
+/// Everything a port hands to a firmware.
+#[allow(missing_docs, reason = "each field is named by its type in `Chip`")]
+pub struct Peripherals<const LANES: usize, C: Chip<LANES>> {
+    pub cpu: C::Cpu,
+    pub tasks: C::Tasks,
+    pub machine: C::Machine,
+    pub flash: C::Flash,
+    pub leds: C::Leds,
+    pub console_rx: C::ConsoleRx,
+    pub console_tx: C::ConsoleTx,
+    pub net: C::Net,
+}

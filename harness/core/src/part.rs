@@ -1,0 +1,117 @@
+//! The things on a rig that can act.
+//!
+//! A part only acts; what follows from it appears on the [timeline](crate::timeline). Every call
+//! returns at once: it asks for the action, and the event of the action carries the instant at
+//! which it took place.
+
+use crate::event::ConnectionId;
+use crate::timeline::Source;
+use crate::verdict::RigError;
+
+/// The serial console of the device.
+pub trait Console {
+    /// Sends `bytes` to the device, back to back, after what is still being sent.
+    ///
+    /// # Errors
+    /// [`RigError`] if the line is gone.
+    fn write(&self, bytes: &[u8]) -> Result<(), RigError>;
+    /// Where both directions of the line are recorded.
+    fn source(&self) -> Source;
+}
+
+/// How a rig drives a wire. Buttons are open drain: low or released.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drive {
+    /// Pulled to ground.
+    Low,
+    /// Pulled to the supply.
+    High,
+    /// Not driven.
+    Release,
+}
+
+/// A wire that the rig can drive, such as a button's.
+pub trait Pin {
+    /// Drives the wire from now on.
+    ///
+    /// # Errors
+    /// [`RigError`] if the instrument does not answer.
+    fn drive(&self, drive: Drive) -> Result<(), RigError>;
+    /// Where the wire's edges are recorded.
+    fn source(&self) -> Source;
+}
+
+/// The supply of the device.
+pub trait Power {
+    /// Switches the supply on. A no-op if it is on.
+    ///
+    /// # Errors
+    /// [`RigError`] if the switch does not answer.
+    fn on(&self) -> Result<(), RigError>;
+    /// Switches the supply off, in the middle of whatever the device does.
+    ///
+    /// # Errors
+    /// [`RigError`] if the switch does not answer.
+    fn off(&self) -> Result<(), RigError>;
+    /// Where the device's [`DeviceEvent`](crate::event::DeviceEvent)s are recorded.
+    fn source(&self) -> Source;
+}
+
+/// The reset pin of the device.
+pub trait Reset {
+    /// Pulses it: the device starts from its reset vector.
+    ///
+    /// # Errors
+    /// [`RigError`] if the line cannot be driven.
+    fn pulse(&self) -> Result<(), RigError>;
+}
+
+/// The flash chip of the device, seen by a programmer.
+pub trait Flash {
+    /// Reads `length` bytes at `address`.
+    ///
+    /// # Errors
+    /// [`RigError`] if the range leaves the chip or the programmer fails.
+    fn read(&self, address: u32, length: u32) -> Result<Vec<u8>, RigError>;
+    /// Makes the chip hold `bytes` at `address`, erasing whole sectors as needed.
+    ///
+    /// # Errors
+    /// [`RigError`] if the range leaves the chip or the programmer fails.
+    fn write(&self, address: u32, bytes: &[u8]) -> Result<(), RigError>;
+    /// Where the chip's busy times are recorded, if the rig can see them.
+    fn busy_source(&self) -> Option<Source>;
+}
+
+/// The network between the rig and the device. Results and received bytes are
+/// [`Flow`](crate::event::Flow) events of [`Net::source`].
+pub trait Net {
+    /// Begins to connect to a TCP port of the device.
+    ///
+    /// # Errors
+    /// [`RigError`] if the rig's own end of the link is broken.
+    fn connect(&self, port: u16) -> Result<ConnectionId, RigError>;
+    /// Queues bytes; the link carries them as its bandwidth and the device's window permit.
+    ///
+    /// # Errors
+    /// [`RigError`] if the rig's own end of the link is broken. Bytes on a connection that the
+    /// device has closed are dropped, as TCP would.
+    fn send(&self, connection: ConnectionId, bytes: &[u8]) -> Result<(), RigError>;
+    /// Sends no more after what is queued (FIN).
+    ///
+    /// # Errors
+    /// As [`Net::send`].
+    fn finish(&self, connection: ConnectionId) -> Result<(), RigError>;
+    /// Tears the connection down now (RST); queued bytes are lost.
+    ///
+    /// # Errors
+    /// As [`Net::send`].
+    fn reset(&self, connection: ConnectionId) -> Result<(), RigError>;
+    /// Vanishes without a word, as a client that left the Wi-Fi: the device sees neither FIN nor
+    /// RST, and nothing it sends is acknowledged.
+    ///
+    /// # Errors
+    /// As [`Net::send`].
+    fn vanish(&self, connection: ConnectionId) -> Result<(), RigError>;
+    /// Where the connections' events are recorded.
+    fn source(&self) -> Source;
+}

@@ -1,0 +1,70 @@
+//! A bench we hold: one device under test and what is wired to it.
+//!
+//! The part is the capability: a rig has a part or it has not, and there is no flag beside it. A
+//! missing one carries the reason, which becomes the reason why a case did not run.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::part::{Console, Flash, Net, Pin, Power, Reset};
+use crate::time::{Fidelity, Instant};
+use crate::timeline::{Source, Timeline};
+use crate::verdict::RigError;
+
+/// One lane of an addressable LED strip, as the rig observes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lane {
+    /// Signal name from the rig file.
+    pub signal: String,
+    /// Where its bursts or edges are recorded.
+    pub source: Source,
+    /// Pixels wired to the lane.
+    pub pixels: usize,
+}
+
+/// What is wired to the device. Every field may be absent.
+#[derive(Clone, Default)]
+pub struct Parts {
+    /// The serial console.
+    pub console: Option<Rc<dyn Console>>,
+    /// The supply.
+    pub power: Option<Rc<dyn Power>>,
+    /// The reset pin.
+    pub reset: Option<Rc<dyn Reset>>,
+    /// The flash chip.
+    pub flash: Option<Rc<dyn Flash>>,
+    /// The network.
+    pub net: Option<Rc<dyn Net>>,
+    /// Wires that the rig can drive, by signal name.
+    pub pins: BTreeMap<String, Rc<dyn Pin>>,
+    /// LED lanes in the order of their pixels.
+    pub leds: Vec<Lane>,
+    /// Sources of gauges (heap and the like) by name.
+    pub gauges: BTreeMap<String, Source>,
+    /// TCP ports of the device's services by name, from the rig file.
+    pub ports: BTreeMap<String, u16>,
+}
+
+/// Moves a rig's clock. One back end, one implementation.
+pub trait Drive {
+    /// Lets the rig run until `woken` says that the case has something to do, or its clock shows
+    /// `until`, whichever is first; advances the timeline accordingly. May return earlier.
+    ///
+    /// # Errors
+    /// [`RigError`] if the bench itself has failed.
+    fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), RigError>;
+}
+
+/// A rig that is ours until it is dropped.
+pub struct Rig {
+    /// Name from the rig file.
+    pub name: String,
+    /// What its clock is worth.
+    pub fidelity: Fidelity,
+    /// What happens on it.
+    pub timeline: Timeline,
+    /// What is wired to it.
+    pub parts: Parts,
+    /// What moves its clock.
+    pub drive: Box<dyn Drive>,
+}
