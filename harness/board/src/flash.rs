@@ -1,0 +1,352 @@
+//! A NOR flash chip: its rules, its times, and what a power cut leaves behind.
+//!
+//! Erasing sets whole sectors to ones, programming only clears bits, and the chip does one thing
+//! at a time. A caller polls the chip until it is ready, as a driver without an interrupt does, so
+//! it keeps its core against lower priorities while higher ones run. Contents change at the end of
+//! an operation; a power cut in between leaves a torn sector or page.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use embedded_storage::nor_flash::{
+    ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::RngCore;
+use rigor_core::event::{FlashBusy, FlashOperation, Kind};
+use rigor_core::{Instant, Source, Timeline};
+
+use crate::cpu;
+use crate::heap::outside_firmware;
+use crate::kernel::Kernel;
+
+/// Bytes of an erase unit.
+pub const SECTOR_BYTES: usize = 4096;
+/// Bytes that one program operation can write, within one aligned page.
+pub const PAGE_BYTES: usize = 256;
+
+/// Size and times of a chip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlashConfig {
+    /// Capacity in bytes, a multiple of [`SECTOR_BYTES`].
+    pub bytes: usize,
+    /// Time to erase one sector.
+    pub erase_sector: Duration,
+    /// Time to program one page, whole or in part.
+    pub program_page: Duration,
+    /// Time to transfer one byte.
+    pub transfer_byte: Duration,
+}
+
+impl Default for FlashConfig {
+    /// Typical times of the W25Q64JV (Winbond datasheet, AC characteristics: sector erase 45 ms,
+    /// page program 0.4 ms), read at 80 MHz over four lines (25 ns a byte); 8 MiB as on the K1.
+    fn default() -> Self {
+        FlashConfig {
+            bytes: 8 * 1024 * 1024,
+            erase_sector: Duration::from_millis(45),
+            program_page: Duration::from_micros(400),
+            transfer_byte: Duration::from_nanos(25),
+        }
+    }
+}
+
+struct InFlight {
+    operation: FlashOperation,
+    address: usize,
+    /// What is programmed; empty for an erase.
+    data: Vec<u8>,
+    started: Instant,
+    duration: Duration,
+}
+
+type Sector = Box<[u8; SECTOR_BYTES]>;
+
+pub(crate) struct FlashChip {
+    config: FlashConfig,
+    /// A sector that is not here is erased.
+    sectors: BTreeMap<usize, Sector>,
+    in_flight: Option<InFlight>,
+    busy_until: Instant,
+    source: Source,
+    timeline: Timeline,
+}
+
+impl FlashChip {
+    pub(crate) fn new(config: FlashConfig, timeline: &Timeline) -> Self {
+        FlashChip {
+            config,
+            sectors: BTreeMap::new(),
+            in_flight: None,
+            busy_until: Instant::ZERO,
+            source: timeline.source("flash"),
+            timeline: timeline.clone(),
+        }
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        self.source
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.config.bytes
+    }
+
+    pub(crate) fn erase_all(&mut self) {
+        self.sectors.clear();
+    }
+
+    fn check(&self, address: usize, length: usize, align: usize) -> Result<(), FlashError> {
+        if !address.is_multiple_of(align) || !length.is_multiple_of(align) {
+            return Err(FlashError::NotAligned { address, length, align });
+        }
+        if address.checked_add(length).is_none_or(|end| end > self.config.bytes) {
+            return Err(FlashError::OutOfBounds { address, length, capacity: self.config.bytes });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read(&self, address: usize, buffer: &mut [u8]) {
+        for (offset, byte) in buffer.iter_mut().enumerate() {
+            let at = address + offset;
+            *byte = self.sectors.get(&(at / SECTOR_BYTES)).map_or(0xFF, |sector| sector[at % SECTOR_BYTES]);
+        }
+    }
+
+    fn sector(&mut self, index: usize) -> &mut Sector {
+        self.sectors.entry(index).or_insert_with(|| Box::new([0xFF; SECTOR_BYTES]))
+    }
+
+    /// Sets the contents as a programmer does, in no time.
+    pub(crate) fn load(&mut self, address: usize, bytes: &[u8]) {
+        for (offset, &byte) in bytes.iter().enumerate() {
+            let at = address + offset;
+            self.sector(at / SECTOR_BYTES)[at % SECTOR_BYTES] = byte;
+        }
+    }
+
+    fn begin(&mut self, operation: FlashOperation, address: usize, data: &[u8], now: Instant) -> Instant {
+        let duration = match operation {
+            FlashOperation::Erase => self.config.erase_sector,
+            FlashOperation::Program => {
+                self.config.program_page + self.config.transfer_byte.saturating_mul(data.len() as u32)
+            }
+        };
+        self.busy_until = now + duration;
+        self.timeline.hold(self.source, now);
+        self.in_flight = Some(InFlight { operation, address, data: data.to_vec(), started: now, duration });
+        self.busy_until
+    }
+
+    /// Ends the operation in flight; its record for the timeline.
+    fn end(&mut self) -> Option<(Instant, FlashBusy)> {
+        let done = self.in_flight.take()?;
+        match done.operation {
+            FlashOperation::Erase => {
+                self.sectors.remove(&(done.address / SECTOR_BYTES));
+            }
+            FlashOperation::Program => {
+                for (offset, byte) in done.data.iter().enumerate() {
+                    let at = done.address + offset;
+                    self.sector(at / SECTOR_BYTES)[at % SECTOR_BYTES] &= byte;
+                }
+            }
+        }
+        Some((done.started, done.record(done.duration)))
+    }
+
+    /// The supply goes away: what was in flight is torn. Erasing has set a random part of the bits
+    /// in proportion to its progress; programming has written the pages' first bytes and some bits
+    /// of the next one.
+    pub(crate) fn power_cut(&mut self, now: Instant, random: &mut ChaCha8Rng) {
+        let Some(torn) = self.in_flight.take() else { return };
+        let elapsed = now.since(torn.started);
+        let progress = elapsed.as_nanos() as f64 / torn.duration.as_nanos().max(1) as f64;
+        match torn.operation {
+            FlashOperation::Erase => {
+                let sector = self.sector(torn.address / SECTOR_BYTES);
+                // A cell of value v erases once the progress has passed its own threshold.
+                let threshold = (progress * 256.0) as u32;
+                for byte in sector.iter_mut() {
+                    let thresholds = random.next_u64();
+                    let mut raised = 0;
+                    for bit in 0..8 {
+                        if ((thresholds >> (bit * 8)) as u32 & 0xFF) < threshold {
+                            raised |= 1 << bit;
+                        }
+                    }
+                    *byte |= raised;
+                }
+            }
+            FlashOperation::Program => {
+                let written = (progress * torn.data.len() as f64) as usize;
+                for (offset, &byte) in torn.data.iter().enumerate().take(written + 1) {
+                    let at = torn.address + offset;
+                    let partial = if offset == written { random.next_u32() as u8 } else { 0 };
+                    self.sector(at / SECTOR_BYTES)[at % SECTOR_BYTES] &= byte | partial;
+                }
+            }
+        }
+        self.busy_until = now;
+        let record = torn.record(elapsed);
+        // The board's own order was kept when the operation began.
+        let pushed = self.timeline.push(self.source, torn.started, Duration::ZERO, Kind::FlashBusy(record));
+        debug_assert!(pushed.is_ok());
+        self.timeline.release(self.source);
+    }
+}
+
+impl InFlight {
+    fn record(&self, duration: Duration) -> FlashBusy {
+        FlashBusy {
+            operation: self.operation,
+            address: self.address as u32,
+            length: if self.operation == FlashOperation::Erase { SECTOR_BYTES as u32 } else { self.data.len() as u32 },
+            duration,
+        }
+    }
+}
+
+/// Why the chip refused a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FlashError {
+    /// The driver must align.
+    #[error("{length} bytes at {address:#x} are not aligned to {align}; round address and length")]
+    NotAligned {
+        /// First byte.
+        address: usize,
+        /// Bytes.
+        length: usize,
+        /// What both must be multiples of.
+        align: usize,
+    },
+    /// The range leaves the chip.
+    #[error("{length} bytes at {address:#x} leave the chip of {capacity:#x} bytes")]
+    OutOfBounds {
+        /// First byte.
+        address: usize,
+        /// Bytes.
+        length: usize,
+        /// Size of the chip.
+        capacity: usize,
+    },
+}
+
+impl NorFlashError for FlashError {
+    fn kind(&self) -> NorFlashErrorKind {
+        match self {
+            FlashError::NotAligned { .. } => NorFlashErrorKind::NotAligned,
+            FlashError::OutOfBounds { .. } => NorFlashErrorKind::OutOfBounds,
+        }
+    }
+}
+
+/// The firmware's view of the chip. Clones share it and wait for each other. Calls block the task.
+#[derive(Clone)]
+pub struct FlashHandle(pub(crate) Rc<Kernel>);
+
+impl FlashHandle {
+    fn wait_until_ready(&self) {
+        cpu::note_call(&self.0);
+        loop {
+            let busy_until = self.0.flash.borrow().busy_until;
+            if busy_until <= self.0.now() {
+                return;
+            }
+            cpu::poll_until(&self.0, busy_until);
+            if self.0.now() < busy_until {
+                // Outside of a task nobody can wait: the operation takes effect at once.
+                finish(&self.0);
+                return;
+            }
+        }
+    }
+
+    fn operate(&self, operation: FlashOperation, address: usize, data: &[u8]) {
+        self.wait_until_ready();
+        let end = self.0.flash.borrow_mut().begin(operation, address, data, self.0.now());
+        // The chip has no reset line: only a power cut stops it, and that takes `in_flight` away.
+        self.0.schedule_outside(end, move |kernel| {
+            let due = kernel.flash.borrow().busy_until == end;
+            if due {
+                finish(kernel);
+            }
+        });
+        cpu::poll_until(&self.0, end);
+    }
+}
+
+fn finish(kernel: &Kernel) {
+    let done = kernel.flash.borrow_mut().end();
+    if let Some((started, record)) = done {
+        let source = kernel.flash.borrow().source();
+        kernel.record(source, started, Kind::FlashBusy(record));
+        kernel.timeline.release(source);
+    }
+    let mut flash = kernel.flash.borrow_mut();
+    flash.busy_until = flash.busy_until.min(kernel.now());
+}
+
+impl ErrorType for FlashHandle {
+    type Error = FlashError;
+}
+
+impl ReadNorFlash for FlashHandle {
+    // As esp-storage without its byte-wise option.
+    const READ_SIZE: usize = 4;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        outside_firmware(|| {
+            self.0.flash.borrow().check(offset as usize, bytes.len(), Self::READ_SIZE)?;
+            self.wait_until_ready();
+            let end = {
+                let mut flash = self.0.flash.borrow_mut();
+                flash.read(offset as usize, bytes);
+                let end = self.0.now() + flash.config.transfer_byte.saturating_mul(bytes.len() as u32);
+                flash.busy_until = end;
+                end
+            };
+            cpu::poll_until(&self.0, end);
+            Ok(())
+        })
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.flash.borrow().config.bytes
+    }
+}
+
+impl NorFlash for FlashHandle {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = SECTOR_BYTES;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
+        outside_firmware(|| {
+            let length = (to as usize).saturating_sub(from as usize);
+            self.0.flash.borrow().check(from as usize, length, Self::ERASE_SIZE)?;
+            for address in (from as usize..to as usize).step_by(SECTOR_BYTES) {
+                self.operate(FlashOperation::Erase, address, &[]);
+            }
+            Ok(())
+        })
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        outside_firmware(|| {
+            self.0.flash.borrow().check(offset as usize, bytes.len(), Self::WRITE_SIZE)?;
+            let mut address = offset as usize;
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                let within_page = (PAGE_BYTES - address % PAGE_BYTES).min(rest.len());
+                let (page, tail) = rest.split_at(within_page);
+                self.operate(FlashOperation::Program, address, page);
+                address += page.len();
+                rest = tail;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl MultiwriteNorFlash for FlashHandle {}

@@ -1,0 +1,398 @@
+//! The firmware's real allocations in a heap of the chip's size.
+//!
+//! [`DeviceAllocator`] is the process's allocator. While firmware runs it places every block in
+//! the model of the board's heap as well, so that free bytes, fragmentation and exhaustion are
+//! those of the code that really ran. The harness's own blocks are none of the device's business.
+//!
+//! The model is a best-fit free list like ESP-IDF's TLSF heap: four bytes of header a block, sizes
+//! rounded up to four bytes, neighbours joined at once (ESP-IDF programming guide, "Heap Memory
+//! Allocation"). Pointers on the host are twice as wide as the chip's, so sizes are upper bounds.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+/// Bytes that the heap keeps for itself with each block (TLSF: the size word).
+const BLOCK_HEADER_BYTES: usize = 4;
+/// Granularity of block sizes.
+const BLOCK_ALIGN_BYTES: usize = 4;
+
+/// What a heap knows about itself. All sizes in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct HeapStatus {
+    /// Size of the heap.
+    pub total: usize,
+    /// Free now, in however many pieces.
+    pub free: usize,
+    /// The fewest that were ever free since the start.
+    pub minimum_free: usize,
+    /// The largest block that could be allocated now.
+    pub largest_free_block: usize,
+    /// Successful allocations since the start.
+    pub allocations: u64,
+    /// Blocks given back since the start.
+    pub frees: u64,
+    /// Allocations refused since the start.
+    pub failures: u64,
+}
+
+#[derive(Default)]
+struct FreeList {
+    /// Offset to length.
+    by_offset: BTreeMap<usize, usize>,
+    /// The same, by length, for the best fit.
+    by_length: BTreeSet<(usize, usize)>,
+    free: usize,
+}
+
+impl FreeList {
+    fn new(total: usize) -> Self {
+        let mut list = FreeList::default();
+        list.insert(0, total);
+        list
+    }
+
+    fn insert(&mut self, offset: usize, length: usize) {
+        self.by_offset.insert(offset, length);
+        self.by_length.insert((length, offset));
+        self.free += length;
+    }
+
+    fn remove(&mut self, offset: usize, length: usize) {
+        self.by_offset.remove(&offset);
+        self.by_length.remove(&(length, offset));
+        self.free -= length;
+    }
+
+    fn take(&mut self, length: usize) -> Option<usize> {
+        let &(found, offset) = self.by_length.range((length, 0)..).next()?;
+        self.remove(offset, found);
+        if found > length {
+            self.insert(offset + length, found - length);
+        }
+        Some(offset)
+    }
+
+    fn give_back(&mut self, mut offset: usize, mut length: usize) {
+        if let Some((&before, &before_length)) = self.by_offset.range(..offset).next_back()
+            && before + before_length == offset
+        {
+            self.remove(before, before_length);
+            offset = before;
+            length += before_length;
+        }
+        if let Some(&after_length) = self.by_offset.get(&(offset + length)) {
+            self.remove(offset + length, after_length);
+            length += after_length;
+        }
+        self.insert(offset, length);
+    }
+
+    fn largest(&self) -> usize {
+        self.by_length.last().map_or(0, |&(length, _)| length.saturating_sub(BLOCK_HEADER_BYTES))
+    }
+}
+
+struct State {
+    list: FreeList,
+    minimum_free: usize,
+    allocations: u64,
+    frees: u64,
+    failures: u64,
+}
+
+impl State {
+    fn new(total: usize) -> Self {
+        State { list: FreeList::new(total), minimum_free: total, allocations: 0, frees: 0, failures: 0 }
+    }
+}
+
+/// The heap of one board.
+pub(crate) struct Heap {
+    total: usize,
+    state: RefCell<State>,
+    /// Counts resets: what was allocated before one is gone.
+    generation: Cell<u32>,
+}
+
+impl Heap {
+    pub(crate) fn new(total: usize) -> Self {
+        Heap { total, state: RefCell::new(State::new(total)), generation: Cell::new(0) }
+    }
+
+    /// Forgets every block, as a reset does.
+    pub(crate) fn reset(&self) {
+        outside_firmware(|| {
+            let this = NonNull::from(self);
+            let _ = BLOCKS.try_with(|blocks| {
+                if let Some(blocks) = blocks.borrow_mut().as_mut() {
+                    blocks.retain(|_, block| block.heap != this);
+                }
+            });
+            self.generation.set(self.generation.get() + 1);
+            *self.state.borrow_mut() = State::new(self.total);
+        });
+    }
+
+    pub(crate) fn status(&self) -> HeapStatus {
+        outside_firmware(|| {
+            let state = self.state.borrow();
+            HeapStatus {
+                total: self.total,
+                free: state.list.free,
+                minimum_free: state.minimum_free,
+                largest_free_block: state.list.largest(),
+                allocations: state.allocations,
+                frees: state.frees,
+                failures: state.failures,
+            }
+        })
+    }
+
+    /// Offset and length of a new block.
+    fn take(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
+        // A stricter alignment than the block's costs the padding in the worst case.
+        let padding = align.saturating_sub(8);
+        let length = bytes.checked_add(padding)?.checked_next_multiple_of(BLOCK_ALIGN_BYTES)? + BLOCK_HEADER_BYTES;
+        let mut state = self.state.borrow_mut();
+        let Some(offset) = state.list.take(length) else {
+            state.failures += 1;
+            return None;
+        };
+        state.allocations += 1;
+        state.minimum_free = state.minimum_free.min(state.list.free);
+        Some((offset, length))
+    }
+
+    fn give_back(&self, offset: usize, length: usize) {
+        let mut state = self.state.borrow_mut();
+        state.list.give_back(offset, length);
+        state.frees += 1;
+    }
+}
+
+/// A block without contents, such as a task's stack.
+pub(crate) struct Reservation {
+    heap: Rc<Heap>,
+    generation: u32,
+    offset: usize,
+    length: usize,
+}
+
+pub(crate) fn reserve(heap: &Rc<Heap>, bytes: usize) -> Option<Reservation> {
+    let (offset, length) = heap.take(bytes, BLOCK_ALIGN_BYTES)?;
+    Some(Reservation { heap: heap.clone(), generation: heap.generation.get(), offset, length })
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.heap.generation.get() == self.generation {
+            self.heap.give_back(self.offset, self.length);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Block {
+    heap: NonNull<Heap>,
+    offset: usize,
+    length: usize,
+}
+
+/// Pointers are spread well enough by one multiplication.
+#[derive(Default)]
+struct PointerHasher(u64);
+
+impl Hasher for PointerHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_usize(usize::from(byte));
+        }
+    }
+    fn write_usize(&mut self, value: usize) {
+        self.0 = (self.0 ^ value as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+type Blocks = HashMap<usize, Block, BuildHasherDefault<PointerHasher>>;
+
+thread_local! {
+    /// Whose code runs on this thread: a device's, if set.
+    static DEVICE: Cell<Option<NonNull<Heap>>> = const { Cell::new(None) };
+    /// The devices' blocks on this thread, by address.
+    static BLOCKS: RefCell<Option<Blocks>> = const { RefCell::new(None) };
+}
+
+/// Restores whose code runs, on return and on unwinding alike.
+struct Restore(Option<NonNull<Heap>>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let _ = DEVICE.try_with(|device| device.set(self.0));
+    }
+}
+
+/// Runs `f` as the device's code: what it allocates is the device's.
+pub(crate) fn inside_firmware<R>(heap: &Rc<Heap>, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore(DEVICE.replace(Some(NonNull::from(&**heap))));
+    f()
+}
+
+/// Runs `f` as the harness's code, wherever it is called from.
+pub(crate) fn outside_firmware<R>(f: impl FnOnce() -> R) -> R {
+    let _restore = Restore(DEVICE.replace(None));
+    f()
+}
+
+pub(crate) fn is_inside_firmware() -> bool {
+    DEVICE.try_with(|device| device.get().is_some()).unwrap_or(false)
+}
+
+/// Gives the thread away within `f` and finds its own context again when it comes back. A task
+/// that never comes back restores nothing: the context is its successor's.
+pub(crate) fn suspended(f: impl FnOnce()) {
+    let before = DEVICE.get();
+    f();
+    DEVICE.set(before);
+}
+
+/// The process's allocator, to be installed once by the binary that runs boards:
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: rigor_board::DeviceAllocator = rigor_board::DeviceAllocator;
+/// ```
+///
+/// Without it everything works but the device's heap seems untouched.
+pub struct DeviceAllocator;
+
+impl DeviceAllocator {
+    /// Records a block that firmware has just received.
+    fn track(heap: NonNull<Heap>, pointer: *mut u8, offset: usize, length: usize) {
+        let _ = BLOCKS.try_with(|blocks| {
+            blocks.borrow_mut().get_or_insert_default().insert(pointer as usize, Block { heap, offset, length });
+        });
+    }
+
+    fn untrack(pointer: *mut u8) {
+        let _ = BLOCKS.try_with(|blocks| {
+            // Borrowed: the map itself is growing, and its own tables are not tracked.
+            let Ok(mut blocks) = blocks.try_borrow_mut() else { return };
+            let Some(blocks) = blocks.as_mut().filter(|blocks| !blocks.is_empty()) else { return };
+            if let Some(block) = blocks.remove(&(pointer as usize)) {
+                // SAFETY: a heap forgets its blocks before it goes away (`Heap::drop`), so the
+                // heap of a block that is still here lives.
+                let heap = unsafe { block.heap.as_ref() };
+                outside_firmware(|| heap.give_back(block.offset, block.length));
+            }
+        });
+    }
+
+    fn is_tracked(pointer: *mut u8) -> bool {
+        BLOCKS
+            .try_with(|blocks| {
+                blocks
+                    .try_borrow()
+                    .is_ok_and(|blocks| blocks.as_ref().is_some_and(|blocks| blocks.contains_key(&(pointer as usize))))
+            })
+            .unwrap_or(false)
+    }
+}
+
+// SAFETY: every block comes from `System` and goes back to it with its own layout; the model only
+// keeps accounts. Where the model is exhausted the firmware's task is suspended for good, which is
+// no unwinding; outside of a task the block is granted unaccounted.
+unsafe impl GlobalAlloc for DeviceAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let device = DEVICE.try_with(Cell::get).ok().flatten();
+        let Some(heap) = device else {
+            // SAFETY: the caller's layout, unchanged.
+            return unsafe { System.alloc(layout) };
+        };
+        outside_firmware(|| {
+            // SAFETY: `DEVICE` is set only while `inside_firmware` borrows the heap.
+            let model = unsafe { heap.as_ref() };
+            let place = model.take(layout.size(), layout.align());
+            if place.is_none() {
+                let largest = model.status().largest_free_block;
+                crate::cpu::die(format!(
+                    "out of memory: no block of {} bytes (largest free: {largest})",
+                    layout.size()
+                ));
+            }
+            // SAFETY: the caller's layout, unchanged.
+            let pointer = unsafe { System.alloc(layout) };
+            if let Some((offset, length)) = place {
+                Self::track(heap, pointer, offset, length);
+            }
+            pointer
+        })
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        Self::untrack(pointer);
+        // SAFETY: the block came from `System` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if !is_inside_firmware() && !Self::is_tracked(pointer) {
+            // SAFETY: the block came from `System` with this layout.
+            return unsafe { System.realloc(pointer, layout, new_size) };
+        }
+        // SAFETY: `new_size` is not zero and, rounded up to the alignment, does not overflow
+        // (contract of `GlobalAlloc::realloc`).
+        let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        // SAFETY: a valid layout of non-zero size.
+        let new_pointer = unsafe { self.alloc(new_layout) };
+        if !new_pointer.is_null() {
+            // SAFETY: both blocks are at least this long and distinct.
+            unsafe { std::ptr::copy_nonoverlapping(pointer, new_pointer, layout.size().min(new_size)) };
+            // SAFETY: the caller gives the block up.
+            unsafe { self.dealloc(pointer, layout) };
+        }
+        new_pointer
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        self.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_joined_and_the_best_fit_is_taken() {
+        let heap = Heap::new(1000);
+        let blocks: Vec<_> = (0..4).map(|_| heap.take(96, 4).expect("fits")).collect();
+        assert_eq!(heap.status().free, 600);
+        heap.give_back(blocks[0].0, blocks[0].1);
+        heap.give_back(blocks[2].0, blocks[2].1);
+        assert_eq!(heap.status().largest_free_block, 596);
+        assert_eq!(heap.take(96, 4).expect("fits").0, blocks[0].0, "the exact hole, not the tail");
+        heap.give_back(blocks[0].0, blocks[0].1);
+        heap.give_back(blocks[1].0, blocks[1].1);
+        heap.give_back(blocks[3].0, blocks[3].1);
+        let status = heap.status();
+        assert_eq!((status.free, status.largest_free_block, status.minimum_free), (1000, 996, 600));
+    }
+
+    #[test]
+    fn a_heap_refuses_what_it_cannot_place() {
+        let heap = Heap::new(100);
+        assert!(heap.take(97, 4).is_none());
+        assert!(heap.take(96, 4).is_some());
+        assert!(heap.take(usize::MAX, 4).is_none());
+        assert_eq!(heap.status().failures, 2);
+    }
+}

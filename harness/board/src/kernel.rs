@@ -1,0 +1,303 @@
+//! The clock of a board and the events that move it.
+//!
+//! One kernel a board. Peripherals schedule closures here; the [CPU](crate::cpu) runs firmware
+//! between them. Everything happens on one thread, so the state lives in cells; no borrow is held
+//! while firmware runs.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rigor_core::event::{DeviceEvent, Kind, ResetCause};
+use rigor_core::time::nanos;
+use rigor_core::{Instant, Source, Timeline};
+
+use crate::board::{BoardConfig, Firmware};
+use crate::cpu::Cpu;
+use crate::flash::FlashChip;
+use crate::gpio::Pins;
+use crate::heap::Heap;
+use crate::net::Network;
+use crate::uart::Uart;
+
+/// Which start of the device an event belongs to. What an earlier life had scheduled inside the
+/// chip does not happen in the next one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Life(u32);
+
+struct Scheduled {
+    at: u64,
+    sequence: u64,
+    life: Option<Life>,
+    action: Box<dyn FnOnce(&Rc<Kernel>)>,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    /// Reversed, because [`BinaryHeap`] yields the greatest first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.sequence).cmp(&(self.at, self.sequence))
+    }
+}
+
+/// The firmware's timers, one entry for each task that waits.
+#[derive(Default)]
+struct Timers {
+    waiting: Vec<(u64, Waker)>,
+}
+
+impl Timers {
+    /// A task that polls several timers keeps only the earliest; it arms the others again when it
+    /// is polled.
+    fn arm(&mut self, at: u64, waker: &Waker) {
+        match self.waiting.iter_mut().find(|(_, waiting)| waiting.will_wake(waker)) {
+            Some((earliest, _)) => *earliest = at.min(*earliest),
+            None => self.waiting.push((at, waker.clone())),
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.waiting.iter().map(|&(at, _)| at).min().unwrap_or(u64::MAX)
+    }
+
+    fn fire(&mut self, now: u64) {
+        self.waiting.retain(|(at, waker)| {
+            let due = *at <= now;
+            if due {
+                waker.wake_by_ref();
+            }
+            !due
+        });
+    }
+}
+
+pub(crate) struct Kernel {
+    pub(crate) config: BoardConfig,
+    pub(crate) timeline: Timeline,
+    pub(crate) cpu: Cpu,
+    pub(crate) heap: Rc<Heap>,
+    pub(crate) flash: RefCell<FlashChip>,
+    pub(crate) uart: RefCell<Uart>,
+    pub(crate) pins: RefCell<Pins>,
+    pub(crate) bursts: RefCell<Vec<crate::pulse::InFlight>>,
+    pub(crate) net: RefCell<Network>,
+    pub(crate) random: RefCell<ChaCha8Rng>,
+    pub(crate) device_source: Source,
+    firmware: Rc<dyn Firmware>,
+    heap_source: Source,
+    now: Cell<u64>,
+    /// When the firmware's own clock stood at zero.
+    started: Cell<u64>,
+    sequence: Cell<u64>,
+    life: Cell<u32>,
+    powered: Cell<bool>,
+    cause: Cell<ResetCause>,
+    queue: RefCell<BinaryHeap<Scheduled>>,
+    timers: RefCell<Timers>,
+}
+
+impl Kernel {
+    pub(crate) fn new(config: BoardConfig, timeline: Timeline, firmware: Rc<dyn Firmware>) -> Rc<Self> {
+        let random = ChaCha8Rng::seed_from_u64(config.seed);
+        Rc::new(Kernel {
+            cpu: Cpu::new(config.cpu_hz, config.context_switch),
+            heap: Rc::new(Heap::new(config.heap_bytes)),
+            flash: RefCell::new(FlashChip::new(config.flash, &timeline)),
+            uart: RefCell::new(Uart::new(config.baud, &timeline)),
+            pins: RefCell::default(),
+            bursts: RefCell::default(),
+            net: RefCell::new(Network::new(config.link, &timeline)),
+            random: RefCell::new(random),
+            device_source: timeline.source("device"),
+            heap_source: timeline.source("heap.free"),
+            now: Cell::new(nanos(timeline.now().since(Instant::ZERO))),
+            started: Cell::new(0),
+            sequence: Cell::new(0),
+            life: Cell::new(0),
+            powered: Cell::new(false),
+            cause: Cell::new(ResetCause::PowerOn),
+            queue: RefCell::default(),
+            timers: RefCell::default(),
+            config,
+            timeline,
+            firmware,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_nanos(self.now.get())
+    }
+
+    /// Nanoseconds of the device's own clock, which every start sets to zero.
+    pub(crate) fn uptime_nanos(&self) -> u64 {
+        self.now.get() - self.started.get()
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        Life(self.life.get())
+    }
+
+    pub(crate) fn powered(&self) -> bool {
+        self.powered.get()
+    }
+
+    pub(crate) fn cause(&self) -> ResetCause {
+        self.cause.get()
+    }
+
+    /// Records what a peripheral did. The kernel's order is the timeline's order, so a refusal
+    /// means a defect of the board model.
+    pub(crate) fn record(&self, source: Source, at: Instant, kind: Kind) {
+        if let Err(error) = self.timeline.push(source, at, Duration::ZERO, kind) {
+            panic!("the virtual board broke its own order: {error}");
+        }
+    }
+
+    fn schedule(&self, at: Instant, life: Option<Life>, action: Box<dyn FnOnce(&Rc<Kernel>)>) {
+        let sequence = self.sequence.get();
+        self.sequence.set(sequence + 1);
+        let at = at.as_nanos().max(self.now.get());
+        self.queue.borrow_mut().push(Scheduled { at, sequence, life, action });
+    }
+
+    /// Schedules what happens outside the device, such as on the link: a reset does not stop it.
+    pub(crate) fn schedule_outside(&self, at: Instant, action: impl FnOnce(&Rc<Kernel>) + 'static) {
+        self.schedule(at, None, Box::new(action));
+    }
+
+    /// Schedules what happens inside the device: it is forgotten when the device is reset.
+    pub(crate) fn schedule_inside(&self, at: Instant, action: impl FnOnce(&Rc<Kernel>) + 'static) {
+        self.schedule(at, Some(self.life()), Box::new(action));
+    }
+
+    /// Wakes `waker` when the device's own clock shows `uptime_nanos`.
+    pub(crate) fn arm_timer(&self, uptime_nanos: u64, waker: &Waker) {
+        self.timers.borrow_mut().arm(self.started.get().saturating_add(uptime_nanos), waker);
+    }
+
+    /// Lets the board live until `woken` or `until`.
+    pub(crate) fn run(self: &Rc<Self>, until: Instant, woken: &dyn Fn() -> bool) {
+        loop {
+            crate::cpu::dispatch(self);
+            if woken() {
+                return;
+            }
+            let next_event = self.queue.borrow().peek().map_or(u64::MAX, |event| event.at);
+            let next = next_event.min(self.timers.borrow().next()).min(self.cpu.next_completion());
+            if next > until.as_nanos() {
+                self.now.set(until.as_nanos().max(self.now.get()));
+                self.timeline.advance(self.now());
+                return;
+            }
+            if next > self.now.get() {
+                self.now.set(next);
+                self.timeline.advance(self.now());
+                self.cpu.time_moved();
+            }
+            self.timers.borrow_mut().fire(next);
+            self.cpu.complete(next);
+            while let Some(action) = self.due(next) {
+                action(self);
+            }
+        }
+    }
+
+    fn due(&self, now: u64) -> Option<Box<dyn FnOnce(&Rc<Kernel>)>> {
+        let mut queue = self.queue.borrow_mut();
+        while queue.peek().is_some_and(|event| event.at <= now) {
+            let event = queue.pop()?;
+            if event.life.is_none_or(|life| life == self.life()) {
+                return Some(event.action);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn power_on(self: &Rc<Self>) {
+        if !self.powered.replace(true) {
+            self.record(self.device_source, self.now(), Kind::Device(DeviceEvent::PowerOn));
+            self.start_after_boot_rom(ResetCause::PowerOn);
+        }
+    }
+
+    pub(crate) fn power_off(self: &Rc<Self>) {
+        if self.powered.replace(false) {
+            self.halt();
+            self.flash.borrow_mut().power_cut(self.now(), &mut self.random.borrow_mut());
+            self.record(self.device_source, self.now(), Kind::Device(DeviceEvent::PowerOff));
+        }
+    }
+
+    /// The flash chip has no reset line: an operation that it has begun goes on to its end.
+    pub(crate) fn reset(self: &Rc<Self>, cause: ResetCause) {
+        if self.powered() {
+            self.halt();
+            self.start_after_boot_rom(cause);
+        }
+    }
+
+    /// The firmware gave up: as ESP-IDF's default, print and reboot.
+    pub(crate) fn crash(self: &Rc<Self>, message: &str) {
+        self.record(self.device_source, self.now(), Kind::Device(DeviceEvent::Crashed(Arc::from(message))));
+        self.halt();
+        let line = format!("\r\npanic: {message}\r\nRebooting...\r\n");
+        crate::uart::print_from_rom(self, line.as_bytes());
+        self.start_after_boot_rom(ResetCause::Panic);
+    }
+
+    fn halt(self: &Rc<Self>) {
+        self.life.set(self.life.get() + 1);
+        self.cpu.halt();
+        crate::pulse::device_halted(self);
+        crate::uart::device_halted(self);
+        *self.timers.borrow_mut() = Timers::default();
+        crate::net::device_halted(self);
+        self.heap.reset();
+    }
+
+    fn start_after_boot_rom(self: &Rc<Self>, cause: ResetCause) {
+        self.schedule_inside(self.now() + self.config.boot_rom, move |kernel| {
+            kernel.cause.set(cause);
+            kernel.started.set(kernel.now.get());
+            kernel.record(kernel.device_source, kernel.now(), Kind::Device(DeviceEvent::Started(cause)));
+            crate::cpu::run_as_firmware(kernel, || kernel.firmware.start(crate::board::Chip::new(kernel.clone())));
+            sample_heap(kernel);
+        });
+    }
+
+    /// Ends all firmware and forgets everything scheduled, so that nothing outlives the board even
+    /// if a task that was stopped in mid-call has leaked its handle.
+    pub(crate) fn dismantle(&self) {
+        self.cpu.halt();
+        self.queue.take();
+        *self.timers.borrow_mut() = Timers::default();
+        crate::net::device_halted(self);
+        self.flash.borrow_mut().erase_all();
+        self.heap.reset();
+    }
+}
+
+/// The gauge that the report draws; the decisive samples are taken by the cases.
+fn sample_heap(kernel: &Rc<Kernel>) {
+    kernel.record(kernel.heap_source, kernel.now(), Kind::Gauge(kernel.heap.status().free as u64));
+    kernel.schedule_inside(kernel.now() + HEAP_SAMPLE_PERIOD, sample_heap);
+}
+
+/// As often as the firmware's own monitor looks.
+const HEAP_SAMPLE_PERIOD: Duration = Duration::from_secs(1);

@@ -1,0 +1,739 @@
+//! A TCP-like stack and the link to it.
+//!
+//! Connections are byte streams with windows, acknowledgements, FIN and RST (RFC 9293), over a
+//! link with latency and bandwidth. Segments are never lost: a link that loses them belongs to the
+//! faults. The rig's end records what it sends and sees; a peer that vanished is a peer that never
+//! acknowledges.
+//!
+//! Sizes follow lwIP as ESP-IDF configures it: segments of 1,440 bytes, a receive window and a send
+//! buffer of 5,760 bytes (`CONFIG_LWIP_TCP_WND_DEFAULT`, `CONFIG_LWIP_TCP_SND_BUF_DEFAULT`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use edge_nal::{Close, Readable, TcpAccept, TcpBind, TcpShutdown, TcpSplit};
+use embedded_io_async::{Error, ErrorKind, ErrorType, Read, Write};
+use rigor_core::event::{ConnectionId, Direction, Flow, FlowKind, Kind};
+use rigor_core::{Instant, Source, Timeline};
+
+use crate::cpu;
+use crate::heap::outside_firmware;
+use crate::kernel::Kernel;
+
+/// Payload of a full segment.
+const SEGMENT_BYTES: usize = 1440;
+/// What the device buffers before its firmware reads.
+const RECEIVE_WINDOW_BYTES: usize = 5760;
+/// What the device buffers until the peer acknowledges.
+const SEND_BUFFER_BYTES: usize = 5760;
+/// Headers of a segment on the air: Ethernet 14, IPv4 20, TCP 20.
+const HEADER_BYTES: usize = 54;
+/// Connections that wait for the firmware to accept them.
+const BACKLOG: usize = 4;
+
+/// The link between the rig and the device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkConfig {
+    /// One way.
+    pub latency: Duration,
+    /// Each way.
+    pub bits_per_second: u64,
+}
+
+impl Default for LinkConfig {
+    /// A quiet 2.4 GHz network: 2 ms one way, 20 Mbit/s (the ESP32-S3's TCP throughput that
+    /// Espressif's iperf example reports).
+    fn default() -> Self {
+        LinkConfig { latency: Duration::from_millis(2), bits_per_second: 20_000_000 }
+    }
+}
+
+/// The rig's end of a connection.
+#[derive(Default)]
+struct Peer {
+    queue: VecDeque<u8>,
+    /// Bytes sent since the connection was opened.
+    sent: u64,
+    /// The device has room up to this byte, as last told.
+    window_edge: u64,
+    /// A FIN follows the queue.
+    finishing: bool,
+    fin_sent: bool,
+    established: bool,
+    /// It neither hears nor speaks any more.
+    gone: bool,
+}
+
+/// The device's end of a connection.
+struct Socket {
+    received: VecDeque<u8>,
+    /// Bytes received, and bytes read by the firmware, since the connection was opened.
+    received_total: u64,
+    read_total: u64,
+    /// The window that the peer was last told of.
+    told_edge: u64,
+    peer_finished: bool,
+    /// Torn down by either side.
+    reset: bool,
+    /// Bytes on their way that the peer has not acknowledged.
+    unacknowledged: usize,
+    fin_sent: bool,
+    fin_acknowledged: bool,
+    wakers: Vec<Waker>,
+}
+
+impl Socket {
+    fn new() -> Self {
+        Socket {
+            received: VecDeque::new(),
+            received_total: 0,
+            read_total: 0,
+            told_edge: RECEIVE_WINDOW_BYTES as u64,
+            peer_finished: false,
+            reset: false,
+            unacknowledged: 0,
+            fin_sent: false,
+            fin_acknowledged: false,
+            wakers: Vec::new(),
+        }
+    }
+
+    fn wake(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn wait(&mut self, context: &Context<'_>) {
+        if !self.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            self.wakers.push(context.waker().clone());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Listener {
+    waiting: VecDeque<ConnectionId>,
+    waker: Option<Waker>,
+}
+
+/// One direction of the link: what it sends later waits for what it sends now.
+#[derive(Clone, Copy)]
+struct Channel {
+    free_at: Instant,
+}
+
+pub(crate) struct Network {
+    config: LinkConfig,
+    source: Source,
+    next_id: u32,
+    to_device: Channel,
+    from_device: Channel,
+    peers: BTreeMap<ConnectionId, Peer>,
+    sockets: BTreeMap<ConnectionId, Socket>,
+    listeners: BTreeMap<u16, Listener>,
+}
+
+impl Network {
+    pub(crate) fn new(config: LinkConfig, timeline: &Timeline) -> Self {
+        Network {
+            config,
+            source: timeline.source("net"),
+            next_id: 1,
+            to_device: Channel { free_at: Instant::ZERO },
+            from_device: Channel { free_at: Instant::ZERO },
+            peers: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        self.source
+    }
+
+    fn on_air(&self, payload: usize) -> Duration {
+        let bits = (payload + HEADER_BYTES) as u64 * 8;
+        Duration::from_nanos(bits * 1_000_000_000 / self.config.bits_per_second.max(1))
+    }
+
+    /// When a segment that is handed over now arrives.
+    fn transmit(&mut self, direction: Direction, payload: usize, now: Instant) -> Instant {
+        let time = self.on_air(payload);
+        let channel = match direction {
+            Direction::ToDut => &mut self.to_device,
+            Direction::FromDut => &mut self.from_device,
+        };
+        channel.free_at = channel.free_at.max(now) + time;
+        channel.free_at + self.config.latency
+    }
+
+    fn peer(&mut self, id: ConnectionId) -> Option<&mut Peer> {
+        self.peers.get_mut(&id).filter(|peer| !peer.gone)
+    }
+}
+
+fn record(kernel: &Kernel, connection: ConnectionId, what: FlowKind) {
+    let source = kernel.net.borrow().source;
+    kernel.record(source, kernel.now(), Kind::Flow(Flow { connection, what }));
+}
+
+/// Sends a segment; `arrive` happens at the other end.
+fn send_segment(
+    kernel: &Rc<Kernel>,
+    direction: Direction,
+    payload: usize,
+    arrive: impl FnOnce(&Rc<Kernel>) + 'static,
+) {
+    let arrives = kernel.net.borrow_mut().transmit(direction, payload, kernel.now());
+    kernel.schedule_outside(arrives, arrive);
+}
+
+// ---- the rig's end ---------------------------------------------------------------------------
+
+pub(crate) fn connect(kernel: &Rc<Kernel>, port: u16) -> ConnectionId {
+    let id = {
+        let mut net = kernel.net.borrow_mut();
+        let id = ConnectionId(net.next_id);
+        net.next_id += 1;
+        net.peers.insert(id, Peer { window_edge: RECEIVE_WINDOW_BYTES as u64, ..Peer::default() });
+        id
+    };
+    send_segment(kernel, Direction::ToDut, 0, move |kernel| syn_arrives(kernel, id, port, SYN_TRIES));
+    id
+}
+
+/// A SYN to a device that is off, or whose backlog is full, is sent again (RFC 9293, 3.8.1; Linux
+/// begins at one second and doubles).
+const SYN_TRIES: u32 = 4;
+
+fn syn_arrives(kernel: &Rc<Kernel>, id: ConnectionId, port: u16, tries: u32) {
+    let listening = {
+        let mut net = kernel.net.borrow_mut();
+        if net.peer(id).is_none() {
+            return;
+        }
+        match net.listeners.get_mut(&port) {
+            _ if !kernel.powered() => None,
+            Some(listener) if listener.waiting.len() >= BACKLOG => None,
+            Some(listener) => {
+                listener.waiting.push_back(id);
+                if let Some(waker) = listener.waker.take() {
+                    waker.wake();
+                }
+                net.sockets.insert(id, Socket::new());
+                Some(true)
+            }
+            None => Some(false),
+        }
+    };
+    match listening {
+        Some(true) => send_segment(kernel, Direction::FromDut, 0, move |kernel| {
+            let alive = kernel.net.borrow_mut().peer(id).map(|peer| peer.established = true).is_some();
+            if alive {
+                record(kernel, id, FlowKind::Opened);
+                pump(kernel, id);
+            }
+        }),
+        Some(false) => send_segment(kernel, Direction::FromDut, 0, move |kernel| refused(kernel, id)),
+        None if tries == 0 => refused(kernel, id),
+        None => {
+            let wait = Duration::from_secs(1 << (SYN_TRIES - tries));
+            kernel.schedule_outside(kernel.now() + wait, move |kernel| syn_arrives(kernel, id, port, tries - 1));
+        }
+    }
+}
+
+fn refused(kernel: &Rc<Kernel>, id: ConnectionId) {
+    if kernel.net.borrow_mut().peers.remove(&id).is_some() {
+        record(kernel, id, FlowKind::Refused);
+    }
+}
+
+pub(crate) fn send(kernel: &Rc<Kernel>, id: ConnectionId, bytes: &[u8]) {
+    if let Some(peer) = kernel.net.borrow_mut().peer(id)
+        && !peer.finishing
+    {
+        peer.queue.extend(bytes);
+    }
+    pump(kernel, id);
+}
+
+pub(crate) fn finish(kernel: &Rc<Kernel>, id: ConnectionId) {
+    if let Some(peer) = kernel.net.borrow_mut().peer(id) {
+        peer.finishing = true;
+    }
+    pump(kernel, id);
+}
+
+pub(crate) fn reset(kernel: &Rc<Kernel>, id: ConnectionId) {
+    if kernel.net.borrow_mut().peers.remove(&id).is_some() {
+        record(kernel, id, FlowKind::Reset(Direction::ToDut));
+        send_segment(kernel, Direction::ToDut, 0, move |kernel| tear_down_socket(kernel, id));
+    }
+}
+
+pub(crate) fn vanish(kernel: &Rc<Kernel>, id: ConnectionId) {
+    if let Some(peer) = kernel.net.borrow_mut().peer(id) {
+        peer.gone = true;
+        peer.queue.clear();
+    }
+}
+
+fn tear_down_socket(kernel: &Rc<Kernel>, id: ConnectionId) {
+    if let Some(socket) = kernel.net.borrow_mut().sockets.get_mut(&id) {
+        socket.reset = true;
+        socket.received.clear();
+        socket.wake();
+    }
+}
+
+/// Sends what the window allows.
+fn pump(kernel: &Rc<Kernel>, id: ConnectionId) {
+    loop {
+        let segment = {
+            let mut net = kernel.net.borrow_mut();
+            let Some(peer) = net.peer(id).filter(|peer| peer.established && !peer.fin_sent) else { return };
+            if peer.queue.is_empty() {
+                if !peer.finishing {
+                    return;
+                }
+                peer.fin_sent = true;
+                None
+            } else {
+                let room = peer.window_edge.saturating_sub(peer.sent) as usize;
+                let length = SEGMENT_BYTES.min(peer.queue.len()).min(room);
+                // Sender-side silly window avoidance (RFC 9293, 3.8.6.2.1).
+                if length == 0 || (length < SEGMENT_BYTES && length < peer.queue.len()) {
+                    return;
+                }
+                peer.sent += length as u64;
+                let bytes: Arc<[u8]> = peer.queue.drain(..length).collect();
+                Some(bytes)
+            }
+        };
+        match segment {
+            Some(bytes) => {
+                record(kernel, id, FlowKind::Data(Direction::ToDut, bytes.clone()));
+                send_segment(kernel, Direction::ToDut, bytes.len(), move |kernel| data_arrives(kernel, id, &bytes));
+            }
+            None => {
+                record(kernel, id, FlowKind::Finished(Direction::ToDut));
+                send_segment(kernel, Direction::ToDut, 0, move |kernel| {
+                    let known = {
+                        let mut net = kernel.net.borrow_mut();
+                        net.sockets.get_mut(&id).map(|socket| {
+                            socket.peer_finished = true;
+                            socket.wake();
+                        })
+                    };
+                    if known.is_none() {
+                        answer_with_reset(kernel, id);
+                    }
+                });
+                return;
+            }
+        }
+    }
+}
+
+/// A segment for a connection that the device does not know (RFC 9293, 3.5.2).
+fn answer_with_reset(kernel: &Rc<Kernel>, id: ConnectionId) {
+    if kernel.powered() {
+        send_segment(kernel, Direction::FromDut, 0, move |kernel| reset_arrives_at_peer(kernel, id));
+    }
+}
+
+fn reset_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId) {
+    let heard = kernel.net.borrow_mut().peer(id).is_some();
+    if heard {
+        kernel.net.borrow_mut().peers.remove(&id);
+        record(kernel, id, FlowKind::Reset(Direction::FromDut));
+    }
+}
+
+// ---- the device's end ------------------------------------------------------------------------
+
+fn data_arrives(kernel: &Rc<Kernel>, id: ConnectionId, bytes: &[u8]) {
+    if !kernel.powered() {
+        return;
+    }
+    let known = {
+        let mut net = kernel.net.borrow_mut();
+        match net.sockets.get_mut(&id).filter(|socket| !socket.reset) {
+            Some(socket) => {
+                socket.received_total += bytes.len() as u64;
+                socket.received.extend(bytes);
+                socket.wake();
+                true
+            }
+            None => false,
+        }
+    };
+    if known { acknowledge(kernel, id) } else { answer_with_reset(kernel, id) }
+}
+
+/// Tells the peer what has arrived and how much room there is.
+fn acknowledge(kernel: &Rc<Kernel>, id: ConnectionId) {
+    let Some((received, edge)) = kernel.net.borrow_mut().sockets.get_mut(&id).map(|socket| {
+        socket.told_edge = socket.read_total + RECEIVE_WINDOW_BYTES as u64;
+        (socket.received_total, socket.told_edge)
+    }) else {
+        return;
+    };
+    send_segment(kernel, Direction::FromDut, 0, move |kernel| {
+        let heard = kernel.net.borrow_mut().peer(id).map(|peer| peer.window_edge = peer.window_edge.max(edge)).is_some();
+        if heard {
+            record(kernel, id, FlowKind::Acknowledged(received));
+            pump(kernel, id);
+        }
+    });
+}
+
+/// The device lost its memory: connections are forgotten, and a peer learns of it when it speaks.
+pub(crate) fn device_halted(kernel: &Kernel) {
+    let mut net = kernel.net.borrow_mut();
+    net.sockets.clear();
+    net.listeners.clear();
+}
+
+/// Why a call on a socket failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NetError {
+    /// The peer or the firmware tore the connection down.
+    #[error("connection reset")]
+    Reset,
+    /// The firmware has closed its side already.
+    #[error("this side of the connection is closed")]
+    Closed,
+    /// Another listener has the port.
+    #[error("port {0} is in use")]
+    AddressInUse(u16),
+}
+
+impl Error for NetError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            NetError::Reset => ErrorKind::ConnectionReset,
+            NetError::Closed => ErrorKind::BrokenPipe,
+            NetError::AddressInUse(_) => ErrorKind::AddrInUse,
+        }
+    }
+}
+
+/// The firmware's network stack.
+#[derive(Clone)]
+pub struct NetHandle(pub(crate) Rc<Kernel>);
+
+impl TcpBind for NetHandle {
+    type Error = NetError;
+    type Accept<'a> = Acceptor;
+
+    async fn bind(&self, local: SocketAddr) -> Result<Acceptor, NetError> {
+        outside_firmware(|| {
+            cpu::note_call(&self.0);
+            let mut net = self.0.net.borrow_mut();
+            if net.listeners.contains_key(&local.port()) {
+                return Err(NetError::AddressInUse(local.port()));
+            }
+            net.listeners.insert(local.port(), Listener::default());
+            drop(net);
+            Ok(Acceptor { kernel: self.0.clone(), port: local.port() })
+        })
+    }
+}
+
+/// A listening port.
+pub struct Acceptor {
+    kernel: Rc<Kernel>,
+    port: u16,
+}
+
+/// The rig's address, as the firmware sees it.
+const PEER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 4, 2);
+/// First of the dynamic ports (RFC 6335, section 6).
+const PEER_FIRST_PORT: u16 = 49152;
+
+impl TcpAccept for Acceptor {
+    type Error = NetError;
+    type Socket<'a> = TcpSocket;
+
+    async fn accept(&self) -> Result<(SocketAddr, TcpSocket), NetError> {
+        let id = poll_fn(|context| {
+            outside_firmware(|| {
+                cpu::note_call(&self.kernel);
+                let mut net = self.kernel.net.borrow_mut();
+                let Some(listener) = net.listeners.get_mut(&self.port) else { return Poll::Ready(Err(NetError::Closed)) };
+                match listener.waiting.pop_front() {
+                    Some(id) => Poll::Ready(Ok(id)),
+                    None => {
+                        listener.waker = Some(context.waker().clone());
+                        Poll::Pending
+                    }
+                }
+            })
+        })
+        .await?;
+        let port = PEER_FIRST_PORT + (id.0 % 16384) as u16;
+        let half = Half { kernel: self.kernel.clone(), id };
+        Ok((SocketAddr::new(IpAddr::V4(PEER_ADDRESS), port), TcpSocket(half)))
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        outside_firmware(|| {
+            self.kernel.net.borrow_mut().listeners.remove(&self.port);
+        });
+    }
+}
+
+/// The firmware's end of a connection. Dropping it tears the connection down unless it was closed.
+pub struct TcpSocket(Half);
+
+/// One direction of a [`TcpSocket`].
+pub struct Half {
+    kernel: Rc<Kernel>,
+    id: ConnectionId,
+}
+
+impl Half {
+    fn with<R>(&self, f: impl FnOnce(&mut Socket) -> R) -> Result<R, NetError> {
+        cpu::note_call(&self.kernel);
+        self.kernel.net.borrow_mut().sockets.get_mut(&self.id).map(f).ok_or(NetError::Reset)
+    }
+
+    fn poll_readable(&self, context: &Context<'_>) -> Poll<Result<(), NetError>> {
+        let ready = self.with(|socket| {
+            if socket.reset {
+                return Poll::Ready(Err(NetError::Reset));
+            }
+            if !socket.received.is_empty() || socket.peer_finished {
+                return Poll::Ready(Ok(()));
+            }
+            socket.wait(context);
+            Poll::Pending
+        });
+        ready.unwrap_or_else(|error| Poll::Ready(Err(error)))
+    }
+
+    async fn until_readable(&self) -> Result<(), NetError> {
+        poll_fn(|context| outside_firmware(|| self.poll_readable(context))).await
+    }
+
+    async fn read_some(&self, buffer: &mut [u8]) -> Result<usize, NetError> {
+        self.until_readable().await?;
+        outside_firmware(|| {
+            let (count, window_opens) = self.with(|socket| {
+                let count = buffer.len().min(socket.received.len());
+                for (slot, byte) in buffer.iter_mut().zip(socket.received.drain(..count)) {
+                    *slot = byte;
+                }
+                socket.read_total += count as u64;
+                let edge = socket.read_total + RECEIVE_WINDOW_BYTES as u64;
+                // Receiver-side silly window avoidance (RFC 9293, 3.8.6.2.2).
+                (count, edge >= socket.told_edge + SEGMENT_BYTES as u64)
+            })?;
+            if window_opens {
+                acknowledge(&self.kernel, self.id);
+            }
+            Ok(count)
+        })
+    }
+
+    async fn write_some(&self, bytes: &[u8]) -> Result<usize, NetError> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let count = poll_fn(|context| {
+            outside_firmware(|| {
+                let room = self.with(|socket| {
+                    if socket.reset {
+                        return Poll::Ready(Err(NetError::Reset));
+                    }
+                    if socket.fin_sent {
+                        return Poll::Ready(Err(NetError::Closed));
+                    }
+                    let room = SEND_BUFFER_BYTES - socket.unacknowledged;
+                    if room == 0 {
+                        socket.wait(context);
+                        return Poll::Pending;
+                    }
+                    let count = room.min(bytes.len());
+                    socket.unacknowledged += count;
+                    Poll::Ready(Ok(count))
+                });
+                room.unwrap_or_else(|error| Poll::Ready(Err(error)))
+            })
+        })
+        .await?;
+        outside_firmware(|| {
+            for segment in bytes[..count].chunks(SEGMENT_BYTES) {
+                let (id, segment) = (self.id, Arc::<[u8]>::from(segment));
+                send_segment(&self.kernel, Direction::FromDut, segment.len(), move |kernel| {
+                    data_arrives_at_peer(kernel, id, segment);
+                });
+            }
+        });
+        Ok(count)
+    }
+
+    async fn until_acknowledged(&self) -> Result<(), NetError> {
+        poll_fn(|context| {
+            outside_firmware(|| {
+                let done = self.with(|socket| {
+                    if socket.reset {
+                        return Poll::Ready(Err(NetError::Reset));
+                    }
+                    if socket.unacknowledged == 0 && (!socket.fin_sent || socket.fin_acknowledged) {
+                        return Poll::Ready(Ok(()));
+                    }
+                    socket.wait(context);
+                    Poll::Pending
+                });
+                done.unwrap_or_else(|error| Poll::Ready(Err(error)))
+            })
+        })
+        .await
+    }
+
+    async fn finish(&self) -> Result<(), NetError> {
+        outside_firmware(|| {
+            let first = self.with(|socket| !std::mem::replace(&mut socket.fin_sent, true))?;
+            if first {
+                let id = self.id;
+                send_segment(&self.kernel, Direction::FromDut, 0, move |kernel| fin_arrives_at_peer(kernel, id));
+            }
+            Ok(())
+        })?;
+        self.until_acknowledged().await
+    }
+
+    fn tear_down(&self) {
+        let id = self.id;
+        let known = self.kernel.net.borrow_mut().sockets.remove(&id);
+        if let Some(mut socket) = known {
+            socket.wake();
+            if !socket.reset && self.kernel.powered() && !(socket.fin_sent && socket.peer_finished) {
+                send_segment(&self.kernel, Direction::FromDut, 0, move |kernel| reset_arrives_at_peer(kernel, id));
+            }
+        }
+    }
+}
+
+fn data_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId, bytes: Arc<[u8]>) {
+    let count = bytes.len();
+    if kernel.net.borrow_mut().peer(id).is_none() {
+        return;
+    }
+    record(kernel, id, FlowKind::Data(Direction::FromDut, bytes));
+    send_segment(kernel, Direction::ToDut, 0, move |kernel| {
+        if let Some(socket) = kernel.net.borrow_mut().sockets.get_mut(&id) {
+            socket.unacknowledged = socket.unacknowledged.saturating_sub(count);
+            socket.wake();
+        }
+    });
+}
+
+fn fin_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId) {
+    if kernel.net.borrow_mut().peer(id).is_none() {
+        return;
+    }
+    record(kernel, id, FlowKind::Finished(Direction::FromDut));
+    send_segment(kernel, Direction::ToDut, 0, move |kernel| {
+        if let Some(socket) = kernel.net.borrow_mut().sockets.get_mut(&id) {
+            socket.fin_acknowledged = true;
+            socket.wake();
+        }
+    });
+}
+
+impl ErrorType for Half {
+    type Error = NetError;
+}
+
+impl Read for Half {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, NetError> {
+        self.read_some(buffer).await
+    }
+}
+
+impl Readable for Half {
+    async fn readable(&mut self) -> Result<(), NetError> {
+        self.until_readable().await
+    }
+}
+
+impl Write for Half {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, NetError> {
+        self.write_some(bytes).await
+    }
+    async fn flush(&mut self) -> Result<(), NetError> {
+        Ok(())
+    }
+}
+
+impl ErrorType for TcpSocket {
+    type Error = NetError;
+}
+
+impl Read for TcpSocket {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, NetError> {
+        self.0.read_some(buffer).await
+    }
+}
+
+impl Readable for TcpSocket {
+    async fn readable(&mut self) -> Result<(), NetError> {
+        self.0.until_readable().await
+    }
+}
+
+impl Write for TcpSocket {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, NetError> {
+        self.0.write_some(bytes).await
+    }
+    async fn flush(&mut self) -> Result<(), NetError> {
+        Ok(())
+    }
+}
+
+impl TcpSplit for TcpSocket {
+    type Read<'a> = Half;
+    type Write<'a> = Half;
+
+    fn split(&mut self) -> (Half, Half) {
+        let half = || Half { kernel: self.0.kernel.clone(), id: self.0.id };
+        (half(), half())
+    }
+}
+
+impl TcpShutdown for TcpSocket {
+    /// Sends a FIN and waits for its acknowledgement; for the read half, reads until the peer's.
+    async fn close(&mut self, what: Close) -> Result<(), NetError> {
+        if matches!(what, Close::Write | Close::Both) {
+            self.0.finish().await?;
+        }
+        if matches!(what, Close::Read | Close::Both) {
+            let mut rest = [0; 64];
+            while self.0.read_some(&mut rest).await? > 0 {}
+        }
+        Ok(())
+    }
+
+    async fn abort(&mut self) -> Result<(), NetError> {
+        outside_firmware(|| self.0.tear_down());
+        Ok(())
+    }
+}
+
+impl Drop for TcpSocket {
+    fn drop(&mut self) {
+        outside_firmware(|| self.0.tear_down());
+    }
+}

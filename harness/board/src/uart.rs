@@ -1,0 +1,228 @@
+//! A serial line: FIFOs, byte times, and what a reset does to them.
+//!
+//! The transmitter sends what it holds back to back and delivers it to the timeline as one event
+//! when the last stop bit has left. The receiver's FIFO overflows like a real one.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use embedded_io_async::{ErrorType, Read, Write};
+use rigor_core::event::{Direction, Kind, Serial};
+use rigor_core::{Instant, Source, Timeline};
+
+use crate::cpu;
+use crate::heap::outside_firmware;
+use crate::kernel::Kernel;
+
+/// Bytes that the transmitter takes at once (ESP32-S3 UART: a FIFO of 128 bytes).
+const TX_FIFO_BYTES: usize = 128;
+/// Bytes that wait for the firmware: the FIFO and the driver's ring behind it.
+const RX_BUFFER_BYTES: usize = 1024;
+/// Start bit, eight data bits, stop bit.
+const BITS_PER_BYTE: u64 = 10;
+
+struct Transmission {
+    bytes: Arc<[u8]>,
+    started: Instant,
+    ends: Instant,
+}
+
+pub(crate) struct Uart {
+    byte_time: Duration,
+    sending: Option<Transmission>,
+    tx_waker: Option<Waker>,
+    received: VecDeque<u8>,
+    rx_waker: Option<Waker>,
+    /// Bytes lost to a full receive buffer since the start.
+    overruns: u64,
+    /// When the rig's side of the line will be idle again.
+    rig_busy_until: Instant,
+    tx_source: Source,
+    rx_source: Source,
+}
+
+impl Uart {
+    pub(crate) fn new(baud: u32, timeline: &Timeline) -> Self {
+        Uart {
+            byte_time: Duration::from_nanos(BITS_PER_BYTE * 1_000_000_000 / u64::from(baud)),
+            sending: None,
+            tx_waker: None,
+            received: VecDeque::new(),
+            rx_waker: None,
+            overruns: 0,
+            rig_busy_until: Instant::ZERO,
+            tx_source: timeline.source("console"),
+            rx_source: timeline.source("console.input"),
+        }
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        self.tx_source
+    }
+
+    fn serial(&self, direction: Direction, bytes: Arc<[u8]>) -> Kind {
+        Kind::Serial(Serial { direction, bytes, byte_time: self.byte_time })
+    }
+
+    fn receive(&mut self, byte: u8) {
+        if self.received.len() < RX_BUFFER_BYTES {
+            self.received.push_back(byte);
+        } else {
+            self.overruns += 1;
+        }
+        if let Some(waker) = self.rx_waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Begins to send at most a FIFO's worth; how many bytes that is.
+fn transmit(kernel: &Rc<Kernel>, bytes: &[u8]) -> usize {
+    let taken = bytes.len().min(TX_FIFO_BYTES);
+    let (source, started, ends) = {
+        let mut uart = kernel.uart.borrow_mut();
+        let started = kernel.now();
+        let ends = started + uart.byte_time.saturating_mul(taken as u32);
+        uart.sending = Some(Transmission { bytes: Arc::from(&bytes[..taken]), started, ends });
+        (uart.tx_source, started, ends)
+    };
+    kernel.timeline.hold(source, started);
+    kernel.schedule_inside(ends, end_transmission);
+    taken
+}
+
+/// Delivers what has left whole; the rest of a transmission that was cut never was on the wire.
+fn end_transmission(kernel: &Rc<Kernel>) {
+    let mut uart = kernel.uart.borrow_mut();
+    let now = kernel.now();
+    let Some(sent) = uart.sending.take() else { return };
+    let whole = if now >= sent.ends {
+        sent.bytes.len()
+    } else {
+        (now.since(sent.started).as_nanos() / uart.byte_time.as_nanos().max(1)) as usize
+    };
+    let source = uart.tx_source;
+    let kind = uart.serial(Direction::FromDut, Arc::from(&sent.bytes[..whole]));
+    if let Some(waker) = uart.tx_waker.take() {
+        waker.wake();
+    }
+    drop(uart);
+    if whole > 0 {
+        kernel.record(source, sent.started, kind);
+    }
+    kernel.timeline.release(source);
+}
+
+/// The device stops: what it was sending is cut, what it had received is lost.
+pub(crate) fn device_halted(kernel: &Rc<Kernel>) {
+    end_transmission(kernel);
+    let mut uart = kernel.uart.borrow_mut();
+    uart.received.clear();
+    uart.tx_waker = None;
+    uart.rx_waker = None;
+}
+
+/// What the boot ROM's panic handler prints: it polls the transmitter with everything else
+/// stopped, so the text leaves at once.
+pub(crate) fn print_from_rom(kernel: &Rc<Kernel>, text: &[u8]) {
+    let uart = kernel.uart.borrow();
+    let kind = uart.serial(Direction::FromDut, Arc::from(text));
+    let source = uart.tx_source;
+    drop(uart);
+    kernel.record(source, kernel.now(), kind);
+}
+
+/// The rig sends `bytes` to the device.
+pub(crate) fn type_in(kernel: &Rc<Kernel>, bytes: &[u8]) {
+    let mut uart = kernel.uart.borrow_mut();
+    let started = uart.rig_busy_until.max(kernel.now());
+    let byte_time = uart.byte_time;
+    uart.rig_busy_until = started + byte_time.saturating_mul(bytes.len() as u32);
+    let kind = uart.serial(Direction::ToDut, Arc::from(bytes));
+    let source = uart.rx_source;
+    drop(uart);
+    for (index, &byte) in bytes.iter().enumerate() {
+        let arrives = started + byte_time.saturating_mul(index as u32 + 1);
+        kernel.schedule_outside(arrives, move |kernel| {
+            if kernel.powered() {
+                kernel.uart.borrow_mut().receive(byte);
+            }
+        });
+    }
+    kernel.schedule_outside(started, move |kernel| kernel.record(source, started, kind));
+}
+
+/// What the firmware receives.
+pub struct UartRx(pub(crate) Rc<Kernel>);
+
+impl ErrorType for UartRx {
+    type Error = Infallible;
+}
+
+impl Read for UartRx {
+    /// Waits for at least one byte.
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+        poll_fn(|context| {
+            outside_firmware(|| {
+                cpu::note_call(&self.0);
+                let mut uart = self.0.uart.borrow_mut();
+                if uart.received.is_empty() && !buffer.is_empty() {
+                    uart.rx_waker = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+                let count = buffer.len().min(uart.received.len());
+                for (slot, byte) in buffer.iter_mut().zip(uart.received.drain(..count)) {
+                    *slot = byte;
+                }
+                Poll::Ready(Ok(count))
+            })
+        })
+        .await
+    }
+}
+
+/// What the firmware sends.
+pub struct UartTx(pub(crate) Rc<Kernel>);
+
+impl UartTx {
+    async fn idle(&mut self) {
+        poll_fn(|context| {
+            outside_firmware(|| {
+                cpu::note_call(&self.0);
+                let mut uart = self.0.uart.borrow_mut();
+                if uart.sending.is_none() {
+                    return Poll::Ready(());
+                }
+                uart.tx_waker = Some(context.waker().clone());
+                Poll::Pending
+            })
+        })
+        .await;
+    }
+}
+
+impl ErrorType for UartTx {
+    type Error = Infallible;
+}
+
+impl Write for UartTx {
+    /// Waits until the FIFO is empty, then fills it.
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        self.idle().await;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        Ok(outside_firmware(|| transmit(&self.0, bytes)))
+    }
+
+    /// Waits until the last stop bit has left.
+    async fn flush(&mut self) -> Result<(), Infallible> {
+        self.idle().await;
+        Ok(())
+    }
+}
