@@ -1,1 +1,20 @@
-//! (to come)
+//! What people and other programs get to see of a run: [`store`] keeps `results.json` and its
+//! companions on disk, [`junit`] speaks to CI systems, [`table`] to the terminal.
+//!
+//! Everything here is a view of [`rigor_core::result::RunResult`]; nothing is decided. The format
+//! of `results.json` is described by `schema/results-v1.json` ([`RESULTS_SCHEMA`]).
+
+pub mod junit;
+pub mod store;
+pub mod table;
+mod text;
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod schema;
+
+pub use text::visible;
+
+/// The JSON schema (2020-12) of `results.json`, version 1.
+pub const RESULTS_SCHEMA: &str = include_str!("../schema/results-v1.json");

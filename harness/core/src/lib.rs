@@ -1,6 +1,6 @@
 //! The nouns of the house, without any I/O: what happened ([`timeline`]), what can act
-//! ([`part`]), what is asked ([`requirement`]), how samples are judged ([`distribution`],
-//! [`budget`]), what is concluded and whose fault it is ([`verdict`]), and what a run leaves
+//! ([`part`]), what is asked ([`requirement`]), how samples are judged ([`mod@unit`],
+//! [`distribution`], [`budget`]), what is concluded and whose fault it is ([`verdict`]), and what a run leaves
 //! behind ([`result`]).
 //!
 //! Every other crate of the harness depends on this one and this one on none of them:
@@ -15,6 +15,7 @@ pub mod result;
 pub mod rig;
 pub mod time;
 pub mod timeline;
+pub mod unit;
 pub mod verdict;
 
 pub use event::{Event, Kind, Level};

@@ -53,6 +53,13 @@ pub trait Drive {
     /// # Errors
     /// [`RigError`] if the bench itself has failed.
     fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), RigError>;
+
+    /// Proves that the bench is well. Asked before a failure is laid at the product's door: a
+    /// pulled cable must not read as a firmware's silence.
+    ///
+    /// # Errors
+    /// [`RigError`] with what is wrong with the bench.
+    fn self_check(&self) -> Result<(), RigError>;
 }
 
 /// A rig that is ours until it is dropped.

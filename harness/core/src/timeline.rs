@@ -245,6 +245,11 @@ impl Timeline {
         events.range(start..end.max(start)).cloned().collect()
     }
 
+    /// The first event of `source` that `matches`, without copying the others.
+    pub fn find(&self, source: Source, matches: impl Fn(&Event) -> bool) -> Option<Event> {
+        self.lock().lanes[source.0 as usize].events.iter().find(|event| matches(event)).cloned()
+    }
+
     /// What all sources have delivered with `from <= at < until`, ordered by time; at one instant
     /// in the order in which the sources were declared.
     pub fn merged(&self, from: Instant, until: Instant) -> Vec<(Source, Event)> {

@@ -1,1 +1,27 @@
-//! (to come)
+//! Wires to meaning: pure functions from what a source recorded to what it says.
+//!
+//! The flow of a run is *action, event, decode, measure, verdict, report*. This crate is the
+//! third step: it takes the events of [`rigor_core::event`] and gives frames of pixels
+//! ([`ws2812`]), WebSocket frames and messages ([`websocket`]) and lines of a log ([`console`]),
+//! each with its instants on the rig's clock. What a case believes of a device comes from here,
+//! and never from what the firmware says of itself.
+//!
+//! | Module | From | To |
+//! |---|---|---|
+//! | [`ws2812`] | edges of a data pin, or bursts of pulses | [`ws2812::Frame`]: bytes, pixels, bit timing, gaps, defects |
+//! | [`websocket`] | bytes of a TCP connection | [`websocket::ServerEvent`]; and the way back, any client frame, legal or not |
+//! | [`console`] | bytes of a serial line | [`console::Line`], and of ESP-IDF its [`console::LogLine`] |
+//!
+//! # Common rules
+//! - No I/O, no clock, no randomness: the same input gives the same output.
+//! - Every decoder is incremental: input may be cut anywhere, and the output does not depend on
+//!   where.
+//! - Input may be hostile. No decoder panics or hangs, and the memory of each is bounded by
+//!   constants or by parameters that its documentation names.
+//! - A decoder reports what it saw, with its place. Whether that is good enough is for a
+//!   requirement's budget to say, so most findings are values ([`ws2812::Defect`],
+//!   [`websocket::Violation`]) and not errors.
+
+pub mod console;
+pub mod websocket;
+pub mod ws2812;

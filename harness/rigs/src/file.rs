@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rigor_board::BoardConfig;
 use rigor_board::net::LinkConfig;
+use rigor_core::Fidelity;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -186,6 +187,13 @@ impl Place<'_> {
 }
 
 impl RigFile {
+    /// What durations on this rig's clock are worth.
+    pub fn fidelity(&self) -> Fidelity {
+        match self.back_end {
+            BackEnd::Virtual(_) => Fidelity::Modelled,
+        }
+    }
+
     /// Reads `text`, the contents of the file `path`.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use rigor_board::{Board, BoardConfig, Firmware};
 use rigor_core::rig::{Drive, Lane, Parts};
 use rigor_core::verdict::RigError;
-use rigor_core::{Fidelity, Instant, Rig, Timeline};
+use rigor_core::{Instant, Rig, Timeline};
 
 use crate::file::{RigFile, VirtualBoard};
 
@@ -16,6 +16,11 @@ struct VirtualDrive(Rc<Board>);
 impl Drive for VirtualDrive {
     fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), RigError> {
         self.0.run(until, woken);
+        Ok(())
+    }
+
+    /// A modelled wire cannot be pulled.
+    fn self_check(&self) -> Result<(), RigError> {
         Ok(())
     }
 }
@@ -51,5 +56,5 @@ pub fn take(
         gauges: [("heap.free".to_owned(), timeline.source("heap.free"))].into(),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
     };
-    Rig { name: file.name.clone(), fidelity: Fidelity::Modelled, timeline, parts, drive: Box::new(VirtualDrive(board)) }
+    Rig { name: file.name.clone(), fidelity: file.fidelity(), timeline, parts, drive: Box::new(VirtualDrive(board)) }
 }

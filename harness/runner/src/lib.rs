@@ -1,1 +1,22 @@
-//! (to come)
+//! Runs cases on rigs and says what follows.
+//!
+//! A [`Suite`] is a requirement catalogue with the [cases](case) that decide it. A case is an
+//! async function whose arguments are its [needs](need); the runner takes a rig, hands the needs
+//! over, moves the rig's clock until the case has ended ([`drive`]), [judges](judge) what it
+//! found, and leaves results ([`cli`]).
+//!
+//! ```text
+//! rig file -> rig -> needs -> case -> findings -> verdicts -> results.json, junit.xml, table
+//! ```
+
+pub mod case;
+pub mod cli;
+pub mod drive;
+pub mod judge;
+pub mod need;
+pub mod suite;
+pub mod trial;
+
+pub use case::{Findings, Outcome};
+pub use need::{Bench, Missing, Need};
+pub use suite::Suite;

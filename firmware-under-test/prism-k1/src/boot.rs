@@ -1,0 +1,322 @@
+//! The start, in the order that seed section 8 lays down and with the lines of specification
+//! section 9: memory pools, NVS, TCP/IP, event loop, heap monitor, network, storage, playback,
+//! templates.
+
+use alloc::boxed::Box;
+use core::future::Future;
+
+use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
+use firmware_platform::{Chip, Core, HeapStatus, Machine, Peripherals, TaskSpec, Tasks};
+
+use crate::log::Log;
+use crate::monitor::Monitor;
+use crate::net::slots::Slots;
+use crate::playback::Playback;
+use crate::pool::{Pools, TOTAL_BYTES};
+use crate::protocol::session::{Services, Session};
+use crate::settings::{DEFAULT_PARTITION, Settings};
+use crate::storage::{Storage, Volume};
+use crate::{LANES, Options, VERSION, console, net, partition, playback, storage, templates};
+
+/// When this firmware was built. Not the wall clock, on purpose: the same sources give the same
+/// image and the same log, to the byte. It is the date of the seed.
+pub const BUILD: &str = "Oct 21 2025 00:00:00";
+
+const RULE: &str = "========================================";
+const TAG: &str = "PRISM-K1";
+
+// Specification section 8 and seed section 3. "Any" core in the source is core 1 here, which the
+// playback task leaves alone. The log task is ours; it is as low as the main task.
+pub(crate) const MAIN: TaskSpec = TaskSpec {
+    name: "main",
+    priority: 1,
+    stack_bytes: 8192,
+    core: Core::Zero,
+};
+pub(crate) const LOG: TaskSpec = TaskSpec {
+    name: "log",
+    priority: 1,
+    stack_bytes: 2048,
+    core: Core::One,
+};
+const HEAP_MONITOR: TaskSpec = TaskSpec {
+    name: "heap_monitor",
+    priority: 2,
+    stack_bytes: 3072,
+    core: Core::One,
+};
+const STATS_REPORT: TaskSpec = TaskSpec {
+    name: "stats_report",
+    priority: 1,
+    stack_bytes: 2048,
+    core: Core::One,
+};
+const NETWORK: TaskSpec = TaskSpec {
+    name: "network",
+    priority: 5,
+    stack_bytes: 8192,
+    core: Core::One,
+};
+const UART_TEST: TaskSpec = TaskSpec {
+    name: "uart_test",
+    priority: 3,
+    stack_bytes: 4096,
+    core: Core::Zero,
+};
+
+fn spawn<T: Tasks>(tasks: &T, spec: TaskSpec, body: impl Future<Output = ()> + 'static) {
+    tasks.spawn(spec, Box::pin(body));
+}
+
+/// The first and only lines of code that run before the main task: the pools, which must be the
+/// first allocation of all, then what everything else speaks through.
+pub(crate) fn start<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Options) {
+    let pools = Pools::new();
+    let log = Log::new();
+    let tasks = peripherals.tasks.clone();
+    spawn(&tasks, MAIN, main(peripherals, options, pools, log));
+}
+
+/// The main task: boots, and ends when everything runs.
+async fn main<C: Chip<LANES>>(
+    peripherals: Peripherals<LANES, C>,
+    options: Options,
+    pools: Pools,
+    log: Log,
+) {
+    let Peripherals {
+        cpu,
+        tasks,
+        machine,
+        mut flash,
+        leds,
+        console_rx,
+        console_tx,
+        net,
+    } = peripherals;
+    spawn(&tasks, LOG, log.clone().drain(console_tx));
+    banner(&log, &machine, flash.capacity());
+    report_pools(&log, &pools);
+
+    let stored = open_settings(&log, flash.clone()).await;
+    log.info(TAG, format_args!("TCP/IP stack initialized"));
+    let storage = Storage::new();
+    log.info(TAG, format_args!("Event loop created"));
+
+    log.info(TAG, format_args!("Initializing heap monitor..."));
+    log.info("HEAP_MON", format_args!("Initializing heap monitor..."));
+    let monitor = Monitor::new(
+        machine,
+        tasks.clone(),
+        cpu.clone(),
+        pools.clone(),
+        log.clone(),
+    );
+    spawn(&tasks, HEAP_MONITOR, monitor.clone().watch());
+    log.info(
+        "HEAP_MON",
+        format_args!("Heap monitor initialized successfully"),
+    );
+    log.info(TAG, format_args!("System initialized"));
+
+    log.info(TAG, format_args!("Initializing firmware components..."));
+    announce_network(&log, stored.as_deref(), options);
+    let volume = mount::<C>(&log, &mut flash, &cpu);
+
+    let playback = Playback::new(&storage, &log);
+    let body = playback::task(playback.clone(), cpu.clone(), leds, log.clone());
+    spawn(&tasks, playback::TASK, body);
+
+    templates::announce(&log);
+    log.info(TAG, format_args!("All components initialized"));
+
+    log.info(TAG, format_args!("Starting UART test mode..."));
+    log.info("protocol", format_args!("Protocol parser initialized"));
+    log.info(TAG, format_args!("Creating FreeRTOS tasks..."));
+    let services = Services {
+        cpu: cpu.clone(),
+        pools: pools.clone(),
+        log: log.clone(),
+        storage: storage.clone(),
+        playback: playback.clone(),
+    };
+    let shared = net::Shared {
+        cpu: cpu.clone(),
+        pools: pools.clone(),
+        log: log.clone(),
+        slots: Slots::default(),
+    };
+    spawn(
+        &tasks,
+        NETWORK,
+        network::<C>(net, options, shared, services.clone()),
+    );
+    let body = storage::task(volume, storage.clone(), playback, cpu.clone(), log.clone());
+    spawn(&tasks, storage::TASK, body);
+    spawn(
+        &tasks,
+        templates::TASK,
+        templates::task(storage, pools, cpu, log.clone()),
+    );
+    spawn(
+        &tasks,
+        STATS_REPORT,
+        monitor.report_periodically(services.playback.clone()),
+    );
+    spawn(&tasks, UART_TEST, console::task(console_rx, services));
+    log.info(TAG, format_args!("All tasks created"));
+    log.info(TAG, format_args!("PRISM K1 started successfully!"));
+}
+
+/// The network task's body.
+async fn network<C: Chip<LANES>>(
+    stack: C::Net,
+    options: Options,
+    shared: net::Shared<C::Cpu>,
+    services: Services<C::Cpu>,
+) {
+    shared
+        .log
+        .info("network", format_args!("Network task started on core 1"));
+    let ports = [options.framed_port, options.seed_port];
+    net::serve(stack, ports, &shared, || Session::new(services.clone())).await;
+}
+
+fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize) {
+    let HeapStatus {
+        free, minimum_free, ..
+    } = machine.heap();
+    let line = |text: core::fmt::Arguments<'_>| log.info(TAG, text);
+    line(format_args!("{RULE}"));
+    line(format_args!("PRISM K1 LED Controller"));
+    line(format_args!("Firmware: v{VERSION}"));
+    line(format_args!("Build: {BUILD}"));
+    line(format_args!("{RULE}"));
+    line(format_args!("Chip: ESP32-S3"));
+    line(format_args!("Cores: 2"));
+    line(format_args!("Features: WiFi BLE"));
+    line(format_args!(
+        "Flash size: {} MB (external)",
+        flash_bytes / (1024 * 1024)
+    ));
+    line(format_args!("Start cause: {:?}", machine.start_cause()));
+    line(format_args!("Free heap: {free} bytes"));
+    line(format_args!("Min free heap: {minimum_free} bytes"));
+    line(format_args!("{RULE}"));
+}
+
+/// Says what the pools are. The reference also prints their addresses; they would differ from run
+/// to run on a host.
+fn report_pools(log: &Log, pools: &Pools) {
+    log.info(TAG, format_args!("Initializing memory pools..."));
+    log.info("POOL", format_args!("Initializing memory pools..."));
+    log.info(
+        "POOL",
+        format_args!("Allocating {TOTAL_BYTES} bytes for memory pools"),
+    );
+    for (name, class) in ["4K", "1K", "256B"]
+        .iter()
+        .zip(pools.status().classes.iter().rev())
+    {
+        log.info(
+            "POOL",
+            format_args!("{name} pool: {} x {} bytes", class.blocks, class.bytes),
+        );
+    }
+    log.info(
+        "POOL",
+        format_args!("Memory pools initialized successfully"),
+    );
+    log.info(
+        "POOL",
+        format_args!("Total pool memory: {} KB", TOTAL_BYTES / 1024),
+    );
+    pools.dump_state(log);
+}
+
+/// Opens the settings, counts the boot, and gives the name of the network that the device knows.
+/// A device without settings still lights its LEDs, so nothing here stops the boot.
+async fn open_settings<F: NorFlash>(log: &Log, mut flash: F) -> Option<heapless::String<32>> {
+    let place = partition::find(&mut flash, "nvs").unwrap_or_else(|error| {
+        log.error(
+            TAG,
+            format_args!("Partition 'nvs' not found ({error}), using 0x9000"),
+        );
+        DEFAULT_PARTITION
+    });
+    let opened = async {
+        let mut settings = Settings::open(flash, place)?;
+        let repaired = settings.repair().await?;
+        let boots = settings.count_boot().await?;
+        Ok::<_, crate::settings::SettingsError>((repaired, boots, settings.credentials().await?))
+    };
+    match opened.await {
+        Ok((repaired, boots, credentials)) => {
+            if repaired {
+                log.warning(TAG, format_args!("NVS was damaged and is empty now"));
+            }
+            log.info(TAG, format_args!("NVS initialized (boot {boots})"));
+            credentials.map(|credentials| credentials.ssid)
+        }
+        Err(error) => {
+            log.error(TAG, format_args!("NVS failed: {error}"));
+            None
+        }
+    }
+}
+
+/// The lines of the network's start. Radio, access point and portal are the port's matter.
+fn announce_network(log: &Log, ssid: Option<&str>, options: Options) {
+    let line = |text: core::fmt::Arguments<'_>| log.info("network", text);
+    line(format_args!("Initializing network subsystem..."));
+    line(format_args!("WiFi dual-mode initialized"));
+    match ssid {
+        Some(ssid) => {
+            line(format_args!("Loaded credentials from NVS: SSID='{ssid}'"));
+            line(format_args!(
+                "Found stored credentials, will attempt STA connection"
+            ));
+        }
+        None => line(format_args!(
+            "No stored credentials, starting captive portal"
+        )),
+    }
+    line(format_args!("AP mode started: SSID=PRISM-SETUP"));
+    line(format_args!(
+        "Captive portal started on port {}",
+        options.framed_port
+    ));
+    line(format_args!(
+        "WebSocket handler registered at /ws (ports {} and {})",
+        options.framed_port, options.seed_port
+    ));
+    line(format_args!("Network subsystem initialized"));
+}
+
+/// Mounts the file system. Without one the device serves on and refuses what needs it.
+fn mount<C: Chip<LANES>>(
+    log: &Log,
+    flash: &mut C::Flash,
+    cpu: &C::Cpu,
+) -> Option<Volume<C::Flash, C::Cpu>> {
+    let place = match partition::find(flash, "littlefs") {
+        Ok(place) => place,
+        Err(error) => {
+            log.error(
+                "storage",
+                format_args!("Partition 'littlefs' not found: {error}"),
+            );
+            return None;
+        }
+    };
+    match storage::mount(flash.clone(), cpu.clone(), log, place) {
+        Ok(volume) => Some(volume),
+        Err(error) => {
+            log.error("storage", format_args!("Mount failed: {error}"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,390 @@
+//! The heap monitor: a look every second, a report every 30 s (seed section 7, specification
+//! section 8).
+
+use alloc::rc::Rc;
+use core::cell::RefCell;
+
+use embassy_time::{Duration, Instant, Ticker, Timer};
+use firmware_platform::{Cpu, HeapStatus, Machine, Tasks};
+
+use crate::cost;
+use crate::log::Log;
+use crate::playback::Playback;
+use crate::pool::Pools;
+
+/// Time between two looks.
+pub const PERIOD: Duration = Duration::from_secs(1);
+/// Time between two reports; the first comes this long after the start (seed section 7).
+pub const REPORT_PERIOD: Duration = Duration::from_secs(30);
+
+/// Fewer free bytes than this are critical.
+pub const FREE_CRITICAL: usize = 50_000;
+/// Fewer free bytes than this deserve a warning.
+pub const FREE_WARNING: usize = 75_000;
+/// A largest free block of fewer bytes than this deserves a warning.
+pub const LARGEST_WARNING: usize = 20_000;
+/// This percentage of fragmentation deserves a warning.
+pub const FRAGMENTATION_WARNING: usize = 30;
+/// This percentage of fragmentation is critical.
+pub const FRAGMENTATION_CRITICAL: usize = 50;
+/// A task with fewer free bytes of stack than this deserves a warning.
+pub const STACK_WARNING: usize = 512;
+
+/// Looks that the report shows.
+const HISTORY: usize = 10;
+/// Tasks that the report shows at most.
+const TASKS_MAX: usize = 10;
+/// Microseconds that a look should stay below (specification section 8).
+const LOOK_US_MAX: u64 = 1000;
+
+const TAG: &str = "HEAP_MON";
+
+/// How much of the free heap lies outside the largest free block: `100 - 100 * largest / free`
+/// percent, rounded as the specification's integer arithmetic does. 0 for a full heap.
+#[must_use]
+pub fn fragmentation(heap: &HeapStatus) -> usize {
+    match heap
+        .largest_free_block
+        .saturating_mul(100)
+        .checked_div(heap.free)
+    {
+        Some(contiguous) => 100usize.saturating_sub(contiguous),
+        None => 0,
+    }
+}
+
+/// What may be wrong, each counted and logged when it begins.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Alarms {
+    low_memory_critical: bool,
+    low_memory_warning: bool,
+    largest_block_warning: bool,
+    fragmentation_critical: bool,
+    fragmentation_warning: bool,
+    integrity: bool,
+}
+
+impl Alarms {
+    fn of(heap: &HeapStatus) -> Self {
+        let fragmentation = fragmentation(heap);
+        Self {
+            low_memory_critical: heap.free < FREE_CRITICAL,
+            low_memory_warning: (FREE_CRITICAL..FREE_WARNING).contains(&heap.free),
+            largest_block_warning: heap.largest_free_block < LARGEST_WARNING,
+            fragmentation_critical: fragmentation >= FRAGMENTATION_CRITICAL,
+            fragmentation_warning: (FRAGMENTATION_WARNING..FRAGMENTATION_CRITICAL)
+                .contains(&fragmentation),
+            // The allocator's figures must agree with each other.
+            integrity: heap.free > heap.total
+                || heap.largest_free_block > heap.free
+                || heap.minimum_free > heap.free
+                || heap.frees > heap.allocations,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Record {
+    history: heapless::HistoryBuf<(usize, usize), HISTORY>,
+    alarms: Alarms,
+    failures_seen: u64,
+    low_stacks: heapless::Vec<&'static str, TASKS_MAX>,
+    fragmentation_warnings: u32,
+    fragmentation_critical: u32,
+    low_memory_warnings: u32,
+    low_memory_critical: u32,
+    integrity_failures: u32,
+    looks: u64,
+    look_us_total: u64,
+    look_us_max: u64,
+}
+
+/// The monitor; clones share what it has seen.
+#[derive(Clone)]
+pub struct Monitor<M, T, C> {
+    machine: M,
+    tasks: T,
+    cpu: C,
+    pools: Pools,
+    log: Log,
+    record: Rc<RefCell<Record>>,
+}
+
+impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
+    /// A monitor that has seen nothing yet.
+    pub fn new(machine: M, tasks: T, cpu: C, pools: Pools, log: Log) -> Self {
+        Self {
+            machine,
+            tasks,
+            cpu,
+            pools,
+            log,
+            record: Rc::default(),
+        }
+    }
+
+    /// The heap monitor task's body: looks every second, for ever.
+    pub async fn watch(self) {
+        self.log
+            .info(TAG, format_args!("Heap monitoring task started"));
+        let mut ticker = Ticker::every(PERIOD);
+        loop {
+            ticker.next().await;
+            let began = Instant::now();
+            self.cpu.work(cost::MONITOR_CYCLE);
+            self.look();
+            self.account(began.elapsed().as_micros());
+        }
+    }
+
+    /// The report task's body: reports every 30 s since the start, for ever. The frames that
+    /// `playback` sent are part of it (seed section 14).
+    pub async fn report_periodically(self, playback: Playback) {
+        let mut at = Instant::from_ticks(0);
+        loop {
+            // What was missed is not made up for.
+            while at <= Instant::now() {
+                at += REPORT_PERIOD;
+            }
+            Timer::at(at).await;
+            self.report(&playback);
+        }
+    }
+
+    fn look(&self) {
+        let heap = self.machine.heap();
+        let alarms = Alarms::of(&heap);
+        let failures = heap.failures + u64::from(self.pools.status().failures);
+        let (before, new_failures) = {
+            let mut record = self.record.borrow_mut();
+            record.history.write((heap.free, fragmentation(&heap)));
+            record.fragmentation_warnings += u32::from(alarms.fragmentation_warning);
+            record.fragmentation_critical += u32::from(alarms.fragmentation_critical);
+            record.low_memory_warnings +=
+                u32::from(alarms.low_memory_warning || alarms.largest_block_warning);
+            record.low_memory_critical += u32::from(alarms.low_memory_critical);
+            record.integrity_failures += u32::from(alarms.integrity);
+            let new_failures = failures > record.failures_seen;
+            record.failures_seen = failures;
+            (core::mem::replace(&mut record.alarms, alarms), new_failures)
+        };
+        // Only what begins is logged: once a second for as long as it lasts would bury the rest.
+        let log = &self.log;
+        if alarms.low_memory_critical && !before.low_memory_critical {
+            log.error(
+                TAG,
+                format_args!("CRITICAL: Free heap {} < {FREE_CRITICAL} bytes", heap.free),
+            );
+        }
+        if alarms.low_memory_warning && !before.low_memory_warning {
+            log.warning(
+                TAG,
+                format_args!("WARNING: Free heap {} < {FREE_WARNING} bytes", heap.free),
+            );
+        }
+        if alarms.largest_block_warning && !before.largest_block_warning {
+            let largest = heap.largest_free_block;
+            log.warning(
+                TAG,
+                format_args!("WARNING: Largest block {largest} < {LARGEST_WARNING} bytes"),
+            );
+        }
+        let percent = fragmentation(&heap);
+        if alarms.fragmentation_critical && !before.fragmentation_critical {
+            log.error(
+                TAG,
+                format_args!("CRITICAL: Fragmentation {percent}% >= {FRAGMENTATION_CRITICAL}%"),
+            );
+        }
+        if alarms.fragmentation_warning && !before.fragmentation_warning {
+            log.warning(
+                TAG,
+                format_args!("WARNING: Fragmentation {percent}% >= {FRAGMENTATION_WARNING}%"),
+            );
+        }
+        if new_failures {
+            log.error(
+                TAG,
+                format_args!("CRITICAL: {failures} failed allocations detected"),
+            );
+        }
+        if alarms.integrity && !before.integrity {
+            log.error(TAG, format_args!("Heap integrity check FAILED!"));
+        }
+        for (name, free) in self.stacks().1 {
+            let mut record = self.record.borrow_mut();
+            if free < STACK_WARNING
+                && !record.low_stacks.contains(&name)
+                && record.low_stacks.push(name).is_ok()
+            {
+                drop(record);
+                log.warning(
+                    TAG,
+                    format_args!("Task '{name}' stack low: {free} bytes remaining"),
+                );
+            }
+        }
+    }
+
+    fn account(&self, us: u64) {
+        let longest = {
+            let mut record = self.record.borrow_mut();
+            record.looks += 1;
+            record.look_us_total = record.look_us_total.saturating_add(us);
+            let longest = us > record.look_us_max;
+            record.look_us_max = record.look_us_max.max(us);
+            longest
+        };
+        if us >= LOOK_US_MAX && longest {
+            self.log.warning(
+                TAG,
+                format_args!("Monitoring cycle took {us} us (target <{LOOK_US_MAX})"),
+            );
+        }
+    }
+
+    /// How many tasks live, and the free stack of those that the port can measure.
+    fn stacks(&self) -> (usize, heapless::Vec<(&'static str, usize), TASKS_MAX>) {
+        let mut count = 0;
+        let mut stacks = heapless::Vec::new();
+        self.tasks.for_each(&mut |spec, free| {
+            count += 1;
+            if let Some(free) = free {
+                // Those beyond the report's ten lines are counted only.
+                let _ = stacks.push((spec.name, free));
+            }
+        });
+        (count, stacks)
+    }
+
+    fn report(&self, playback: &Playback) {
+        let heap = self.machine.heap();
+        let (tasks, stacks) = self.stacks();
+        let record = self.record.borrow();
+        let log = &self.log;
+        log.info(
+            "PRISM-K1",
+            format_args!("========== System Statistics =========="),
+        );
+        log.info(TAG, format_args!("=== Heap Monitor Statistics ==="));
+        log.info(TAG, format_args!("Current State:"));
+        log.info(TAG, format_args!("  Free: {} bytes", heap.free));
+        log.info(TAG, format_args!("  Min Free: {} bytes", heap.minimum_free));
+        log.info(
+            TAG,
+            format_args!("  Largest Block: {} bytes", heap.largest_free_block),
+        );
+        log.info(
+            TAG,
+            format_args!("  Fragmentation: {}%", fragmentation(&heap)),
+        );
+        log.info(TAG, format_args!("  Allocations: {}", heap.allocations));
+        log.info(TAG, format_args!("  Frees: {}", heap.frees));
+        log.info(TAG, format_args!("  Failed: {}", heap.failures));
+        log.info(TAG, format_args!("Alerts:"));
+        log.info(
+            TAG,
+            format_args!(
+                "  Fragmentation warnings: {}",
+                record.fragmentation_warnings
+            ),
+        );
+        log.info(
+            TAG,
+            format_args!(
+                "  Fragmentation critical: {}",
+                record.fragmentation_critical
+            ),
+        );
+        log.info(
+            TAG,
+            format_args!("  Low memory warnings: {}", record.low_memory_warnings),
+        );
+        log.info(
+            TAG,
+            format_args!("  Low memory critical: {}", record.low_memory_critical),
+        );
+        log.info(
+            TAG,
+            format_args!("  Integrity failures: {}", record.integrity_failures),
+        );
+        log.info(TAG, format_args!("Performance:"));
+        let average = record.look_us_total.checked_div(record.looks).unwrap_or(0);
+        log.info(TAG, format_args!("  Avg monitoring time: {average} us"));
+        log.info(
+            TAG,
+            format_args!("  Max monitoring time: {} us", record.look_us_max),
+        );
+        log.info(TAG, format_args!("Task Stacks ({tasks} tasks):"));
+        for (name, free) in stacks {
+            let mark = if free < STACK_WARNING {
+                " [CRITICAL]"
+            } else {
+                ""
+            };
+            log.info(TAG, format_args!("  {name}: {free} bytes remaining{mark}"));
+        }
+        log.info(TAG, format_args!("Recent Trend (last 10s):"));
+        let count = record.history.len();
+        for (index, (free, percent)) in record.history.oldest_ordered().enumerate() {
+            log.info(
+                TAG,
+                format_args!("  -{}s: free={free}, frag={percent}%", count - index),
+            );
+        }
+        self.pools.dump_state(log);
+        let frames = playback.status();
+        log.info(
+            "playback",
+            format_args!(
+                "Frames: sent={} underruns={} dropped={}",
+                frames.frames_sent, frames.underruns, frames.dropped
+            ),
+        );
+        log.info(
+            "PRISM-K1",
+            format_args!("====================================="),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heap(free: usize, largest: usize) -> HeapStatus {
+        HeapStatus {
+            total: 300_000,
+            free,
+            minimum_free: free,
+            largest_free_block: largest,
+            ..HeapStatus::default()
+        }
+    }
+
+    #[test]
+    fn fragmentation_is_what_lies_outside_the_largest_block() {
+        for (free, largest, percent) in [
+            (0, 0, 0),
+            (100, 100, 0),
+            (100_000, 50_000, 50),
+            (3, 2, 34),
+            (100, 1, 99),
+        ] {
+            assert_eq!(fragmentation(&heap(free, largest)), percent);
+        }
+    }
+
+    #[test]
+    fn thresholds_are_the_specifications() {
+        assert_eq!(Alarms::of(&heap(200_000, 180_000)), Alarms::default());
+        assert!(Alarms::of(&heap(49_999, 49_999)).low_memory_critical);
+        let low = Alarms::of(&heap(50_000, 50_000));
+        assert!(low.low_memory_warning && !low.low_memory_critical);
+        assert!(!Alarms::of(&heap(75_000, 75_000)).low_memory_warning);
+        assert!(Alarms::of(&heap(200_000, 19_999)).largest_block_warning);
+        assert!(Alarms::of(&heap(100_000, 70_000)).fragmentation_warning);
+        assert!(Alarms::of(&heap(100_000, 50_000)).fragmentation_critical);
+        assert!(Alarms::of(&heap(100_000, 100_001)).integrity);
+    }
+}

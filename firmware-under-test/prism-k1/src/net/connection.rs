@@ -1,0 +1,307 @@
+//! One TCP connection: the upgrade, the conversation, the end.
+
+use edge_nal::TcpShutdown;
+use edge_ws::FrameType;
+use embassy_time::{Duration, Instant, with_deadline, with_timeout};
+use embedded_io_async::{Read, Write};
+use firmware_platform::Cpu;
+
+use super::frames::{self, End, close_code};
+use super::slots::{Slot, Slots};
+use super::stream::Stream;
+use super::upgrade::{self, Rejection};
+use crate::log::Log;
+use crate::pool::{Block, Pools};
+use crate::protocol::framed::{self, ShortReply};
+use crate::protocol::{ErrorCode, Refusal};
+use crate::{WS_IDLE_MS, WS_MESSAGE_MAX, cost};
+
+/// Bytes of an upgrade request at most (ESP-IDF's `HTTPD_MAX_REQ_HDR_LEN`), and of what is received
+/// at once afterwards: one block of the middle pool.
+const HEAD_BYTES: usize = 1024;
+/// How long a whole upgrade request may take to arrive (ESP-IDF's HTTP server: 5 s).
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// How much later than the specification's 5000 ms an idle client is disconnected. The limit says
+/// "not before 5.0 s": this keeps rounding and the network's latency on the safe side of it.
+const IDLE_GRACE: Duration = Duration::from_millis(50);
+/// How long a peer has to answer a Close frame, or to stop sending, before the connection is cut.
+const CLOSE_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long what is behind the WebSocket may take for one message: longer than the flash takes for
+/// the longest pattern at its slowest.
+const MESSAGE_DEADLINE: Duration = Duration::from_secs(90);
+
+/// What is sent back to a message.
+pub enum Reply {
+    /// Nothing.
+    None,
+    /// A frame of at most 88 bytes.
+    Short(ShortReply),
+    /// A frame of up to 4096 bytes.
+    Long(Block),
+}
+
+const TOO_SLOW: Refusal = Refusal::new(ErrorCode::Storage, "storage does not answer");
+
+/// What comes of a message.
+pub enum Reaction {
+    /// The conversation goes on.
+    Continue(Reply),
+    /// The message is refused and the connection is to end.
+    Refuse(Refusal),
+}
+
+/// What is behind the WebSocket: one for each connection.
+#[allow(async_fn_in_trait, reason = "all connections live in one task")]
+pub trait Handler {
+    /// Deals with the binary message in the first `len` (1 to 4096) bytes of `buffer`. It may keep
+    /// the block, leaving another of the same length in its place. The client's idle time does not
+    /// pass until this returns.
+    async fn message(&mut self, buffer: &mut Block, len: usize) -> Reaction;
+    /// The conversation is over, for whatever reason. Nothing follows.
+    fn ended(&mut self);
+}
+
+/// What all connections share.
+pub struct Shared<C> {
+    /// To charge the work to.
+    pub cpu: C,
+    /// Where buffers come from.
+    pub pools: Pools,
+    /// Where it is told.
+    pub log: Log,
+    /// Who may talk.
+    pub slots: Slots,
+}
+
+/// Serves a connection from its first byte to its last. `number` names it in the log.
+pub async fn serve<S, C, H>(socket: S, number: u32, shared: &Shared<C>, handler: impl FnOnce() -> H)
+where
+    S: Read + Write + TcpShutdown,
+    C: Cpu,
+    H: Handler,
+{
+    let log = &shared.log;
+    let Some(head) = shared.pools.alloc(HEAD_BYTES) else {
+        log.error("network", format_args!("No memory for a connection"));
+        let mut socket = socket;
+        let _ = with_timeout(CLOSE_ANSWER_DEADLINE, socket.abort()).await;
+        return;
+    };
+    let mut stream = Stream::new(socket, head);
+    match open(&mut stream, number, shared).await {
+        Ok((slot, buffer)) => converse(&mut stream, slot, buffer, shared, handler()).await,
+        Err(Some(rejection)) => {
+            let _ = stream.write_all(&[rejection.response().as_bytes()]).await;
+        }
+        Err(None) => {}
+    }
+    stream.close().await;
+}
+
+/// Reads the upgrade request and answers it when it can be served; the slot is taken before the
+/// 101, so a third client never sees one. `Err(None)`: the peer is gone.
+async fn open<S, C>(
+    stream: &mut Stream<S>,
+    number: u32,
+    shared: &Shared<C>,
+) -> Result<(Slot, Block), Option<Rejection>>
+where
+    S: Read + Write + TcpShutdown,
+    C: Cpu,
+{
+    let log = &shared.log;
+    let received = with_timeout(HEAD_DEADLINE, async {
+        loop {
+            if let Some(upgrade) = upgrade::parse(stream.pending()).map_err(Some)? {
+                return Ok(upgrade);
+            }
+            if stream.is_full() {
+                return Err(Some(Rejection::TooLarge));
+            }
+            stream.fill().await.map_err(|_| None)?;
+        }
+    })
+    .await;
+    let upgrade = received.unwrap_or(Err(Some(Rejection::Timeout)))?;
+    shared.cpu.work(cost::NET_UPGRADE);
+    let Some(slot) = shared.slots.take() else {
+        log.warning(
+            "network",
+            format_args!(
+                "No free WebSocket slots (max {} clients)",
+                crate::WS_CLIENTS_MAX
+            ),
+        );
+        log.warning(
+            "network",
+            format_args!("Rejecting connection: max clients reached"),
+        );
+        return Err(Some(Rejection::Unavailable));
+    };
+    let Some(buffer) = shared.pools.alloc(WS_MESSAGE_MAX) else {
+        log.error(
+            "network",
+            format_args!("No memory for client {}", slot.index),
+        );
+        return Err(Some(Rejection::Unavailable));
+    };
+    stream
+        .write_all(&[upgrade.response().as_bytes()])
+        .await
+        .map_err(|_| None)?;
+    stream.consume(upgrade.head_len);
+    log.info(
+        "network",
+        format_args!("WebSocket client {} connected (fd={number})", slot.index),
+    );
+    Ok((slot, buffer))
+}
+
+/// How a conversation ended, as the last frames tell the peer.
+enum Farewell {
+    /// The peer is gone: nothing is sent.
+    Silent,
+    /// A Close frame that answers the peer's, with its code.
+    Answer(Option<u16>),
+    /// A Close frame with this code that the peer is to answer.
+    Close(u16),
+    /// An ERROR frame, then a Close frame with this code that the peer is to answer.
+    Refuse(Refusal, u16),
+}
+
+async fn converse<S, C, H>(
+    stream: &mut Stream<S>,
+    slot: Slot,
+    mut buffer: Block,
+    shared: &Shared<C>,
+    mut handler: H,
+) where
+    S: Read + Write + TcpShutdown,
+    C: Cpu,
+    H: Handler,
+{
+    let log = &shared.log;
+    let farewell = exchange(stream, &slot, &mut buffer, shared, &mut handler).await;
+    // Everything is given back before the peer hears of the end, so that a client that reconnects
+    // at once finds a slot, and none that never answers can hold one.
+    handler.ended();
+    drop(handler);
+    drop(buffer);
+    log.info(
+        "network",
+        format_args!("WebSocket client {} cleaned up", slot.index),
+    );
+    drop(slot);
+    say_goodbye(stream, farewell).await;
+}
+
+async fn exchange<S, C, H>(
+    stream: &mut Stream<S>,
+    slot: &Slot,
+    buffer: &mut Block,
+    shared: &Shared<C>,
+    handler: &mut H,
+) -> Farewell
+where
+    S: Read + Write + TcpShutdown,
+    C: Cpu,
+    H: Handler,
+{
+    let log = &shared.log;
+    let limit = Duration::from_millis(WS_IDLE_MS);
+    loop {
+        // The clock of idleness starts when the device is ready for the next message: a device
+        // that is busy storing is not a silent client. Fragments, PINGs and parts of a frame do
+        // not restart it.
+        let ready = Instant::now();
+        let len = match with_deadline(ready + limit + IDLE_GRACE, frames::receive(stream, buffer))
+            .await
+        {
+            Ok(Ok(len)) => len,
+            Ok(Err(End::Gone)) => return Farewell::Silent,
+            Ok(Err(End::Closed(code))) => return Farewell::Answer(code),
+            Ok(Err(End::Refused(refusal, code))) => {
+                log.warning(
+                    "network",
+                    format_args!("Client {} refused: {}", slot.index, refusal.text),
+                );
+                return Farewell::Refuse(refusal, code);
+            }
+            Err(_) => {
+                let idle = ready.elapsed().as_millis();
+                log.warning(
+                    "network",
+                    format_args!(
+                        "Client {} timeout: {idle} ms idle (max {WS_IDLE_MS} ms)",
+                        slot.index
+                    ),
+                );
+                return Farewell::Close(close_code::GOING_AWAY);
+            }
+        };
+        shared
+            .cpu
+            .work(cost::NET_MESSAGE.saturating_add(cost::times(cost::NET_PER_BYTE, len)));
+        if len == 0 {
+            // A heartbeat.
+            continue;
+        }
+        let reaction = with_timeout(MESSAGE_DEADLINE, handler.message(buffer, len)).await;
+        let sent = match reaction.unwrap_or(Reaction::Refuse(TOO_SLOW)) {
+            Reaction::Continue(Reply::None) => continue,
+            Reaction::Continue(Reply::Short(frame)) => {
+                frames::send(stream, FrameType::Binary(false), &frame).await
+            }
+            Reaction::Continue(Reply::Long(frame)) => {
+                frames::send(stream, FrameType::Binary(false), &frame).await
+            }
+            Reaction::Refuse(refusal) => {
+                log.warning(
+                    "network",
+                    format_args!("Client {} refused: {}", slot.index, refusal.text),
+                );
+                return Farewell::Refuse(
+                    refusal,
+                    match refusal.code {
+                        ErrorCode::Storage => close_code::INTERNAL_ERROR,
+                        _ => close_code::POLICY,
+                    },
+                );
+            }
+        };
+        shared.cpu.work(cost::NET_REPLY);
+        if sent.is_err() {
+            return Farewell::Silent;
+        }
+    }
+}
+
+/// Sends the last frames and, when it was the device that began to close, waits for the answer.
+async fn say_goodbye<S: Read + Write + TcpShutdown>(stream: &mut Stream<S>, farewell: Farewell) {
+    let code = match farewell {
+        Farewell::Silent => return,
+        Farewell::Answer(code) => {
+            let payload = code.map(u16::to_be_bytes);
+            let payload = payload.as_ref().map_or(&[][..], |code| &code[..]);
+            let _ = frames::send(stream, FrameType::Close, payload).await;
+            return;
+        }
+        Farewell::Close(code) => code,
+        Farewell::Refuse(refusal, code) => {
+            if frames::send(stream, FrameType::Binary(false), &framed::error(refusal))
+                .await
+                .is_err()
+            {
+                return;
+            }
+            code
+        }
+    };
+    if frames::send(stream, FrameType::Close, &code.to_be_bytes())
+        .await
+        .is_ok()
+    {
+        let _ = with_timeout(CLOSE_ANSWER_DEADLINE, frames::discard_until_close(stream)).await;
+    }
+}

@@ -1,0 +1,56 @@
+//! The client slots: how many WebSocket clients the device serves at once.
+
+use alloc::rc::Rc;
+use core::cell::Cell;
+
+use crate::WS_CLIENTS_MAX;
+
+/// A handle to the slots; clones share them.
+#[derive(Clone, Default)]
+pub struct Slots(Rc<Cell<[bool; WS_CLIENTS_MAX]>>);
+
+/// A taken slot. It is free again when this is dropped.
+pub struct Slot {
+    /// Which one, from 0.
+    pub index: usize,
+    slots: Slots,
+}
+
+impl Slots {
+    /// Takes the first free slot, if there is one.
+    #[must_use]
+    pub fn take(&self) -> Option<Slot> {
+        let mut taken = self.0.get();
+        let index = taken.iter().position(|taken| !taken)?;
+        taken[index] = true;
+        self.0.set(taken);
+        Some(Slot {
+            index,
+            slots: self.clone(),
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.slots.0.get();
+        taken[self.index] = false;
+        self.slots.0.set(taken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_two_and_each_comes_back() {
+        let slots = Slots::default();
+        let first = slots.take().unwrap();
+        let second = slots.take().unwrap();
+        assert!(slots.take().is_none());
+        drop(first);
+        let third = slots.take().unwrap();
+        assert_eq!((third.index, second.index), (0, 1));
+    }
+}

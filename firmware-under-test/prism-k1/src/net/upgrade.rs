@@ -1,0 +1,262 @@
+//! The HTTP request that opens a WebSocket (RFC 6455 section 4.2). Pure functions.
+
+use core::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use edge_http::ws::{MAX_BASE64_KEY_RESPONSE_LEN, sec_key_response};
+
+/// Header fields that a request may have at most.
+const FIELDS_MAX: usize = 32;
+
+/// The paths that serve both profiles: the seed's and the interoperability profile's
+/// (specification section 11 row 3).
+pub const PATHS: [&str; 2] = ["/", "/ws"];
+
+/// Why a request does not open a WebSocket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rejection {
+    /// 400: not HTTP/1.1, or a field is missing or malformed.
+    BadRequest,
+    /// 404: no such path.
+    NotFound,
+    /// 405: another method than GET.
+    MethodNotAllowed,
+    /// 408: the request did not arrive in time.
+    Timeout,
+    /// 426: no request for a WebSocket, or for another version of it than 13.
+    UpgradeRequired,
+    /// 431: longer than the receive buffer or more than 32 fields.
+    TooLarge,
+    /// 503: both client slots are taken, or the pools are empty.
+    Unavailable,
+}
+
+impl Rejection {
+    /// The whole HTTP response.
+    #[must_use]
+    pub fn response(self) -> &'static str {
+        match self {
+            Self::BadRequest => {
+                "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
+            Self::NotFound => {
+                "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
+            Self::MethodNotAllowed => {
+                "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
+            Self::Timeout => {
+                "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
+            Self::UpgradeRequired => {
+                "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Connection: Upgrade, close\r\nContent-Length: 0\r\n\r\n"
+            }
+            Self::TooLarge => {
+                "HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
+            Self::Unavailable => {
+                "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
+        }
+    }
+}
+
+/// A request that opens a WebSocket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Upgrade {
+    /// Bytes of the request; what follows them is WebSocket already.
+    pub head_len: usize,
+    accept: heapless::String<MAX_BASE64_KEY_RESPONSE_LEN>,
+}
+
+impl Upgrade {
+    /// The whole 101 response.
+    #[must_use]
+    pub fn response(&self) -> heapless::String<160> {
+        let mut response = heapless::String::new();
+        // 129 characters, so nothing is cut.
+        let _ = write!(
+            response,
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {}\r\n\r\n",
+            self.accept
+        );
+        response
+    }
+}
+
+/// Reads what has arrived of a request. `Ok(None)` while more is needed.
+///
+/// # Errors
+///
+/// The [`Rejection`] to answer, as soon as it is certain.
+pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    let head_len = match request.parse(received) {
+        Ok(httparse::Status::Complete(head_len)) => head_len,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Rejection::TooLarge),
+        Err(_) => return Err(Rejection::BadRequest),
+    };
+    let path = request.path.unwrap_or_default();
+    let path = path.split_once('?').map_or(path, |(path, _query)| path);
+    if !PATHS.contains(&path) {
+        return Err(Rejection::NotFound);
+    }
+    if request.method != Some("GET") {
+        return Err(Rejection::MethodNotAllowed);
+    }
+    if request.version != Some(1) {
+        return Err(Rejection::BadRequest);
+    }
+    let values = |name: &'static str| {
+        let fields = request.headers.iter();
+        fields
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value.trim_ascii())
+    };
+    let lists = |name, token: &str| {
+        values(name)
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    };
+    if !lists("Upgrade", "websocket") || !lists("Connection", "upgrade") {
+        return Err(Rejection::UpgradeRequired);
+    }
+    let mut versions = values("Sec-WebSocket-Version");
+    if versions.next() != Some(b"13") || versions.next().is_some() {
+        return Err(Rejection::UpgradeRequired);
+    }
+    let mut keys = values("Sec-WebSocket-Key");
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return Err(Rejection::BadRequest);
+    };
+    // RFC 6455 section 4.2.1 item 5: 16 bytes when decoded.
+    let mut nonce = [0; 18];
+    if !matches!(STANDARD.decode_slice(key, &mut nonce), Ok(16)) {
+        return Err(Rejection::BadRequest);
+    }
+    let key = core::str::from_utf8(key).map_err(|_| Rejection::BadRequest)?;
+    let mut digest = [0; MAX_BASE64_KEY_RESPONSE_LEN];
+    let accept = heapless::String::try_from(sec_key_response(key, &mut digest))
+        .map_err(|_| Rejection::BadRequest)?;
+    Ok(Some(Upgrade { head_len, accept }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::{String, ToString};
+
+    use super::*;
+
+    const GOOD: &str = "GET /ws HTTP/1.1\r\nHost: k1\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    fn rejection(request: &str) -> Rejection {
+        parse(request.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn the_example_of_rfc_6455_section_1_3_is_accepted() {
+        let upgrade = parse(GOOD.as_bytes()).unwrap().unwrap();
+        assert_eq!(upgrade.head_len, GOOD.len());
+        let response = upgrade.response();
+        assert!(response.starts_with("HTTP/1.1 101 "));
+        assert!(
+            response.ends_with("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
+            "{response}"
+        );
+        for path in ["/", "/?x=1", "/ws?y"] {
+            assert!(parse(GOOD.replace("/ws", path).as_bytes()).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_request_may_arrive_in_any_pieces() {
+        for len in 0..GOOD.len() {
+            assert_eq!(parse(&GOOD.as_bytes()[..len]), Ok(None), "{len}");
+        }
+        assert_eq!(
+            parse((GOOD.to_string() + "\u{82}").as_bytes())
+                .unwrap()
+                .unwrap()
+                .head_len,
+            GOOD.len()
+        );
+    }
+
+    #[test]
+    fn other_requests_are_rejected_with_their_status() {
+        assert_eq!(
+            rejection(&GOOD.replace("GET", "POST")),
+            Rejection::MethodNotAllowed
+        );
+        assert_eq!(
+            rejection(&GOOD.replace("/ws", "/metrics")),
+            Rejection::NotFound
+        );
+        assert_eq!(
+            rejection(&GOOD.replace("HTTP/1.1", "HTTP/1.0")),
+            Rejection::BadRequest
+        );
+        assert_eq!(
+            rejection(&GOOD.replace("Version: 13", "Version: 8")),
+            Rejection::UpgradeRequired
+        );
+        assert_eq!(
+            rejection(&GOOD.replace("Sec-WebSocket-Version: 13\r\n", "")),
+            Rejection::UpgradeRequired
+        );
+        assert_eq!(
+            rejection(&GOOD.replace("Upgrade: websocket\r\n", "")),
+            Rejection::UpgradeRequired
+        );
+        assert_eq!(
+            rejection(&GOOD.replace(", Upgrade", "")),
+            Rejection::UpgradeRequired
+        );
+        assert_eq!(
+            rejection(&GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhl")),
+            Rejection::BadRequest
+        );
+        assert_eq!(
+            rejection(&GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "!")),
+            Rejection::BadRequest
+        );
+        assert_eq!(
+            rejection(&GOOD.replace("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "")),
+            Rejection::BadRequest
+        );
+        assert_eq!(rejection("\u{1}\u{2}\u{3}"), Rejection::BadRequest);
+        let many: String = (0..40).map(|_| "A: b\r\n").collect();
+        assert_eq!(
+            rejection(&GOOD.replace("Host: k1\r\n", &many)),
+            Rejection::TooLarge
+        );
+    }
+
+    #[test]
+    fn every_rejection_is_a_complete_response() {
+        use Rejection::*;
+        for rejection in [
+            BadRequest,
+            NotFound,
+            MethodNotAllowed,
+            Timeout,
+            UpgradeRequired,
+            TooLarge,
+            Unavailable,
+        ] {
+            let mut fields = [httparse::EMPTY_HEADER; 8];
+            let mut response = httparse::Response::new(&mut fields);
+            let text = rejection.response();
+            assert_eq!(
+                response.parse(text.as_bytes()),
+                Ok(httparse::Status::Complete(text.len()))
+            );
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The playback task: a frame on both pins every 1/120 s.
+
+use embassy_time::{Duration, Instant, TICK_HZ, Timer};
+use firmware_platform::{BytesEncoder, Cpu, Pulse, PulseTransmitter};
+
+use super::{Playback, TAG};
+use crate::cost;
+use crate::log::Log;
+use crate::pattern::{FRAME_BYTES, LANE_BYTES, OUTPUT_FPS};
+
+const LED_TAG: &str = "led_driver";
+
+/// The bits of the WS2812B's data sheet (specification section 7): 1.25 us each.
+const WS2812B: BytesEncoder =
+    BytesEncoder { zero: Pulse { high_ns: 400, low_ns: 850 }, one: Pulse { high_ns: 800, low_ns: 450 } };
+
+/// The bytes of one frame as they leave on the two pins: green, red, blue.
+struct Wire {
+    /// Pixels 0..=159, on GPIO 9.
+    first: [u8; LANE_BYTES],
+    /// Pixels 160..=319, on GPIO 10.
+    second: [u8; LANE_BYTES],
+}
+
+impl Wire {
+    fn black() -> Self {
+        Self { first: [0; LANE_BYTES], second: [0; LANE_BYTES] }
+    }
+
+    fn paint(&mut self, frame: &[u8; FRAME_BYTES], table: &[u8; 256]) {
+        let lanes = self.first.as_chunks_mut::<3>().0.iter_mut().chain(self.second.as_chunks_mut::<3>().0);
+        for (wire, [red, green, blue]) in lanes.zip(frame.as_chunks::<3>().0) {
+            *wire = [*green, *red, *blue].map(|value| table[usize::from(value)]);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.first.fill(0);
+        self.second.fill(0);
+    }
+}
+
+/// How long after the first frame frame `tick` is due. Rounded down each, so without drift.
+fn after_start(tick: u64) -> Duration {
+    let fps = u64::from(OUTPUT_FPS);
+    Duration::from_ticks(tick / fps * TICK_HZ + tick % fps * TICK_HZ / fps)
+}
+
+/// How many frames must be passed over when frame `tick`, due at `deadline`, can only be sent at
+/// `now`: none when it is late by up to a period.
+fn missed(tick: u64, start: Instant, now: Instant) -> u64 {
+    let mut next = tick;
+    if now > start + after_start(tick + 1) {
+        let late = now.duration_since(start).as_ticks();
+        // The frame whose time it is.
+        next = late.saturating_mul(u64::from(OUTPUT_FPS)) / TICK_HZ;
+    }
+    next.saturating_sub(tick)
+}
+
+impl Playback {
+    /// Paints what is due at `tick` and says how many cycles that took.
+    fn paint(&self, tick: u64, deadline: Instant, wire: &mut Wire) -> u32 {
+        let mut cycles = cost::RENDER_FRAME;
+        let (hungry, starved) = {
+            let mut state = self.0.state.borrow_mut();
+            let state = &mut *state;
+            let (table, made) = state.effects.table(deadline.as_micros());
+            if made {
+                cycles += cost::times(cost::LUT_PER_ENTRY, table.len());
+            }
+            let step = state.queue.step(tick);
+            match step.frame {
+                Some(frame) => wire.paint(frame, table),
+                None => wire.clear(),
+            }
+            (step.hungry, step.starved)
+        };
+        if hungry {
+            self.0.storage.wake();
+        }
+        if starved {
+            self.0.log.warning(TAG, format_args!("Frame queue empty: frame repeated"));
+        }
+        cycles + cost::times(cost::RENDER_PER_BYTE, FRAME_BYTES)
+    }
+
+    /// What the task does for one frame, without its pins: the first byte shown, the frames left.
+    #[cfg(test)]
+    pub(crate) fn tick(&self, tick: u64) -> (u8, usize) {
+        let mut wire = Wire::black();
+        self.paint(tick, Instant::from_ticks(0), &mut wire);
+        (wire.first[1], self.0.state.borrow().queue.len())
+    }
+
+    fn note_sent(&self) {
+        self.0.state.borrow_mut().frames_sent += 1;
+    }
+
+    fn note_dropped(&self, frames: u64) {
+        let mut state = self.0.state.borrow_mut();
+        state.dropped = state.dropped.saturating_add(u32::try_from(frames).unwrap_or(u32::MAX));
+    }
+}
+
+/// The playback task's body: sends a frame on both pins every 1/120 s, for ever, black before
+/// anything plays.
+///
+/// Frame n goes out at its own time, 1/120 s x n after the first, whatever happened before. It is
+/// painted while the frame before it is still on its way or idle. One that is late by more than a
+/// period is dropped and logged (specification section 7, seed section 9).
+pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mut leds: L, log: Log) {
+    log.info(LED_TAG, format_args!("Initializing dual-channel LED driver:"));
+    log.info(LED_TAG, format_args!("  Channel 1: GPIO 9 → 160 LEDs"));
+    log.info(LED_TAG, format_args!("  Channel 2: GPIO 10 → 160 LEDs"));
+    log.info(LED_TAG, format_args!("  Total: 320 LEDs @ {OUTPUT_FPS} FPS"));
+    log.info(LED_TAG, format_args!("Dual-channel LED driver started (frame period: 8.333 ms)"));
+    log.info(TAG, format_args!("Playback task started on core 0 (HIGHEST priority)"));
+    let mut wire = Wire::black();
+    // A period ahead, so that the first frame is on time as well.
+    let start = Instant::now() + after_start(1);
+    let mut sent_at = start;
+    let mut tick = 0;
+    loop {
+        let deadline = start + after_start(tick);
+        cpu.work(playback.paint(tick, deadline, &mut wire));
+        Timer::at(deadline).await;
+        let now = Instant::now();
+        let passed = missed(tick, start, now);
+        if passed > 0 {
+            let late = now.duration_since(sent_at).as_micros();
+            log.warning(LED_TAG, format_args!("Frame underrun: {late} us (target: 8 ms)"));
+            // The next one that can still be on time.
+            let skipped = passed + 1;
+            playback.note_dropped(skipped);
+            tick += skipped;
+            continue;
+        }
+        sent_at = now;
+        leds.transmit(&WS2812B, [&wire.first, &wire.second]).await;
+        playback.note_sent();
+        tick += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_do_not_drift() {
+        assert_eq!(after_start(0), Duration::from_ticks(0));
+        assert_eq!(after_start(1), Duration::from_micros(8333));
+        assert_eq!(after_start(2), Duration::from_micros(16_666));
+        assert_eq!(after_start(3), Duration::from_micros(25_000));
+        assert_eq!(after_start(120 * 3600 * 24), Duration::from_secs(3600 * 24));
+    }
+
+    #[test]
+    fn colours_leave_as_green_red_blue_on_their_own_pin() {
+        let mut frame = [0; FRAME_BYTES];
+        frame[..3].copy_from_slice(&[1, 2, 3]);
+        frame[480..483].copy_from_slice(&[4, 5, 6]);
+        frame[957..].copy_from_slice(&[7, 8, 9]);
+        let mut table = [0; 256];
+        for (value, entry) in (0..=255).zip(&mut table) {
+            *entry = value;
+        }
+        let mut wire = Wire::black();
+        wire.paint(&frame, &table);
+        assert_eq!(wire.first[..4], [2, 1, 3, 0]);
+        assert_eq!(wire.second[..4], [5, 4, 6, 0]);
+        assert_eq!(wire.second[477..], [8, 7, 9]);
+    }
+
+    #[test]
+    fn only_a_frame_that_is_late_by_more_than_a_period_is_dropped() {
+        let start = Instant::from_micros(1_000_000);
+        let at = |micros| start + Duration::from_micros(micros);
+        assert_eq!(missed(0, start, at(0)), 0);
+        assert_eq!(missed(0, start, at(8_333)), 0);
+        assert_eq!(missed(0, start, at(8_400)), 1);
+        assert_eq!(missed(3, start, at(25_000 + 50_000)), 6);
+        assert_eq!(missed(3, start, at(25_000 - 5)), 0);
+    }
+}

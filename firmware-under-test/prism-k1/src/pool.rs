@@ -1,0 +1,281 @@
+//! The memory pools: every buffer that comes and goes while the firmware runs.
+//!
+//! Seed section 7: one allocation at the start, before anything else, so that buffers of changing
+//! sizes never fragment the heap. Specification section 8: 8 x 4096 + 16 x 1024 + 32 x 256 bytes
+//! = 57,344 B; memory is handed out zeroed; a request that its own class cannot serve falls back to
+//! the next bigger one; more than 4096 bytes are refused.
+//!
+//! A [`Block`] owns its memory and returns it when dropped, so a double free or a foreign pointer
+//! (which the specification wants logged) cannot be written down.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+
+use crate::log::Log;
+
+/// Bytes in a block of each class, smallest first (specification section 8).
+pub const CLASS_BYTES: [usize; 3] = [256, 1024, 4096];
+/// Blocks in each class, in the order of [`CLASS_BYTES`] (specification section 8).
+pub const CLASS_BLOCKS: [usize; 3] = [32, 16, 8];
+/// Bytes that all pools hold together: 57,344 (specification section 8).
+pub const TOTAL_BYTES: usize = CLASS_BYTES[0] * CLASS_BLOCKS[0]
+    + CLASS_BYTES[1] * CLASS_BLOCKS[1]
+    + CLASS_BYTES[2] * CLASS_BLOCKS[2];
+
+const _: () = assert!(TOTAL_BYTES == 57_344);
+
+/// What one class of blocks looks like now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClassStatus {
+    /// Bytes in a block of this class.
+    pub bytes: usize,
+    /// Blocks that the class has.
+    pub blocks: usize,
+    /// Blocks that nobody holds now.
+    pub free: usize,
+    /// The most blocks that were ever held at once.
+    pub peak: usize,
+}
+
+/// What the pools look like now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Status {
+    /// The classes, smallest first.
+    pub classes: [ClassStatus; 3],
+    /// Requests served since the start.
+    pub allocations: u32,
+    /// Blocks returned since the start.
+    pub frees: u32,
+    /// Requests refused since the start: every fitting class was empty, or more than 4096 bytes.
+    pub failures: u32,
+}
+
+struct Class {
+    free: RefCell<Vec<Box<[u8]>>>,
+    peak: Cell<usize>,
+}
+
+struct Inner {
+    classes: [Class; 3],
+    allocations: Cell<u32>,
+    frees: Cell<u32>,
+    failures: Cell<u32>,
+}
+
+/// A handle to the pools; clones share them.
+#[derive(Clone)]
+pub struct Pools(Rc<Inner>);
+
+impl Pools {
+    /// Allocates all blocks. The first allocation of the firmware (seed section 8, step 1).
+    #[must_use]
+    #[allow(
+        clippy::new_without_default,
+        reason = "a default would hide 57,344 bytes of allocation"
+    )]
+    pub fn new() -> Self {
+        // Biggest first: on a heap that is filled from one end they then lie side by side.
+        let class = |index: usize| Class {
+            free: RefCell::new(
+                (0..CLASS_BLOCKS[index])
+                    .map(|_| alloc::vec![0; CLASS_BYTES[index]].into_boxed_slice())
+                    .collect(),
+            ),
+            peak: Cell::new(0),
+        };
+        let (big, middle, small) = (class(2), class(1), class(0));
+        Self(Rc::new(Inner {
+            classes: [small, middle, big],
+            allocations: Cell::new(0),
+            frees: Cell::new(0),
+            failures: Cell::new(0),
+        }))
+    }
+
+    /// A zeroed block that shows exactly `len` bytes, from the smallest class that fits and has a
+    /// free block. `None` when there is none or when `len` exceeds 4096; it counts as a failure.
+    #[must_use]
+    pub fn alloc(&self, len: usize) -> Option<Block> {
+        for (index, class) in self.0.classes.iter().enumerate() {
+            if len > CLASS_BYTES[index] {
+                continue;
+            }
+            let taken = {
+                let mut free = class.free.borrow_mut();
+                let memory = free.pop();
+                if memory.is_some() {
+                    let held = CLASS_BLOCKS[index] - free.len();
+                    class.peak.set(class.peak.get().max(held));
+                }
+                memory
+            };
+            if let Some(mut memory) = taken {
+                memory.fill(0);
+                self.0
+                    .allocations
+                    .set(self.0.allocations.get().wrapping_add(1));
+                return Some(Block {
+                    memory,
+                    len,
+                    class: index,
+                    pools: self.clone(),
+                });
+            }
+        }
+        self.0.failures.set(self.0.failures.get().wrapping_add(1));
+        None
+    }
+
+    /// How the pools stand now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let class = |index: usize| ClassStatus {
+            bytes: CLASS_BYTES[index],
+            blocks: CLASS_BLOCKS[index],
+            free: self.0.classes[index].free.borrow().len(),
+            peak: self.0.classes[index].peak.get(),
+        };
+        Status {
+            classes: [class(0), class(1), class(2)],
+            allocations: self.0.allocations.get(),
+            frees: self.0.frees.get(),
+            failures: self.0.failures.get(),
+        }
+    }
+
+    /// Logs the state in the lines of specification section 8, tag `POOL`.
+    ///
+    /// The reference's line of average allocation times is left out: popping a list takes no time
+    /// that any clock of the firmware resolves.
+    pub fn dump_state(&self, log: &Log) {
+        let status = self.status();
+        log.info("POOL", format_args!("=== Memory Pool State ==="));
+        for (name, class) in ["4K", "1K", "256B"].iter().zip(status.classes.iter().rev()) {
+            log.info(
+                "POOL",
+                format_args!(
+                    "{name} Pool: {}/{} free (peak usage: {})",
+                    class.free, class.blocks, class.peak
+                ),
+            );
+        }
+        log.info(
+            "POOL",
+            format_args!(
+                "Lifetime stats: {} allocs, {} frees, {} failed",
+                status.allocations, status.frees, status.failures
+            ),
+        );
+    }
+}
+
+/// Memory on loan from the pools. It goes back when this is dropped.
+pub struct Block {
+    memory: Box<[u8]>,
+    len: usize,
+    class: usize,
+    pools: Pools,
+}
+
+impl Block {
+    /// Shows only the first `len` bytes from now on. Does nothing when fewer are shown already.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Bytes of the memory behind the block, of which it shows the first `len()`.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.memory.len()
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.memory[..self.len]
+    }
+}
+
+impl DerefMut for Block {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[..self.len]
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let memory = core::mem::take(&mut self.memory);
+        let inner = &self.pools.0;
+        // The list has had this capacity since the start: the push never allocates.
+        inner.classes[self.class].free.borrow_mut().push(memory);
+        inner.frees.set(inner.frees.get().wrapping_add(1));
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block({} of {} bytes)", self.len, self.memory.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_gets_the_smallest_class_that_fits() {
+        let pools = Pools::new();
+        for (len, capacity) in [
+            (0, 256),
+            (1, 256),
+            (256, 256),
+            (257, 1024),
+            (1024, 1024),
+            (1025, 4096),
+            (4096, 4096),
+        ] {
+            let block = pools.alloc(len).unwrap();
+            assert_eq!((block.len(), block.capacity()), (len, capacity));
+        }
+        assert!(pools.alloc(4097).is_none());
+        assert_eq!(pools.status().failures, 1);
+    }
+
+    #[test]
+    fn a_full_class_falls_back_to_the_next_bigger_one_until_nothing_is_left() {
+        let pools = Pools::new();
+        let held: Vec<Block> = core::iter::from_fn(|| pools.alloc(200)).collect();
+        assert_eq!(held.len(), 32 + 16 + 8);
+        assert_eq!(
+            held.iter().map(|b| b.capacity()).sum::<usize>(),
+            TOTAL_BYTES
+        );
+        assert_eq!(pools.status().failures, 1);
+        drop(held);
+        let status = pools.status();
+        assert_eq!(status.classes.map(|c| c.free), CLASS_BLOCKS);
+        assert_eq!(status.classes.map(|c| c.peak), CLASS_BLOCKS);
+        assert_eq!((status.allocations, status.frees), (56, 56));
+    }
+
+    #[test]
+    fn memory_is_zeroed_again_and_shown_only_as_far_as_asked() {
+        let pools = Pools::new();
+        let mut block = pools.alloc(4096).unwrap();
+        block.fill(0xA5);
+        block.truncate(7);
+        block.truncate(100);
+        assert_eq!(&block[..], [0xA5; 7]);
+        drop(block);
+        for _ in 0..8 {
+            let block = pools.alloc(4096).unwrap();
+            assert!(block.iter().all(|byte| *byte == 0));
+        }
+    }
+}

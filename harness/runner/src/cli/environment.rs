@@ -1,0 +1,79 @@
+//! What the environment chooses: rigs, seed, folder.
+
+use std::path::{Path, PathBuf};
+
+use rigor_rigs::RigFile;
+
+/// The choices of one run.
+pub(super) struct Environment {
+    pub(super) rigs: Vec<RigFile>,
+    pub(super) seed: u64,
+    pub(super) out: PathBuf,
+}
+
+const DEFAULT_SEED: u64 = 1;
+
+impl Environment {
+    /// Reads the variables and the rig files that they name.
+    pub(super) fn read() -> Result<Self, String> {
+        let root = workspace_root()?;
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let seed = match variable("RIGOR_SEED") {
+            None => DEFAULT_SEED,
+            Some(text) => text
+                .parse()
+                .map_err(|_| format!("RIGOR_SEED is {text:?}; write a whole number from 0 to {}", u64::MAX))?,
+        };
+        let out = root.join(variable("RIGOR_OUT").unwrap_or_else(|| "target/rigor".to_owned()));
+        let rig = variable("RIGOR_RIG").unwrap_or_else(|| "rigs/virtual".to_owned());
+        let mut files = Vec::new();
+        for path in rig.split(':') {
+            files.extend(rig_files(&root.join(path))?);
+        }
+        let rigs = files.iter().map(|file| read_rig(&root, file)).collect::<Result<Vec<_>, _>>()?;
+        let mut names: Vec<&str> = rigs.iter().map(|rig| rig.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("RIGOR_RIG: two rigs are called `{}`; give each a `name` of its own", twice[0]));
+        }
+        Ok(Environment { rigs, seed, out })
+    }
+}
+
+/// The folder above the current one that holds the workspace: cargo starts a test binary in its
+/// package's folder.
+fn workspace_root() -> Result<PathBuf, String> {
+    let here = std::env::current_dir().map_err(|error| format!("the current folder cannot be read: {error}"))?;
+    here.ancestors()
+        .find(|folder| folder.join("rigs").is_dir() && folder.join("Cargo.lock").is_file())
+        .map(Path::to_path_buf)
+        .ok_or_else(|| format!("no workspace with a `rigs` folder at or above {}; run from within it", here.display()))
+}
+
+/// The file itself, or the `.toml` files of a folder in the order of their names.
+fn rig_files(path: &Path) -> Result<Vec<PathBuf>, String> {
+    let complain = |error: std::io::Error| {
+        format!("RIGOR_RIG: {}: {error}; name a rig file or a folder of them", path.display())
+    };
+    if !std::fs::metadata(path).map_err(complain)?.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(complain)? {
+        let file = entry.map_err(complain)?.path();
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("RIGOR_RIG: {} holds no .toml file; name a rig file", path.display()));
+    }
+    Ok(files)
+}
+
+fn read_rig(root: &Path, file: &Path) -> Result<RigFile, String> {
+    let shown = file.strip_prefix(root).unwrap_or(file).display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{shown}: {error}; name a readable rig file"))?;
+    RigFile::parse(&shown, &text).map_err(|error| error.to_string())
+}

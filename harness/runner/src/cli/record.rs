@@ -1,0 +1,113 @@
+//! From trials to the record of the run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant as WallInstant};
+
+use chrono::{SecondsFormat, Utc};
+use rigor_core::requirement::{Catalogue, RequirementId};
+use rigor_core::result::{CaseResult, Decision, NotRun, RequirementResult, RigUsed, Run, RunResult};
+use rigor_core::verdict::Verdict;
+use rigor_reports::store::{RunFolder, StoreError};
+
+use super::environment::Environment;
+use super::Seat;
+use crate::trial::Trial;
+
+/// A trial that took place.
+pub(super) struct Record {
+    pub(super) full_name: String,
+    pub(super) trial: Trial,
+}
+
+/// Trials by system, case and rig.
+pub(super) type Records = BTreeMap<(String, String, String), Record>;
+
+const NOT_SELECTED: &str = "the filter left it out";
+
+/// The result of the run: every requirement of every suite, decided or not.
+pub(super) fn assemble(
+    environment: &Environment,
+    catalogues: &[Arc<Catalogue>],
+    seats: &[Seat],
+    records: Records,
+    started: WallInstant,
+) -> RunResult {
+    let mut cases = Vec::new();
+    let mut decisions: BTreeMap<(&str, &str), Vec<Decision>> = BTreeMap::new();
+    let mut rigs = Vec::new();
+    for seat in seats {
+        let system = seat.catalogue.system.as_str();
+        let rig = &seat.setup.rig;
+        let key = (system.to_owned(), seat.case.name().to_owned(), rig.name.clone());
+        let record = records.get(&key);
+        if record.is_some() {
+            rigs.push(RigUsed { name: rig.name.clone(), fidelity: rig.fidelity() });
+        }
+        for id in seat.case.decides() {
+            let decision = match record {
+                Some(record) => record.trial.decisions.iter().find(|(decided, _)| decided == id).map(|(_, decision)| decision.clone()),
+                None => Some(Decision::not_run(seat.case.name(), &rig.name, rig.fidelity(), NotRun::NotSelected, NOT_SELECTED)),
+            };
+            decisions.entry((system, id)).or_default().extend(decision);
+        }
+        cases.push(case_result(seat, environment.seed, record));
+    }
+    let requirements = catalogues
+        .iter()
+        .flat_map(|catalogue| catalogue.requirements.iter().map(move |requirement| (catalogue, requirement)))
+        .map(|(catalogue, requirement)| {
+            let found = decisions.get(&(catalogue.system.as_str(), requirement.id.as_str()));
+            RequirementResult::combine(&catalogue.system, requirement, found.map_or(&[], Vec::as_slice))
+        })
+        .collect();
+    let now = Utc::now();
+    let run = Run {
+        id: format!("{}-{}", now.format("%Y%m%dT%H%M%SZ"), std::process::id()),
+        started: (now - started.elapsed()).to_rfc3339_opts(SecondsFormat::Millis, true),
+        wall_ms: millis(started.elapsed()),
+        seed: environment.seed,
+        args: std::env::args().skip(1).collect(),
+    };
+    RunResult::new(run, rigs, Vec::new(), requirements, cases)
+}
+
+fn case_result(seat: &Seat, seed: u64, record: Option<&Record>) -> CaseResult {
+    let trial = record.map(|record| &record.trial);
+    let verdict = trial.map_or(Verdict::NotRun, Trial::verdict);
+    let not_run = match trial {
+        None => Some(NotRun::NotSelected),
+        Some(_) => (verdict == Verdict::NotRun).then_some(NotRun::NeedMissing),
+    };
+    let reason = trial.map_or(Some(NOT_SELECTED), Trial::reason).filter(|_| verdict != Verdict::Pass);
+    CaseResult {
+        name: seat.case.name().to_owned(),
+        system: seat.catalogue.system.clone(),
+        rig: Some(seat.setup.rig.name.clone()),
+        seed,
+        // The cross-check has found every one of them in the catalogue.
+        requirements: seat.case.decides().iter().filter_map(|id| RequirementId::new(id).ok()).collect(),
+        verdict,
+        not_run,
+        reason: reason.map(str::to_owned),
+        rig_time_ns: trial.map_or(0, |trial| rigor_core::time::nanos(trial.rig_time)),
+        wall_ms: trial.map_or(0, |trial| millis(trial.wall_time)),
+        retries: trial.map_or(0, |trial| trial.retries),
+        log_tail: trial.map_or_else(Vec::new, |trial| trial.log_tail.clone()),
+        repeat: record.map(|record| {
+            format!("RIGOR_SEED={seed} cargo test --test hil -- --exact '{}'", record.full_name)
+        }),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Writes the result; the folder that holds it.
+pub(super) fn keep(environment: &Environment, result: &RunResult) -> Result<PathBuf, StoreError> {
+    let folder = RunFolder::create(&environment.out, &result.run.id)?;
+    folder.publish(result)?;
+    Ok(folder.path())
+}

@@ -1,0 +1,166 @@
+//! From findings to verdicts.
+//!
+//! A case says what it saw; the catalogue's budgets say whether that is good enough. A case that
+//! says nothing of a requirement that it claims to decide, or something of another one, is a
+//! defect of the case.
+
+use rigor_core::Fidelity;
+use rigor_core::requirement::{Catalogue, Class, Requirement};
+use rigor_core::result::{Decision, Measured};
+use rigor_core::verdict::{Blame, Verdict};
+
+use crate::case::{Finding, Findings, Outcome};
+
+/// Who found it, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Witness {
+    /// Name of the case.
+    pub case: String,
+    /// Name of the rig.
+    pub rig: String,
+    /// What the rig's clock is worth.
+    pub fidelity: Fidelity,
+}
+
+impl Witness {
+    /// A decision without a figure.
+    pub fn says(&self, verdict: Verdict, text: impl Into<String>) -> Decision {
+        let mut decision = Decision::new(&self.case, &self.rig, self.fidelity, verdict);
+        let text = text.into();
+        if verdict == Verdict::Pass {
+            decision.measured = Some(Measured::Text(text));
+        } else {
+            decision.reason = Some(text);
+        }
+        decision
+    }
+
+    /// The same blame for each of `decides`.
+    pub fn blames(&self, decides: &[String], blame: &Blame) -> Vec<(String, Decision)> {
+        decides.iter().map(|id| (id.clone(), self.says(blame.verdict(), blame.to_string()))).collect()
+    }
+}
+
+/// One decision for each of the ids that the case `decides`, in that order.
+pub fn decide(catalogue: &Catalogue, decides: &[String], witness: &Witness, outcome: &Outcome) -> Vec<(String, Decision)> {
+    let findings = match outcome {
+        Err(blame) => return witness.blames(decides, blame),
+        Ok(findings) => findings,
+    };
+    if let Some((stray, _)) = findings.0.iter().find(|(id, _)| !decides.contains(id)) {
+        let reason = format!("the case reports on {stray} but does not claim to decide it");
+        return decides.iter().map(|id| (id.clone(), witness.says(Verdict::HarnessBug, &reason))).collect();
+    }
+    decides.iter().map(|id| (id.clone(), decide_one(catalogue, id, witness, findings))).collect()
+}
+
+fn decide_one(catalogue: &Catalogue, id: &str, witness: &Witness, findings: &Findings) -> Decision {
+    let Some(requirement) = catalogue.get(id) else {
+        return witness.says(Verdict::HarnessBug, format!("the catalogue has no {id}"));
+    };
+    let found = findings.0.iter().filter(|(found, _)| found == id);
+    // The worst of several findings decides; among equals the one with the least margin.
+    found
+        .map(|(_, finding)| weigh(requirement, witness, finding))
+        .max_by(|a, b| {
+            let margin = |decision: &Decision| decision.margin.map_or(f64::INFINITY, |margin| margin.value);
+            a.verdict.cmp(&b.verdict).then_with(|| margin(b).total_cmp(&margin(a)))
+        })
+        .unwrap_or_else(|| {
+            witness.says(Verdict::HarnessBug, format!("the case claims to decide {id} and ended without a finding"))
+        })
+}
+
+fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Decision {
+    match finding {
+        Finding::Holds(seen) => witness.says(Verdict::Pass, seen),
+        Finding::Broken(seen) => witness.says(Verdict::Fail, seen),
+        Finding::Unclear(reason) => witness.says(Verdict::Inconclusive, reason),
+        Finding::Measured(samples) => match &requirement.budget {
+            Some(budget) => match budget.judge(samples) {
+                Ok(judgement) => {
+                    Decision::judged(&witness.case, &witness.rig, witness.fidelity, samples, budget, judgement)
+                }
+                Err(mismatch) => witness.says(Verdict::HarnessBug, mismatch.to_string()),
+            },
+            // There is nothing to fail; the figure is wanted for the record.
+            None if requirement.class == Class::Report => {
+                let mut decision = Decision::new(&witness.case, &witness.rig, witness.fidelity, Verdict::Pass);
+                decision.measured = Some(Measured::figures(samples, None));
+                decision
+            }
+            None => witness.says(
+                Verdict::HarnessBug,
+                format!("{} has no budget to judge samples by; add one to the catalogue", requirement.id),
+            ),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rigor_core::distribution::Distribution;
+    use rigor_core::unit::Unit;
+    use rigor_core::verdict::ProductError;
+
+    use super::*;
+
+    const CATALOGUE: &str = r#"
+schema = 1
+system = "toy"
+title = "Toy"
+
+[[requirement]]
+id = "T-ONE"
+title = "with budget"
+clause = "1"
+text = "It takes at most 5 ms."
+class = "must"
+budget = { quantity = "time", unit = "ms", bound = "max", at_most = 5 }
+
+[[requirement]]
+id = "T-TWO"
+title = "without"
+clause = "2"
+text = "It works."
+class = "must"
+"#;
+
+    fn verdicts(decides: &[&str], outcome: Outcome) -> Vec<Verdict> {
+        let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
+        let witness = Witness { case: "c".into(), rig: "r".into(), fidelity: Fidelity::Modelled };
+        let decides: Vec<String> = decides.iter().map(|&id| id.to_owned()).collect();
+        decide(&catalogue, &decides, &witness, &outcome).into_iter().map(|(_, decision)| decision.verdict).collect()
+    }
+
+    fn samples(ms: f64) -> Distribution {
+        Distribution::new(Unit::Milliseconds, [1.0, ms]).expect("samples")
+    }
+
+    #[test]
+    fn the_budget_decides_and_the_worst_finding_counts() {
+        let mut findings = Findings::new();
+        findings.measured("T-ONE", samples(5.0)).observed("T-TWO", true, "seen");
+        assert_eq!(verdicts(&["T-ONE", "T-TWO"], Ok(findings.clone())), [Verdict::Pass, Verdict::Pass]);
+        findings.measured("T-ONE", samples(5.1));
+        assert_eq!(verdicts(&["T-ONE", "T-TWO"], Ok(findings)), [Verdict::Fail, Verdict::Pass]);
+    }
+
+    #[test]
+    fn a_case_that_does_not_keep_its_word_is_a_harness_bug() {
+        let mut findings = Findings::new();
+        findings.observed("T-TWO", true, "seen");
+        let silent = verdicts(&["T-ONE", "T-TWO"], Ok(findings.clone()));
+        assert_eq!(silent, [Verdict::HarnessBug, Verdict::Pass]);
+        assert_eq!(verdicts(&["T-ONE"], Ok(findings)), [Verdict::HarnessBug], "a stray finding");
+        let mut figures = Findings::new();
+        figures.measured("T-TWO", samples(1.0));
+        assert_eq!(verdicts(&["T-TWO"], Ok(figures)), [Verdict::HarnessBug], "no budget to judge by");
+    }
+
+    #[test]
+    fn blame_falls_on_every_requirement_of_the_case() {
+        let outcome = Err(ProductError("it fell over".into()).into());
+        assert_eq!(verdicts(&["T-ONE", "T-TWO"], outcome), [Verdict::Fail, Verdict::Fail]);
+    }
+}

@@ -1,0 +1,98 @@
+//! What a case asks of a rig, stated by the arguments of its function.
+//!
+//! A need acts through the rig's [parts](rigor_core::part) and reads from the rig's
+//! [timeline](rigor_core::timeline): nothing is read from a part. What it does is noted on the
+//! timeline as an action.
+
+mod clock;
+mod console;
+mod device;
+mod flash;
+mod heap;
+mod leds;
+mod net;
+mod power;
+mod websocket;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rigor_core::event::Kind;
+use rigor_core::rig::Parts;
+use rigor_core::verdict::{Blame, HarnessError};
+use rigor_core::{Fidelity, Source, Timeline};
+
+pub use clock::Clock;
+pub use console::Console;
+pub use device::Device;
+pub use flash::Flash;
+pub use heap::Heap;
+pub use leds::{Leds, Picture, Recording, Watch};
+pub use net::{Net, Received, Tcp};
+pub use power::Power;
+pub use websocket::{Heard, WebSocket};
+
+/// What a case's needs are taken from: the parts and the timeline of one rig.
+#[derive(Clone)]
+pub struct Bench {
+    /// The rig's log.
+    pub timeline: Timeline,
+    /// The rig's parts.
+    pub parts: Rc<Parts>,
+    /// What the rig's clock is worth.
+    pub fidelity: Fidelity,
+    actions: Source,
+}
+
+impl Bench {
+    /// The bench of a rig.
+    pub fn new(timeline: Timeline, parts: Parts, fidelity: Fidelity) -> Self {
+        let actions = timeline.source("harness");
+        Bench { timeline, parts: Rc::new(parts), fidelity, actions }
+    }
+
+    /// Notes on the timeline what the harness does.
+    ///
+    /// # Errors
+    /// [`HarnessError`] if the log refuses, which is a defect of the harness.
+    pub fn act(&self, what: impl Into<Arc<str>>) -> Result<(), Blame> {
+        self.timeline
+            .push(self.actions, self.timeline.now(), Duration::ZERO, Kind::Action(what.into()))
+            .map_err(|error| HarnessError(error.to_string()).into())
+    }
+}
+
+/// A need that the rig does not meet.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the rig has no {part}; {remedy}")]
+pub struct Missing {
+    /// What is missing.
+    pub part: String,
+    /// What to add to the rig file.
+    pub remedy: String,
+}
+
+impl Missing {
+    /// The part `part`, which the rig file's table `table` would provide.
+    pub fn table(part: &str, table: &str) -> Self {
+        Missing { part: part.to_owned(), remedy: format!("wire it and add `{table}` to the rig file") }
+    }
+}
+
+/// Something that a case asks of a rig by an argument of its function.
+pub trait Need: Sized + 'static {
+    /// Takes it from the bench. It begins where the timeline begins, so that a case sees the
+    /// device's start whenever the runner switched it on.
+    ///
+    /// # Errors
+    /// [`Missing`] if the rig has not got it.
+    fn take(bench: &Bench) -> Result<Self, Missing>;
+}
+
+/// The whole bench, for needs that a suite builds itself.
+impl Need for Bench {
+    fn take(bench: &Bench) -> Result<Self, Missing> {
+        Ok(bench.clone())
+    }
+}

@@ -1,0 +1,215 @@
+//! One case on one rig: take the rig, switch it on, run the case, judge, and say how it went.
+//!
+//! Each trial has a thread of its own, so that a firmware that keeps the processor for ever ends
+//! as a failure of the product and not as a hang of the harness.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant as WallInstant};
+
+use rigor_core::event::{DeviceEvent, Kind};
+use rigor_core::requirement::Catalogue;
+use rigor_core::result::Decision;
+use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError, Verdict};
+use rigor_core::{Event, Instant, Rig};
+use rigor_decode::console::LineDecoder;
+use rigor_rigs::{Firmwares, RigFile};
+
+use crate::case::{Case, Outcome};
+use crate::drive;
+use crate::judge::{self, Witness};
+use crate::need::Bench;
+
+/// Wall-clock time of a trial before the device is interrupted.
+pub const DEFAULT_WALL_TIME: Duration = Duration::from_secs(60);
+
+/// Wall-clock time that an interrupted trial has to end by itself. Firmware that never calls into
+/// the board cannot be interrupted; its thread is given up and ends with the process.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Lines of the device's console that a failure shows.
+const LOG_TAIL_LINES: usize = 12;
+
+/// What a trial needs to know.
+pub struct Setup {
+    /// The rig.
+    pub rig: RigFile,
+    /// The firmware of virtual boards.
+    pub firmwares: Firmwares,
+    /// Seed of the rig.
+    pub seed: u64,
+    /// Wall-clock limit; [`DEFAULT_WALL_TIME`] by default.
+    pub wall_time: Duration,
+}
+
+/// How a case went on a rig.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trial {
+    /// One decision for each requirement of the case.
+    pub decisions: Vec<(String, Decision)>,
+    /// Time spent on the rig's clock.
+    pub rig_time: Duration,
+    /// Time spent on the wall clock.
+    pub wall_time: Duration,
+    /// How often the bench failed before this outcome.
+    pub retries: u32,
+    /// The last lines of the device's console, if the case did not pass.
+    pub log_tail: Vec<String>,
+}
+
+impl Trial {
+    /// The worst of the decisions.
+    pub fn verdict(&self) -> Verdict {
+        self.decisions.iter().map(|(_, decision)| decision.verdict).max().unwrap_or(Verdict::HarnessBug)
+    }
+
+    /// The reason of the worst decision; `None` for a pass.
+    pub fn reason(&self) -> Option<&str> {
+        let worst = self.verdict();
+        self.decisions.iter().find(|(_, decision)| decision.verdict == worst)?.1.reason.as_deref()
+    }
+}
+
+/// Attempts on a bench that fails. Only a rig fault is tried again: a product that fails once has
+/// failed.
+const ATTEMPTS: u32 = 2;
+
+/// Runs `case` on the rig of `setup`.
+pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> Trial {
+    let started = WallInstant::now();
+    let mut trial = attempt(catalogue, case, setup);
+    while trial.verdict() == Verdict::RigFault && trial.retries + 1 < ATTEMPTS {
+        let retries = trial.retries + 1;
+        trial = Trial { retries, ..attempt(catalogue, case, setup) };
+    }
+    trial.wall_time = started.elapsed();
+    trial
+}
+
+fn attempt(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> Trial {
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let (sender, receiver) = mpsc::channel();
+    let worker = {
+        let (catalogue, case, setup, interrupt) = (catalogue.clone(), case.clone(), setup.clone(), interrupt.clone());
+        std::thread::Builder::new().name(case.name().to_owned()).spawn(move || {
+            let trial = catch_unwind(AssertUnwindSafe(|| on_rig(&catalogue, &case, &setup, &interrupt)))
+                .unwrap_or_else(|panic| blamed(&case, &setup, &Blame::Harness(HarnessError(panic_text(&*panic)))));
+            // Nobody listens any more if the trial was given up.
+            let _ = sender.send(trial);
+        })
+    };
+    let worker = match worker {
+        Ok(worker) => worker,
+        Err(error) => return blamed(case, setup, &Blame::Harness(HarnessError(format!("no thread for the case: {error}")))),
+    };
+    let trial = receiver.recv_timeout(setup.wall_time).or_else(|_| {
+        interrupt.store(true, Ordering::Relaxed);
+        receiver.recv_timeout(GRACE)
+    });
+    match trial {
+        Ok(trial) => {
+            // It has sent its last message and is about to end.
+            let _ = worker.join();
+            trial
+        }
+        Err(_) => blamed(
+            case,
+            setup,
+            &Blame::Product(ProductError(format!(
+                "the firmware spins: it kept the processor for {:?} without letting time pass",
+                setup.wall_time + GRACE
+            ))),
+        ),
+    }
+}
+
+fn witness(case: &Case, setup: &Setup) -> Witness {
+    Witness { case: case.name().to_owned(), rig: setup.rig.name.clone(), fidelity: setup.rig.fidelity() }
+}
+
+fn blamed(case: &Case, setup: &Setup, blame: &Blame) -> Trial {
+    Trial {
+        decisions: witness(case, setup).blames(case.decides(), blame),
+        rig_time: Duration::ZERO,
+        wall_time: Duration::ZERO,
+        retries: 0,
+        log_tail: Vec::new(),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the harness panicked: {}", text.unwrap_or("without a text"))
+}
+
+fn on_rig(catalogue: &Catalogue, case: &Case, setup: &Setup, interrupt: &Arc<AtomicBool>) -> Trial {
+    let mut rig = match rigor_rigs::take(&setup.rig, &setup.firmwares, setup.seed, interrupt) {
+        Ok(rig) => rig,
+        Err(error) => return blamed(case, setup, &Blame::Rig(error)),
+    };
+    let bench = Bench::new(rig.timeline.clone(), rig.parts.clone(), rig.fidelity);
+    let outcome = match (case.begin)(&bench) {
+        Err(missing) => {
+            let witness = witness(case, setup);
+            let not_run = witness.says(Verdict::NotRun, missing.to_string());
+            let decisions = case.decides().iter().map(|id| (id.clone(), not_run.clone())).collect();
+            return Trial { decisions, rig_time: Duration::ZERO, wall_time: Duration::ZERO, retries: 0, log_tail: Vec::new() };
+        }
+        Ok(running) => {
+            let switched_on = rig.parts.power.as_ref().map_or(Ok(()), |power| power.on());
+            match switched_on {
+                Ok(()) => drive::to_the_end(&mut rig, running, case.rig_time, interrupt),
+                Err(error) => Err(error.into()),
+            }
+        }
+    };
+    let outcome = check_evidence(&rig, outcome);
+    let decisions = judge::decide(catalogue, case.decides(), &witness(case, setup), &outcome);
+    let passed = decisions.iter().all(|(_, decision)| decision.verdict == Verdict::Pass);
+    Trial {
+        decisions,
+        rig_time: rig.timeline.now().since(Instant::ZERO),
+        wall_time: Duration::ZERO,
+        retries: 0,
+        log_tail: if passed { Vec::new() } else { log_tail(&rig) },
+    }
+}
+
+/// What the timeline says about the outcome that the case itself may not have looked at.
+fn check_evidence(rig: &Rig, outcome: Outcome) -> Outcome {
+    // A time-out on the product is only a suspicion until the bench is proven well.
+    if matches!(outcome, Err(Blame::Product(_))) {
+        rig.drive.self_check()?;
+    }
+    for source in rig.timeline.sources() {
+        if let Some(event) = rig.timeline.find(source, |event| crash(event).is_some()) {
+            let message = crash(&event).unwrap_or_default();
+            return Err(ProductError(format!("the firmware crashed at {}: {message}", event.at)).into());
+        }
+        if let Some(event) = rig.timeline.find(source, |event| matches!(event.kind, Kind::Gap(_)))
+            && let Kind::Gap(gap) = &event.kind
+            && outcome.is_ok()
+        {
+            let name = rig.timeline.name(source);
+            return Err(Inconclusive(format!("source `{name}` lost {:?} at {}: {}", gap.length, event.at, gap.reason)).into());
+        }
+    }
+    outcome
+}
+
+fn crash(event: &Event) -> Option<Arc<str>> {
+    match &event.kind {
+        Kind::Device(DeviceEvent::Crashed(message)) => Some(message.clone()),
+        _ => None,
+    }
+}
+
+fn log_tail(rig: &Rig) -> Vec<String> {
+    let Some(console) = &rig.parts.console else { return Vec::new() };
+    let events = rig.timeline.events(console.source(), Instant::ZERO, Instant::MAX);
+    let lines = LineDecoder::decode(&events);
+    let skip = lines.len().saturating_sub(LOG_TAIL_LINES);
+    lines.into_iter().skip(skip).map(|line| format!("{} {}", line.end, line.text)).collect()
+}

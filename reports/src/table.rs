@@ -1,0 +1,341 @@
+//! The run as a table for the terminal: one line per requirement, grouped by system.
+//!
+//! ```text
+//! prism-k1  firmware 1.0.0
+//!   K1-LED-002  frame period   p50 8.333 ms  p99 8.341 ms  budget mean 8.333 ms ±5 %  PASS  modelled
+//!   K1-LED-006  pixel mapping  159 of 160 pixels                                      FAIL  modelled
+//!       lane 2 shows pixel 0 instead of 160
+//!       repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-LED-006::pixel_mapping
+//! ```
+//!
+//! Text from a device or a file is made [`visible`](crate::visible) and cut to its column, so that
+//! nothing in it can move the cursor or break the alignment.
+
+use std::fmt::Write;
+
+use rigor_core::budget::{Bound, Budget};
+use rigor_core::distribution::Summary;
+use rigor_core::requirement::Class;
+use rigor_core::result::{
+    Counts, EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT, Measured, NotRun, RequirementResult, RunResult,
+};
+use rigor_core::unit::Amount;
+use rigor_core::verdict::Verdict;
+
+use crate::text::clip;
+
+const MAX_CELL: usize = 48;
+const MAX_LINE: usize = 400;
+
+/// What a requirement's line says of its figures.
+enum Figures {
+    /// One to three figures, each in a column of its own.
+    Columns(Vec<String>),
+    /// Words, across the columns.
+    Words(String),
+}
+
+struct Row {
+    id: String,
+    title: String,
+    figures: Figures,
+    budget: String,
+    verdict: Verdict,
+    verdict_text: String,
+    /// Fidelity, or why nothing was tried.
+    remark: String,
+    below: Vec<String>,
+}
+
+/// The table and a last line with the counts. `colours` adds ANSI colours to verdicts; without it
+/// the text holds no control character but line feeds. Requirements of which a filter
+/// left out every case have no line; they are counted at the end.
+pub fn render(result: &RunResult, colours: bool) -> String {
+    let shown: Vec<&RequirementResult> = result
+        .requirements
+        .iter()
+        .filter(|requirement| {
+            requirement.not_run != Some(NotRun::NotSelected) || was_tried(result, requirement)
+        })
+        .collect();
+    let rows: Vec<Row> = shown.iter().map(|requirement| row(result, requirement)).collect();
+    let widths = Widths::of(&rows);
+    let mut table = String::new();
+    let mut system = None;
+    for (requirement, row) in shown.iter().zip(&rows) {
+        if system != Some(&requirement.system) {
+            if system.is_some() {
+                table.push('\n');
+            }
+            heading(&mut table, result, &requirement.system);
+            system = Some(&requirement.system);
+        }
+        line(&mut table, row, &widths, colours);
+    }
+    if !rows.is_empty() {
+        table.push('\n');
+    }
+    table.push_str(&summary(result, colours));
+    table.push('\n');
+    table
+}
+
+/// Whether a case that decides `requirement` ran: a filter may have left out only some of them.
+fn was_tried(result: &RunResult, requirement: &RequirementResult) -> bool {
+    result
+        .cases
+        .iter()
+        .filter(|case| case.system == requirement.system && case.verdict != Verdict::NotRun)
+        .any(|case| case.requirements.contains(&requirement.id))
+}
+
+fn heading(table: &mut String, result: &RunResult, system: &str) {
+    table.push_str(&clip(system, MAX_CELL));
+    for firmware in result.firmware.iter().filter(|firmware| firmware.system == system) {
+        let text = format!("  {} {}", firmware.name, firmware.version);
+        table.push_str(&clip(&text, MAX_CELL));
+    }
+    table.push('\n');
+}
+
+fn row(result: &RunResult, requirement: &RequirementResult) -> Row {
+    let figures = match &requirement.measured {
+        None => Figures::Columns(Vec::new()),
+        Some(Measured::Text(text)) => Figures::Words(clip(text, MAX_CELL)),
+        Some(Measured::Distribution(summary)) => {
+            figures(summary, requirement.budget.as_ref(), requirement.margin)
+        }
+    };
+    let budget = match &requirement.budget {
+        Some(budget) => clip(&format!("budget {budget}"), MAX_CELL),
+        None => String::new(),
+    };
+    let class = match requirement.class {
+        Class::Must => String::new(),
+        class => format!(" ({class})"),
+    };
+    let mut below = Vec::new();
+    let reason = requirement.reason.as_deref().unwrap_or_default();
+    let remark = match (requirement.verdict, requirement.not_run) {
+        (Verdict::NotRun, cause) => {
+            let cause = if cause == Some(NotRun::Planned) { "planned: " } else { "" };
+            clip(&format!("{cause}{reason}"), 2 * MAX_CELL)
+        }
+        _ => requirement.fidelity.map(|fidelity| fidelity.to_string()).unwrap_or_default(),
+    };
+    if !matches!(requirement.verdict, Verdict::Pass | Verdict::NotRun) {
+        below.push(clip(reason, MAX_LINE));
+        below.extend(repeat(result, requirement));
+    }
+    Row {
+        id: requirement.id.to_string(),
+        title: clip(&requirement.title, MAX_CELL),
+        figures,
+        budget,
+        verdict: requirement.verdict,
+        verdict_text: format!("{}{class}", requirement.verdict),
+        remark,
+        below,
+    }
+}
+
+/// The command that shows the verdict again: of the case that gave it.
+fn repeat(result: &RunResult, requirement: &RequirementResult) -> Option<String> {
+    result
+        .cases
+        .iter()
+        .filter(|case| case.system == requirement.system && case.rig == requirement.rig)
+        .filter(|case| case.verdict >= requirement.verdict)
+        .filter(|case| case.requirements.contains(&requirement.id))
+        .find_map(|case| case.repeat.as_deref())
+        .map(|command| format!("repeat: {}", clip(command, MAX_LINE)))
+}
+
+/// The figures worth a column: the median, the 99th percentile, and the one that the budget
+/// judges unless it reads the same. Where all samples are alike, that one value.
+fn figures(measured: &Summary, budget: Option<&Budget>, margin: Option<Amount>) -> Figures {
+    let show = |value| Amount::new(value, measured.unit).to_string();
+    if measured.min == measured.max {
+        return Figures::Columns(vec![show(measured.max)]);
+    }
+    let (p50, p99) = (show(measured.p50), show(measured.p99));
+    let judged = match budget.map(|budget| (budget, budget.judged_figure(measured))) {
+        Some((_, Some((name, figure)))) => {
+            let figure = figure.to_string();
+            let news = !(figure == p50 || figure == p99 && name != "min");
+            news.then(|| format!("{name} {figure}"))
+        }
+        // A share is not in the summary; the margin tells it.
+        Some((budget, None)) => share(budget, margin),
+        None => Some(format!("max {}", show(measured.max))),
+    };
+    let mut columns = vec![format!("p50 {p50}"), format!("p99 {p99}")];
+    columns.extend(judged);
+    Figures::Columns(columns)
+}
+
+fn share(budget: &Budget, margin: Option<Amount>) -> Option<String> {
+    match (budget.bound(), margin) {
+        (Bound::ShareWithin(required), Some(margin)) => {
+            let share = Amount::new(required + margin.value, margin.unit);
+            Some(format!("{share} within"))
+        }
+        _ => None,
+    }
+}
+
+/// Column widths in characters.
+#[derive(Default)]
+struct Widths {
+    id: usize,
+    title: usize,
+    columns: [usize; 3],
+    figures: usize,
+    budget: usize,
+    verdict: usize,
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+impl Widths {
+    fn of(rows: &[Row]) -> Self {
+        let mut widths = Widths::default();
+        let grow = |own: &mut usize, text: &str| *own = (*own).max(width(text));
+        for row in rows {
+            grow(&mut widths.id, &row.id);
+            grow(&mut widths.title, &row.title);
+            grow(&mut widths.budget, &row.budget);
+            grow(&mut widths.verdict, &row.verdict_text);
+            match &row.figures {
+                // A value that stands alone needs no column that others line up with.
+                Figures::Columns(cells) if cells.len() > 1 => {
+                    for (own, cell) in widths.columns.iter_mut().zip(cells) {
+                        grow(own, cell);
+                    }
+                }
+                Figures::Columns(_) | Figures::Words(_) => {}
+            }
+        }
+        for row in rows {
+            let text = figures_text(&row.figures, &widths.columns);
+            widths.figures = widths.figures.max(width(&text));
+        }
+        widths
+    }
+}
+
+fn figures_text(figures: &Figures, columns: &[usize; 3]) -> String {
+    let cells = match figures {
+        Figures::Words(words) => return words.clone(),
+        Figures::Columns(cells) => cells,
+    };
+    let mut text = String::new();
+    for (index, (cell, width)) in cells.iter().zip(columns).enumerate() {
+        if index > 0 {
+            text.push_str("  ");
+        }
+        let last = index + 1 == cells.len();
+        let width = if last { 0 } else { *width };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{cell:<width$}");
+    }
+    text
+}
+
+fn line(table: &mut String, row: &Row, widths: &Widths, colours: bool) {
+    let cells = [
+        (row.id.as_str(), widths.id),
+        (&row.title, widths.title),
+        (&figures_text(&row.figures, &widths.columns), widths.figures),
+        (&row.budget, widths.budget),
+    ];
+    let mut text = String::new();
+    for (cell, width) in cells.into_iter().filter(|(_, width)| *width > 0) {
+        let _ = write!(text, "  {cell:<width$}");
+    }
+    let padding = widths.verdict - width(&row.verdict_text);
+    let _ = write!(text, "  {}", paint(&row.verdict_text, row.verdict, colours));
+    if !row.remark.is_empty() {
+        let _ = write!(text, "{:padding$}  {}", "", row.remark);
+    }
+    table.push_str(&text);
+    table.push('\n');
+    for line in row.below.iter().filter(|line| !line.is_empty()) {
+        let _ = writeln!(table, "      {line}");
+    }
+}
+
+fn paint(text: &str, verdict: Verdict, colours: bool) -> String {
+    let code = match verdict {
+        _ if !colours => return text.to_owned(),
+        Verdict::Pass => "32",
+        Verdict::Fail => "1;31",
+        Verdict::RigFault => "35",
+        Verdict::HarnessBug => "1;35",
+        Verdict::Inconclusive => "33",
+        Verdict::NotRun => "2",
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+fn summary(result: &RunResult, colours: bool) -> String {
+    let counts = &result.totals.requirements;
+    let mut parts = Vec::new();
+    for (count, verdict, name) in by_verdict(counts) {
+        if count > 0 || verdict == Verdict::Pass {
+            parts.push(paint(&format!("{count} {name}"), verdict, colours && count > 0));
+        }
+    }
+    let causes: Vec<String> = [(NotRun::Planned, "planned"), (NotRun::NotSelected, "not selected")]
+        .into_iter()
+        .map(|(cause, name)| {
+            let count = result.requirements.iter().filter(|r| r.not_run == Some(cause)).count();
+            (count, name)
+        })
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
+    let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
+    let rigs: Vec<String> =
+        result.rigs.iter().map(|rig| format!("{} ({})", clip(&rig.name, MAX_CELL), rig.fidelity)).collect();
+    let rigs = if rigs.is_empty() { "no rig".to_owned() } else { rigs.join(", ") };
+    let ran = result.cases.len() as u64 - result.totals.cases.not_run;
+    let retries: u64 = result.cases.iter().map(|case| u64::from(case.retries)).sum();
+    let retries = match retries {
+        0 => String::new(),
+        1 => " (1 retry)".to_owned(),
+        more => format!(" ({more} retries)"),
+    };
+    let meaning = match result.exit_code {
+        EXIT_OK => "every `must` that was decided holds",
+        EXIT_PRODUCT => "the product fails a `must`",
+        EXIT_HARNESS => "the harness is at fault",
+        _ if ran == 0 => "no case ran",
+        _ => "undecided, and the product is not to blame",
+    };
+    format!(
+        "{}{causes} of {} requirements; {ran} of {} cases ran{retries} on {rigs}, seed {}, {:.1} s\nexit code {}: {meaning}",
+        parts.join(", "),
+        result.requirements.len(),
+        result.cases.len(),
+        result.run.seed,
+        result.run.wall_ms as f64 / 1000.0,
+        result.exit_code,
+    )
+}
+
+fn by_verdict(counts: &Counts) -> [(u64, Verdict, &'static str); 6] {
+    [
+        (counts.pass, Verdict::Pass, "pass"),
+        (counts.fail, Verdict::Fail, "fail"),
+        (counts.harness_bug, Verdict::HarnessBug, "harness bug"),
+        (counts.rig_fault, Verdict::RigFault, "rig fault"),
+        (counts.inconclusive, Verdict::Inconclusive, "inconclusive"),
+        (counts.not_run, Verdict::NotRun, "not run"),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

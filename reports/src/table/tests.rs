@@ -1,0 +1,161 @@
+use rigor_core::result::{Firmware, RigUsed};
+use rigor_core::time::Fidelity;
+use rigor_core::unit::Unit;
+
+use super::*;
+use crate::sample;
+
+const LOOK: &str = "\
+prism-k1  firmware 1.0.0
+  K1-LED-002  frame period         p50 8.333 ms   p99 8.341 ms                  budget mean 8.333 ms ±5 %            PASS              modelled
+  K1-LED-003  frame jitter         p50 8.333 ms   p99 8.341 ms    100 % within  budget >= 99 % within 8.333 ms ±5 %  PASS              modelled
+  K1-LED-004  longest gap          p50 8.333 ms   p99 8.341 ms                  budget every <= 16.67 ms             PASS              modelled
+  K1-LED-006  pixel mapping        319 pixels                                   budget every = 320 pixels            FAIL              modelled
+      pixels right: worst 319 pixels misses `every = 320 pixels` by 1 pixel
+      repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-LED-006::pixel_mapping
+  K1-LED-011  a day without a gap                                                                                    NOT RUN           planned: A day of wall time; the nightly run on the bench will decide it.
+  K1-NET-002  third client                                                                                           RIG FAULT         modelled
+      the link of the rig is down
+      repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-NET-002::third_client
+  K1-NET-004  idle close           5.2 s                                        budget every 5 to 7 s                INCONCLUSIVE      modelled
+      idle time: worst 5.2 s lies 200 ms from the limit of `every 5 to 7 s`, which an instrument of ±1 s cannot tell; use a better one
+      repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-NET-004::idle_close
+  K1-SYS-008  access point                                                                                           NOT RUN (report)  rig `virtual` has no radio
+  K1-UPL-014  upload speed         p50 90.5 KB/s  p99 97.25 KB/s                budget p50 >= 100 KB/s               FAIL (should)     modelled
+      upload speed: p50 90.5 KB/s misses `p50 >= 100 KB/s` by 9.5 KB/s
+      repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-UPL-014::upload_speed
+  K1-UPL-015  power cut            cut 7 of 20                                                                       HARNESS BUG       modelled
+      the case forgot to power up
+      repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-UPL-015::power_cut
+
+3 pass, 2 fail, 1 harness bug, 1 rig fault, 1 inconclusive, 2 not run (1 planned) of 10 requirements; 8 of 9 cases ran (1 retry) on virtual (modelled), seed 1, 7.9 s
+exit code 1: the product fails a `must`
+";
+
+#[test]
+fn the_table_reads_well() {
+    let table = render(&sample::run(), false);
+    assert_eq!(table, LOOK, "\n{table}");
+}
+
+/// The table of a run with only its `index`th requirement, changed.
+fn only(index: usize, change: impl FnOnce(&mut RequirementResult)) -> String {
+    let mut run = sample::run();
+    let mut requirement = run.requirements.swap_remove(index);
+    change(&mut requirement);
+    run.requirements = vec![requirement];
+    render(&run, false)
+}
+
+fn summary_of(figures: [f64; 5]) -> Summary {
+    let [min, p50, p99, max, mean] = figures;
+    Summary { unit: Unit::Milliseconds, count: 600, min, p50, p95: p99, p99, max, mean, uncertainty: 0.0 }
+}
+
+#[test]
+fn the_judged_figure_is_shown_where_it_says_more() {
+    let with = |index: usize, figures| {
+        only(index, |r| r.measured = Some(Measured::Distribution(summary_of(figures))))
+    };
+    // A mean that differs from the median, and a largest sample beyond the 99th percentile.
+    let table = with(0, [8.0, 8.333, 8.341, 20.0, 8.4]);
+    assert!(table.contains("p50 8.333 ms  p99 8.341 ms  mean 8.4 ms  budget mean"), "{table}");
+    let table = with(2, [8.0, 8.333, 8.341, 20.0, 8.4]);
+    assert!(table.contains("p99 8.341 ms  max 20 ms  budget every <= 16.67 ms"), "{table}");
+    let table = with(2, [8.333; 5]);
+    assert!(table.contains("longest gap  8.333 ms  budget every"), "{table}");
+    // Without a budget, the extreme is of interest.
+    let table = only(2, |r| {
+        r.measured = Some(Measured::Distribution(summary_of([8.0, 8.333, 8.341, 20.0, 8.4])));
+        r.budget = None;
+    });
+    assert!(table.contains("p99 8.341 ms  max 20 ms  PASS  modelled"), "{table}");
+}
+
+#[test]
+fn an_empty_run_says_so() {
+    assert_eq!(
+        render(&sample::empty(), false),
+        "0 pass of 0 requirements; 0 of 0 cases ran on no rig, seed 1, 7.9 s\nexit code 2: no case ran\n"
+    );
+}
+
+#[test]
+fn what_a_filter_left_out_is_counted() {
+    let mut run = sample::run();
+    for requirement in &mut run.requirements[1..] {
+        requirement.verdict = Verdict::NotRun;
+        requirement.not_run = Some(NotRun::NotSelected);
+    }
+    // Of the second requirement one case ran and another was left out.
+    run.requirements[1].reason = Some("it holds in 1 of 2 cases".to_owned());
+    run.cases.truncate(2);
+    let run = RunResult::new(run.run, run.rigs, run.firmware, run.requirements, run.cases);
+    let table = render(&run, false);
+    assert!(table.contains("NOT RUN  it holds in 1 of 2 cases\n"), "{table}");
+    assert!(table.contains("1 pass, 9 not run (9 not selected) of 10 requirements"), "{table}");
+    assert_eq!(table.matches("K1-").count(), 2, "{table}");
+}
+
+#[test]
+fn systems_are_grouped() {
+    let mut run = sample::run();
+    run.requirements.truncate(2);
+    run.requirements[1].system = "badge".to_owned();
+    let run = RunResult::new(run.run, run.rigs, run.firmware, run.requirements, run.cases);
+    let table = render(&run, false);
+    assert!(table.starts_with("badge\n  K1-LED-003"), "{table}");
+    assert!(table.contains("\n\nprism-k1  firmware 1.0.0\n  K1-LED-002"), "{table}");
+}
+
+#[test]
+fn colours_come_only_on_demand_and_change_nothing_else() {
+    let run = sample::run();
+    let coloured = render(&run, true);
+    assert!(coloured.contains("\u{1b}[32mPASS\u{1b}[0m"), "{coloured}");
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    plain.push_str(rest);
+    assert_eq!(plain, render(&run, false));
+}
+
+#[test]
+fn hostile_text_can_neither_steer_the_terminal_nor_break_the_columns() {
+    let evil = format!("\u{1b}[2J\r\n\u{202e}PASS{}", "x".repeat(10_000));
+    let mut run = sample::run();
+    run.rigs = vec![RigUsed { name: evil.clone(), fidelity: Fidelity::Modelled }];
+    run.firmware =
+        vec![Firmware { system: "prism-k1".to_owned(), name: evil.clone(), version: evil.clone() }];
+    for requirement in &mut run.requirements {
+        requirement.title = evil.clone();
+        requirement.reason = Some(evil.clone());
+        requirement.measured = Some(Measured::Text(evil.clone()));
+    }
+    for case in &mut run.cases {
+        case.repeat = Some(evil.clone());
+    }
+    let table = render(&run, false);
+    assert!(table.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{table}");
+    assert_eq!(table.lines().count(), LOOK.lines().count(), "{table}");
+    assert!(table.lines().all(|line| line.chars().count() < 500), "{table}");
+    let starts: Vec<usize> = table
+        .lines()
+        .filter(|line| line.starts_with("  K1-"))
+        .map(|line| line.find("\\u{1b}").unwrap())
+        .collect();
+    assert!(starts.iter().all(|start| *start == starts[0]), "{table}");
+}
+
+#[test]
+fn extreme_figures_keep_the_table_narrow() {
+    let extremes = summary_of([-1e20, 1e-300, 1e19, 1e20, 1e19]);
+    let table = only(0, |r| {
+        r.measured = Some(Measured::Distribution(extremes));
+        r.margin = Some(Amount::new(f64::MAX, Unit::Milliseconds));
+    });
+    assert!(table.lines().next().is_some_and(|line| line.len() < 200), "{table}");
+}

@@ -1,0 +1,204 @@
+//! What the cases of PRISM K1 share: waiting for the device, talking to it, reading its storage.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use littlefs_rust::{Config, Filesystem, RamStorage, Storage};
+use rigor_core::Instant;
+use rigor_core::verdict::{Blame, HarnessError, ProductError};
+use rigor_decode::websocket::{Close, Message, ServerEvent};
+use rigor_runner::need::{Console, Flash, Heard, Net, WebSocket};
+
+use crate::tlv::{Profile, Reply};
+
+/// The device says that it has started within this long (our bound: the seed gives none).
+pub const START_LIMIT: Duration = Duration::from_secs(20);
+/// The fifteen templates are in place within this long after the start (our bound).
+pub const PROVISIONING_LIMIT: Duration = Duration::from_secs(60);
+/// A connection is opened, and a small request answered, within this long.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// The answer to PUT_END comes within this long: a full pattern has to reach the flash first
+/// (specification, section 12).
+pub const COMMIT_LIMIT: Duration = Duration::from_secs(15);
+
+/// First byte of the littlefs partition (seed, section 2).
+pub const LITTLEFS_ADDRESS: u32 = 0x32_0000;
+/// Bytes of the littlefs partition (seed, section 2).
+pub const LITTLEFS_BYTES: u32 = 0x18_0000;
+/// Bytes of a block of the file system.
+pub const LITTLEFS_BLOCK_BYTES: u32 = 4096;
+
+/// Waits until the device says that it has started; when it said so.
+///
+/// # Errors
+/// The product's, if it does not within [`START_LIMIT`].
+pub async fn started(console: &mut Console) -> Result<Instant, Blame> {
+    Ok(console.expect_text("PRISM K1 started successfully!", START_LIMIT).await?.end)
+}
+
+/// Waits until the device has started and its templates are in place, so that nothing else writes
+/// to the flash.
+///
+/// # Errors
+/// The product's, if it takes longer than [`START_LIMIT`] and [`PROVISIONING_LIMIT`].
+pub async fn settled(console: &mut Console) -> Result<Instant, Blame> {
+    let limit = START_LIMIT + PROVISIONING_LIMIT;
+    // Which of the two comes last is the scheduler's business.
+    let mut missing = vec!["PRISM K1 started successfully!", "Template provisioning complete"];
+    loop {
+        let line = console
+            .expect(&missing.join(" and "), limit, |line| missing.iter().any(|text| line.text.contains(text)))
+            .await?;
+        missing.retain(|text| !line.text.contains(text));
+        if missing.is_empty() {
+            return Ok(line.end);
+        }
+    }
+}
+
+/// A WebSocket on the port and path of `profile`.
+///
+/// # Errors
+/// The product's, if it is not accepted within [`ANSWER_LIMIT`].
+pub async fn open(net: &Net, profile: Profile) -> Result<WebSocket, Blame> {
+    WebSocket::open(net, net.port(profile.service())?, profile.path(), ANSWER_LIMIT).await
+}
+
+/// What the device does about a request.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Answer {
+    /// It replied.
+    Reply(Reply),
+    /// It closed the connection without a reply.
+    Closed,
+    /// It did neither in time.
+    Silence,
+}
+
+/// The next answer on `socket` before `deadline`.
+pub async fn answer(socket: &mut WebSocket, deadline: Instant) -> (Instant, Answer) {
+    while let Some((at, heard)) = socket.next(deadline).await {
+        match heard {
+            Heard::Said(ServerEvent::Message(Message::Binary(bytes))) => return (at, Answer::Reply(Reply::parse(&bytes))),
+            Heard::Said(ServerEvent::Close(_)) | Heard::Ended(_) => return (at, Answer::Closed),
+            Heard::Said(_) => {}
+        }
+    }
+    (deadline, Answer::Silence)
+}
+
+/// How the device refused something, and how the connection ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Refusal {
+    /// The ERROR frame, if there was one.
+    pub error: Option<(u8, String)>,
+    /// What the Close frame says, if there was one.
+    pub close: Option<Close>,
+    /// When the device closed the TCP connection, if it did.
+    pub ended: Option<Instant>,
+    /// A STATUS, which a refusal must not have.
+    pub status: bool,
+}
+
+impl Refusal {
+    /// It was refused: an ERROR or an end of the connection, and no STATUS (specification, section
+    /// 11, reading 11).
+    pub fn is_refused(&self) -> bool {
+        !self.status && (self.error.is_some() || self.close.is_some() || self.ended.is_some())
+    }
+}
+
+/// Listens until the device ends the connection or `deadline`.
+pub async fn refusal(socket: &mut WebSocket, deadline: Instant) -> Refusal {
+    let mut refusal = Refusal { error: None, close: None, ended: None, status: false };
+    for (at, heard) in socket.rest(deadline).await {
+        match heard {
+            Heard::Said(ServerEvent::Message(Message::Binary(bytes))) => match Reply::parse(&bytes) {
+                Reply::Error { code, text } => refusal.error = Some((code, text)),
+                Reply::Status(_) => refusal.status = true,
+                Reply::Malformed(_) => {}
+            },
+            Heard::Said(ServerEvent::Close(close)) => refusal.close = Some(close),
+            Heard::Said(_) => {}
+            Heard::Ended(_) => refusal.ended = Some(at),
+        }
+    }
+    refusal
+}
+
+/// A finished upload.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Upload {
+    /// When the first byte was handed to the link.
+    pub begun: Instant,
+    /// When the STATUS arrived.
+    pub acknowledged: Instant,
+    /// The STATUS's payload.
+    pub status: Vec<u8>,
+}
+
+/// Uploads `file` on `socket` without waiting between messages, and waits for its STATUS.
+///
+/// # Errors
+/// The product's, if the device answers otherwise or not within [`COMMIT_LIMIT`].
+pub async fn upload(socket: &mut WebSocket, profile: Profile, name: &str, file: &[u8]) -> Result<Upload, Blame> {
+    let begun = socket.tcp.now();
+    for message in profile.upload(name, file) {
+        socket.send_binary(&message)?;
+    }
+    match answer(socket, begun + COMMIT_LIMIT).await {
+        (acknowledged, Answer::Reply(Reply::Status(status))) => Ok(Upload { begun, acknowledged, status }),
+        (_, other) => Err(ProductError(format!(
+            "an upload of {} bytes in profile {} was answered with {other:?}",
+            file.len(),
+            profile.service()
+        ))
+        .into()),
+    }
+}
+
+/// Opens a connection, uploads `file`, waits for its STATUS and closes.
+///
+/// # Errors
+/// As [`open`] and [`upload`].
+pub async fn upload_once(net: &Net, profile: Profile, name: &str, file: &[u8]) -> Result<Upload, Blame> {
+    let mut socket = open(net, profile).await?;
+    let done = upload(&mut socket, profile, name, file).await?;
+    socket.tcp.finish()?;
+    Ok(done)
+}
+
+/// The files in the device's storage, by path, read from the flash chip.
+///
+/// # Errors
+/// The product's, if the partition holds no file system that can be mounted.
+pub fn stored_files(flash: &Flash) -> Result<BTreeMap<String, Vec<u8>>, Blame> {
+    let image = flash.read(LITTLEFS_ADDRESS, LITTLEFS_BYTES)?;
+    let blocks = LITTLEFS_BYTES / LITTLEFS_BLOCK_BYTES;
+    let mut storage = RamStorage::new(LITTLEFS_BLOCK_BYTES, blocks);
+    for (block, bytes) in image.chunks(LITTLEFS_BLOCK_BYTES as usize).enumerate() {
+        storage
+            .erase(block as u32)
+            .and_then(|()| storage.write(block as u32, 0, bytes))
+            .map_err(|error| HarnessError(format!("the copy of the partition cannot be written: {error:?}")))?;
+    }
+    let broken = |what: &str, error| ProductError(format!("the littlefs partition: {what}: {error:?}"));
+    let fs = Filesystem::mount(storage, Config::new(LITTLEFS_BLOCK_BYTES, blocks))
+        .map_err(|(error, _)| broken("does not mount", error))?;
+    let mut files = BTreeMap::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        let at = if folder.is_empty() { "/" } else { &folder };
+        for entry in fs.list_dir(at).map_err(|error| broken(at, error))? {
+            let path = format!("{folder}/{}", entry.name);
+            match entry.file_type {
+                littlefs_rust::FileType::Dir => folders.push(path),
+                littlefs_rust::FileType::File => {
+                    let bytes = fs.read_to_vec(&path).map_err(|error| broken(&path, error))?;
+                    files.insert(path, bytes);
+                }
+            }
+        }
+    }
+    Ok(files)
+}

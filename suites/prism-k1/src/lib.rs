@@ -1,0 +1,37 @@
+//! PRISM K1: an ESP32-S3 controller of 320 WS2812B pixels that takes patterns over WebSocket.
+//!
+//! `requirements.toml` is the specification; each module holds the cases of one group of it. What
+//! the cases share is in [`kit`], [`tlv`] and [`pattern`], which are written from the
+//! specification and know nothing of the firmware's own code.
+
+pub mod kit;
+pub mod pattern;
+pub mod tlv;
+
+mod flash;
+mod leds;
+mod memory;
+mod net;
+mod system;
+mod upload;
+
+use rigor_core::requirement::{Catalogue, CatalogueErrors};
+use rigor_runner::Suite;
+
+/// The catalogue's text.
+pub const REQUIREMENTS: &str = include_str!("../requirements.toml");
+
+/// The requirements of PRISM K1 and the cases that decide them.
+///
+/// # Errors
+/// [`CatalogueErrors`] if the catalogue that this crate was built with is malformed.
+pub fn suite() -> Result<Suite, CatalogueErrors> {
+    let mut suite = Suite::new(Catalogue::parse(REQUIREMENTS, "suites/prism-k1/requirements.toml")?);
+    system::add_to(&mut suite);
+    flash::add_to(&mut suite);
+    memory::add_to(&mut suite);
+    leds::add_to(&mut suite);
+    net::add_to(&mut suite);
+    upload::add_to(&mut suite);
+    Ok(suite)
+}

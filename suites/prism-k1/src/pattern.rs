@@ -1,0 +1,68 @@
+//! Raw patterns whose every frame and pixel can be told from every other on the wire.
+//!
+//! A raw pattern is frames of 320 pixels, red, green, blue, nothing else (specification, section
+//! 6). Pixel `p` of frame `f` gets a colour that says which pixel of which frame it is, with
+//! channels that no swap of channels, pixels or lanes turns into another pixel's.
+
+use rigor_runner::need::Picture;
+
+/// Pixels of the strip (seed, section 1).
+pub const PIXELS: usize = 320;
+/// Bytes of a frame (seed, section 1).
+pub const FRAME_BYTES: usize = PIXELS * 3;
+/// Largest pattern file in bytes (seed, section 4).
+pub const MAX_FILE_BYTES: usize = 262_144;
+/// Whole frames in the largest file.
+pub const MAX_FRAMES: usize = MAX_FILE_BYTES / FRAME_BYTES;
+
+/// Frames that say who they are: red is the frame's number, green and blue the pixel's.
+///
+/// `series` (0 to 7) tells one pattern from another. Frames are numbered modulo 256.
+pub fn numbered(series: u8, frames: usize) -> Vec<u8> {
+    (0..frames).flat_map(|frame| numbered_frame(series, frame)).collect()
+}
+
+/// One frame of [`numbered`].
+pub fn numbered_frame(series: u8, frame: usize) -> Vec<u8> {
+    (0..PIXELS).flat_map(|pixel| numbered_pixel(series, frame, pixel)).collect()
+}
+
+/// Blue carries the series in its upper bits, a mark that green and red never bear, and the
+/// pixel's ninth bit.
+fn numbered_pixel(series: u8, frame: usize, pixel: usize) -> [u8; 3] {
+    [frame as u8, pixel as u8, (series & 7) << 5 | 0x0A | (pixel >> 8) as u8]
+}
+
+/// Which frame of `series` a picture shows, if every pixel is right.
+pub fn recognise(series: u8, picture: &Picture) -> Option<usize> {
+    let shown = picture.rgb_bytes();
+    let frame = usize::from(*shown.first()?);
+    (shown == numbered_frame(series, frame)).then_some(frame)
+}
+
+/// A file of any length that begins as [`numbered`] frames do.
+pub fn file(series: u8, bytes: usize) -> Vec<u8> {
+    let mut file = numbered(series, bytes.div_ceil(FRAME_BYTES));
+    file.truncate(bytes);
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pixel_of_a_frame_is_unlike_every_other_under_any_swap_of_channels() {
+        let mut seen = std::collections::HashSet::new();
+        for pixel in 0..PIXELS {
+            let [r, g, b] = numbered_pixel(3, 7, pixel);
+            assert!(seen.insert([r, g, b]));
+            assert!(r != b && [r, g, b] != [g, r, b], "pixel {pixel} survives a swap");
+        }
+    }
+
+    #[test]
+    fn the_largest_file_holds_273_frames_and_a_rest() {
+        assert_eq!((MAX_FRAMES, file(0, MAX_FILE_BYTES).len()), (273, MAX_FILE_BYTES));
+    }
+}
