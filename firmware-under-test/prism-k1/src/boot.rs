@@ -27,42 +27,14 @@ const TAG: &str = "PRISM-K1";
 
 // Specification section 8 and seed section 3. "Any" core in the source is core 1 here, which the
 // playback task leaves alone. The log task is ours; it is as low as the main task.
-pub(crate) const MAIN: TaskSpec = TaskSpec {
-    name: "main",
-    priority: 1,
-    stack_bytes: 8192,
-    core: Core::Zero,
-};
-pub(crate) const LOG: TaskSpec = TaskSpec {
-    name: "log",
-    priority: 1,
-    stack_bytes: 2048,
-    core: Core::One,
-};
-const HEAP_MONITOR: TaskSpec = TaskSpec {
-    name: "heap_monitor",
-    priority: 2,
-    stack_bytes: 3072,
-    core: Core::One,
-};
-const STATS_REPORT: TaskSpec = TaskSpec {
-    name: "stats_report",
-    priority: 1,
-    stack_bytes: 2048,
-    core: Core::One,
-};
-const NETWORK: TaskSpec = TaskSpec {
-    name: "network",
-    priority: 5,
-    stack_bytes: 8192,
-    core: Core::One,
-};
-const UART_TEST: TaskSpec = TaskSpec {
-    name: "uart_test",
-    priority: 3,
-    stack_bytes: 4096,
-    core: Core::Zero,
-};
+pub(crate) const MAIN: TaskSpec = TaskSpec { name: "main", priority: 1, stack_bytes: 8192, core: Core::Zero };
+pub(crate) const LOG: TaskSpec = TaskSpec { name: "log", priority: 1, stack_bytes: 2048, core: Core::One };
+const HEAP_MONITOR: TaskSpec =
+    TaskSpec { name: "heap_monitor", priority: 2, stack_bytes: 3072, core: Core::One };
+const STATS_REPORT: TaskSpec =
+    TaskSpec { name: "stats_report", priority: 1, stack_bytes: 2048, core: Core::One };
+const NETWORK: TaskSpec = TaskSpec { name: "network", priority: 5, stack_bytes: 8192, core: Core::One };
+const UART_TEST: TaskSpec = TaskSpec { name: "uart_test", priority: 3, stack_bytes: 4096, core: Core::Zero };
 
 fn spawn<T: Tasks>(tasks: &T, spec: TaskSpec, body: impl Future<Output = ()> + 'static) {
     tasks.spawn(spec, Box::pin(body));
@@ -78,22 +50,8 @@ pub(crate) fn start<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options:
 }
 
 /// The main task: boots, and ends when everything runs.
-async fn main<C: Chip<LANES>>(
-    peripherals: Peripherals<LANES, C>,
-    options: Options,
-    pools: Pools,
-    log: Log,
-) {
-    let Peripherals {
-        cpu,
-        tasks,
-        machine,
-        mut flash,
-        leds,
-        console_rx,
-        console_tx,
-        net,
-    } = peripherals;
+async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Options, pools: Pools, log: Log) {
+    let Peripherals { cpu, tasks, machine, mut flash, leds, console_rx, console_tx, net } = peripherals;
     spawn(&tasks, LOG, log.clone().drain(console_tx));
     banner(&log, &machine, flash.capacity());
     report_pools(&log, &pools);
@@ -105,18 +63,9 @@ async fn main<C: Chip<LANES>>(
 
     log.info(TAG, format_args!("Initializing heap monitor..."));
     log.info("HEAP_MON", format_args!("Initializing heap monitor..."));
-    let monitor = Monitor::new(
-        machine,
-        tasks.clone(),
-        cpu.clone(),
-        pools.clone(),
-        log.clone(),
-    );
+    let monitor = Monitor::new(machine, tasks.clone(), cpu.clone(), pools.clone(), log.clone());
     spawn(&tasks, HEAP_MONITOR, monitor.clone().watch());
-    log.info(
-        "HEAP_MON",
-        format_args!("Heap monitor initialized successfully"),
-    );
+    log.info("HEAP_MON", format_args!("Heap monitor initialized successfully"));
     log.info(TAG, format_args!("System initialized"));
 
     log.info(TAG, format_args!("Initializing firmware components..."));
@@ -140,29 +89,13 @@ async fn main<C: Chip<LANES>>(
         storage: storage.clone(),
         playback: playback.clone(),
     };
-    let shared = net::Shared {
-        cpu: cpu.clone(),
-        pools: pools.clone(),
-        log: log.clone(),
-        slots: Slots::default(),
-    };
-    spawn(
-        &tasks,
-        NETWORK,
-        network::<C>(net, options, shared, services.clone()),
-    );
+    let shared =
+        net::Shared { cpu: cpu.clone(), pools: pools.clone(), log: log.clone(), slots: Slots::default() };
+    spawn(&tasks, NETWORK, network::<C>(net, options, shared, services.clone()));
     let body = storage::task(volume, storage.clone(), playback, cpu.clone(), log.clone());
     spawn(&tasks, storage::TASK, body);
-    spawn(
-        &tasks,
-        templates::TASK,
-        templates::task(storage, pools, cpu, log.clone()),
-    );
-    spawn(
-        &tasks,
-        STATS_REPORT,
-        monitor.report_periodically(services.playback.clone()),
-    );
+    spawn(&tasks, templates::TASK, templates::task(storage, pools, cpu, log.clone()));
+    spawn(&tasks, STATS_REPORT, monitor.report_periodically(services.playback.clone()));
     spawn(&tasks, UART_TEST, console::task(console_rx, services));
     log.info(TAG, format_args!("All tasks created"));
     log.info(TAG, format_args!("PRISM K1 started successfully!"));
@@ -175,17 +108,13 @@ async fn network<C: Chip<LANES>>(
     shared: net::Shared<C::Cpu>,
     services: Services<C::Cpu>,
 ) {
-    shared
-        .log
-        .info("network", format_args!("Network task started on core 1"));
+    shared.log.info("network", format_args!("Network task started on core 1"));
     let ports = [options.framed_port, options.seed_port];
     net::serve(stack, ports, &shared, || Session::new(services.clone())).await;
 }
 
 fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize) {
-    let HeapStatus {
-        free, minimum_free, ..
-    } = machine.heap();
+    let HeapStatus { free, minimum_free, .. } = machine.heap();
     let line = |text: core::fmt::Arguments<'_>| log.info(TAG, text);
     line(format_args!("{RULE}"));
     line(format_args!("PRISM K1 LED Controller"));
@@ -195,10 +124,7 @@ fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize) {
     line(format_args!("Chip: ESP32-S3"));
     line(format_args!("Cores: 2"));
     line(format_args!("Features: WiFi BLE"));
-    line(format_args!(
-        "Flash size: {} MB (external)",
-        flash_bytes / (1024 * 1024)
-    ));
+    line(format_args!("Flash size: {} MB (external)", flash_bytes / (1024 * 1024)));
     line(format_args!("Start cause: {:?}", machine.start_cause()));
     line(format_args!("Free heap: {free} bytes"));
     line(format_args!("Min free heap: {minimum_free} bytes"));
@@ -210,27 +136,12 @@ fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize) {
 fn report_pools(log: &Log, pools: &Pools) {
     log.info(TAG, format_args!("Initializing memory pools..."));
     log.info("POOL", format_args!("Initializing memory pools..."));
-    log.info(
-        "POOL",
-        format_args!("Allocating {TOTAL_BYTES} bytes for memory pools"),
-    );
-    for (name, class) in ["4K", "1K", "256B"]
-        .iter()
-        .zip(pools.status().classes.iter().rev())
-    {
-        log.info(
-            "POOL",
-            format_args!("{name} pool: {} x {} bytes", class.blocks, class.bytes),
-        );
+    log.info("POOL", format_args!("Allocating {TOTAL_BYTES} bytes for memory pools"));
+    for (name, class) in ["4K", "1K", "256B"].iter().zip(pools.status().classes.iter().rev()) {
+        log.info("POOL", format_args!("{name} pool: {} x {} bytes", class.blocks, class.bytes));
     }
-    log.info(
-        "POOL",
-        format_args!("Memory pools initialized successfully"),
-    );
-    log.info(
-        "POOL",
-        format_args!("Total pool memory: {} KB", TOTAL_BYTES / 1024),
-    );
+    log.info("POOL", format_args!("Memory pools initialized successfully"));
+    log.info("POOL", format_args!("Total pool memory: {} KB", TOTAL_BYTES / 1024));
     pools.dump_state(log);
 }
 
@@ -238,10 +149,7 @@ fn report_pools(log: &Log, pools: &Pools) {
 /// A device without settings still lights its LEDs, so nothing here stops the boot.
 async fn open_settings<F: NorFlash>(log: &Log, mut flash: F) -> Option<heapless::String<32>> {
     let place = partition::find(&mut flash, "nvs").unwrap_or_else(|error| {
-        log.error(
-            TAG,
-            format_args!("Partition 'nvs' not found ({error}), using 0x9000"),
-        );
+        log.error(TAG, format_args!("Partition 'nvs' not found ({error}), using 0x9000"));
         DEFAULT_PARTITION
     });
     let opened = async {
@@ -273,19 +181,12 @@ fn announce_network(log: &Log, ssid: Option<&str>, options: Options) {
     match ssid {
         Some(ssid) => {
             line(format_args!("Loaded credentials from NVS: SSID='{ssid}'"));
-            line(format_args!(
-                "Found stored credentials, will attempt STA connection"
-            ));
+            line(format_args!("Found stored credentials, will attempt STA connection"));
         }
-        None => line(format_args!(
-            "No stored credentials, starting captive portal"
-        )),
+        None => line(format_args!("No stored credentials, starting captive portal")),
     }
     line(format_args!("AP mode started: SSID=PRISM-SETUP"));
-    line(format_args!(
-        "Captive portal started on port {}",
-        options.framed_port
-    ));
+    line(format_args!("Captive portal started on port {}", options.framed_port));
     line(format_args!(
         "WebSocket handler registered at /ws (ports {} and {})",
         options.framed_port, options.seed_port
@@ -294,18 +195,11 @@ fn announce_network(log: &Log, ssid: Option<&str>, options: Options) {
 }
 
 /// Mounts the file system. Without one the device serves on and refuses what needs it.
-fn mount<C: Chip<LANES>>(
-    log: &Log,
-    flash: &mut C::Flash,
-    cpu: &C::Cpu,
-) -> Option<Volume<C::Flash, C::Cpu>> {
+fn mount<C: Chip<LANES>>(log: &Log, flash: &mut C::Flash, cpu: &C::Cpu) -> Option<Volume<C::Flash, C::Cpu>> {
     let place = match partition::find(flash, "littlefs") {
         Ok(place) => place,
         Err(error) => {
-            log.error(
-                "storage",
-                format_args!("Partition 'littlefs' not found: {error}"),
-            );
+            log.error("storage", format_args!("Partition 'littlefs' not found: {error}"));
             return None;
         }
     };

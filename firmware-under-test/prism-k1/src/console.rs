@@ -127,11 +127,7 @@ struct Lines {
 
 impl Lines {
     fn new() -> Self {
-        Self {
-            buffer: alloc::vec![0; LINE_MAX].into_boxed_slice(),
-            len: 0,
-            overflow: false,
-        }
+        Self { buffer: alloc::vec![0; LINE_MAX].into_boxed_slice(), len: 0, overflow: false }
     }
 
     fn push(&mut self, byte: u8) -> Completed {
@@ -162,12 +158,8 @@ impl Lines {
 /// The console task's body: serves the UART for ever.
 pub async fn task<R: Read, C: Cpu>(mut uart: R, services: Services<C>) {
     let log = services.log.clone();
-    log.info(
-        "uart_test",
-        format_args!("UART test mode ready at 115200 bps"),
-    );
-    log.raw_waiting(format_args!("PRISM UART test mode ready"))
-        .await;
+    log.info("uart_test", format_args!("UART test mode ready at 115200 bps"));
+    log.raw_waiting(format_args!("PRISM UART test mode ready")).await;
     let mut lines = Lines::new();
     let mut upload = Upload::new(services.storage.clone(), log.clone());
     let mut chunk = [0; 64];
@@ -177,10 +169,7 @@ pub async fn task<R: Read, C: Cpu>(mut uart: R, services: Services<C>) {
             match with_deadline(last_line + UPLOAD_IDLE, uart.read(&mut chunk)).await {
                 Ok(received) => received,
                 Err(_) => {
-                    log.warning(
-                        "uart_test",
-                        format_args!("No data for {} ms", UPLOAD_IDLE.as_millis()),
-                    );
+                    log.warning("uart_test", format_args!("No data for {} ms", UPLOAD_IDLE.as_millis()));
                     upload.abort();
                     continue;
                 }
@@ -201,11 +190,8 @@ pub async fn task<R: Read, C: Cpu>(mut uart: R, services: Services<C>) {
                 Completed::TooLong => Err("line"),
                 Completed::Line(len) => match parse(&lines.buffer[..len]) {
                     Ok(command) => {
-                        let done = with_timeout(
-                            COMMAND_DEADLINE,
-                            execute(command, &services, &mut upload),
-                        )
-                        .await;
+                        let done =
+                            with_timeout(COMMAND_DEADLINE, execute(command, &services, &mut upload)).await;
                         done.unwrap_or(Err("timeout"))
                     }
                     Err(word) => Err(word),
@@ -229,16 +215,10 @@ async fn execute<C: Cpu>(
 ) -> Result<(), &'static str> {
     let playback = &services.playback;
     match command {
-        Command::Status => services
-            .storage
-            .free_bytes()
-            .await
-            .map(drop)
-            .map_err(|_| "status"),
-        Command::Play(name) => playback
-            .play(&PatternName::normalised(name.as_bytes()))
-            .await
-            .map_err(|_| "play"),
+        Command::Status => services.storage.free_bytes().await.map(drop).map_err(|_| "status"),
+        Command::Play(name) => {
+            playback.play(&PatternName::normalised(name.as_bytes())).await.map_err(|_| "play")
+        }
         Command::Stop => {
             playback.stop();
             Ok(())
@@ -259,13 +239,8 @@ async fn execute<C: Cpu>(
                 .map_err(|_| "begin")
         }
         Command::Data(offset, text) => {
-            services
-                .cpu
-                .work(cost::times(cost::BASE64_PER_BYTE, text.len()));
-            let mut block = services
-                .pools
-                .alloc(base64::decoded_len_estimate(text.len()))
-                .ok_or("mem")?;
+            services.cpu.work(cost::times(cost::BASE64_PER_BYTE, text.len()));
+            let mut block = services.pools.alloc(base64::decoded_len_estimate(text.len())).ok_or("mem")?;
             let len = STANDARD.decode_slice(text, &mut block).map_err(|_| "b64")?;
             block.truncate(len);
             upload.data(offset, block, 0).await.map_err(|_| "data")
@@ -287,14 +262,8 @@ mod tests {
             ("B 128 500", Command::Brightness(128, 500)),
             ("B 0 70000", Command::Brightness(0, 65_535)),
             ("G 220 0", Command::Gamma(220, 0)),
-            (
-                "BEGIN multi 256 29058C73",
-                Command::Begin("multi", 256, 0x2905_8C73),
-            ),
-            (
-                "BEGIN multi 256 0x29058c73",
-                Command::Begin("multi", 256, 0x2905_8C73),
-            ),
+            ("BEGIN multi 256 29058C73", Command::Begin("multi", 256, 0x2905_8C73)),
+            ("BEGIN multi 256 0x29058c73", Command::Begin("multi", 256, 0x2905_8C73)),
             ("DATA 1024 AAEC", Command::Data(1024, "AAEC")),
             ("  END ", Command::End),
         ] {

@@ -81,10 +81,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            framed_port: 80,
-            seed_port: 8080,
-        }
+        Self { framed_port: 80, seed_port: 8080 }
     }
 }
 

@@ -74,8 +74,7 @@ impl Ring {
     /// Appends one line with its CR LF. False when it does not fit; then nothing is appended.
     fn append(&mut self, args: fmt::Arguments<'_>) -> bool {
         let mut line = Line { ring: self, len: 0 };
-        let done =
-            line.write_fmt(args).is_ok() && line.push(b'\r').is_ok() && line.push(b'\n').is_ok();
+        let done = line.write_fmt(args).is_ok() && line.push(b'\r').is_ok() && line.push(b'\n').is_ok();
         if done {
             line.commit();
         }
@@ -126,10 +125,7 @@ pub struct Log(Rc<Inner>);
 impl Log {
     /// An empty log of [`RING_BYTES`].
     #[must_use]
-    #[allow(
-        clippy::new_without_default,
-        reason = "a default would hide an allocation"
-    )]
+    #[allow(clippy::new_without_default, reason = "a default would hide an allocation")]
     pub fn new() -> Self {
         Self::with_capacity(RING_BYTES)
     }
@@ -268,10 +264,7 @@ mod tests {
         log.warning("a", format_args!("b"));
         log.error("c", format_args!("d"));
         log.raw(format_args!("OK"));
-        assert_eq!(
-            contents(&log),
-            "I (0) storage: free=7 KB\r\nW (0) a: b\r\nE (0) c: d\r\nOK\r\n"
-        );
+        assert_eq!(contents(&log), "I (0) storage: free=7 KB\r\nW (0) a: b\r\nE (0) c: d\r\nOK\r\n");
     }
 
     #[test]

@@ -43,11 +43,7 @@ const TAG: &str = "HEAP_MON";
 /// percent, rounded as the specification's integer arithmetic does. 0 for a full heap.
 #[must_use]
 pub fn fragmentation(heap: &HeapStatus) -> usize {
-    match heap
-        .largest_free_block
-        .saturating_mul(100)
-        .checked_div(heap.free)
-    {
+    match heap.largest_free_block.saturating_mul(100).checked_div(heap.free) {
         Some(contiguous) => 100usize.saturating_sub(contiguous),
         None => 0,
     }
@@ -72,8 +68,7 @@ impl Alarms {
             low_memory_warning: (FREE_CRITICAL..FREE_WARNING).contains(&heap.free),
             largest_block_warning: heap.largest_free_block < LARGEST_WARNING,
             fragmentation_critical: fragmentation >= FRAGMENTATION_CRITICAL,
-            fragmentation_warning: (FRAGMENTATION_WARNING..FRAGMENTATION_CRITICAL)
-                .contains(&fragmentation),
+            fragmentation_warning: (FRAGMENTATION_WARNING..FRAGMENTATION_CRITICAL).contains(&fragmentation),
             // The allocator's figures must agree with each other.
             integrity: heap.free > heap.total
                 || heap.largest_free_block > heap.free
@@ -113,20 +108,12 @@ pub struct Monitor<M, T, C> {
 impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
     /// A monitor that has seen nothing yet.
     pub fn new(machine: M, tasks: T, cpu: C, pools: Pools, log: Log) -> Self {
-        Self {
-            machine,
-            tasks,
-            cpu,
-            pools,
-            log,
-            record: Rc::default(),
-        }
+        Self { machine, tasks, cpu, pools, log, record: Rc::default() }
     }
 
     /// The heap monitor task's body: looks every second, for ever.
     pub async fn watch(self) {
-        self.log
-            .info(TAG, format_args!("Heap monitoring task started"));
+        self.log.info(TAG, format_args!("Heap monitoring task started"));
         let mut ticker = Ticker::every(PERIOD);
         loop {
             ticker.next().await;
@@ -171,42 +158,24 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
         // Only what begins is logged: once a second for as long as it lasts would bury the rest.
         let log = &self.log;
         if alarms.low_memory_critical && !before.low_memory_critical {
-            log.error(
-                TAG,
-                format_args!("CRITICAL: Free heap {} < {FREE_CRITICAL} bytes", heap.free),
-            );
+            log.error(TAG, format_args!("CRITICAL: Free heap {} < {FREE_CRITICAL} bytes", heap.free));
         }
         if alarms.low_memory_warning && !before.low_memory_warning {
-            log.warning(
-                TAG,
-                format_args!("WARNING: Free heap {} < {FREE_WARNING} bytes", heap.free),
-            );
+            log.warning(TAG, format_args!("WARNING: Free heap {} < {FREE_WARNING} bytes", heap.free));
         }
         if alarms.largest_block_warning && !before.largest_block_warning {
             let largest = heap.largest_free_block;
-            log.warning(
-                TAG,
-                format_args!("WARNING: Largest block {largest} < {LARGEST_WARNING} bytes"),
-            );
+            log.warning(TAG, format_args!("WARNING: Largest block {largest} < {LARGEST_WARNING} bytes"));
         }
         let percent = fragmentation(&heap);
         if alarms.fragmentation_critical && !before.fragmentation_critical {
-            log.error(
-                TAG,
-                format_args!("CRITICAL: Fragmentation {percent}% >= {FRAGMENTATION_CRITICAL}%"),
-            );
+            log.error(TAG, format_args!("CRITICAL: Fragmentation {percent}% >= {FRAGMENTATION_CRITICAL}%"));
         }
         if alarms.fragmentation_warning && !before.fragmentation_warning {
-            log.warning(
-                TAG,
-                format_args!("WARNING: Fragmentation {percent}% >= {FRAGMENTATION_WARNING}%"),
-            );
+            log.warning(TAG, format_args!("WARNING: Fragmentation {percent}% >= {FRAGMENTATION_WARNING}%"));
         }
         if new_failures {
-            log.error(
-                TAG,
-                format_args!("CRITICAL: {failures} failed allocations detected"),
-            );
+            log.error(TAG, format_args!("CRITICAL: {failures} failed allocations detected"));
         }
         if alarms.integrity && !before.integrity {
             log.error(TAG, format_args!("Heap integrity check FAILED!"));
@@ -218,10 +187,7 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
                 && record.low_stacks.push(name).is_ok()
             {
                 drop(record);
-                log.warning(
-                    TAG,
-                    format_args!("Task '{name}' stack low: {free} bytes remaining"),
-                );
+                log.warning(TAG, format_args!("Task '{name}' stack low: {free} bytes remaining"));
             }
         }
     }
@@ -236,10 +202,7 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
             longest
         };
         if us >= LOOK_US_MAX && longest {
-            self.log.warning(
-                TAG,
-                format_args!("Monitoring cycle took {us} us (target <{LOOK_US_MAX})"),
-            );
+            self.log.warning(TAG, format_args!("Monitoring cycle took {us} us (target <{LOOK_US_MAX})"));
         }
     }
 
@@ -262,75 +225,35 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
         let (tasks, stacks) = self.stacks();
         let record = self.record.borrow();
         let log = &self.log;
-        log.info(
-            "PRISM-K1",
-            format_args!("========== System Statistics =========="),
-        );
+        log.info("PRISM-K1", format_args!("========== System Statistics =========="));
         log.info(TAG, format_args!("=== Heap Monitor Statistics ==="));
         log.info(TAG, format_args!("Current State:"));
         log.info(TAG, format_args!("  Free: {} bytes", heap.free));
         log.info(TAG, format_args!("  Min Free: {} bytes", heap.minimum_free));
-        log.info(
-            TAG,
-            format_args!("  Largest Block: {} bytes", heap.largest_free_block),
-        );
-        log.info(
-            TAG,
-            format_args!("  Fragmentation: {}%", fragmentation(&heap)),
-        );
+        log.info(TAG, format_args!("  Largest Block: {} bytes", heap.largest_free_block));
+        log.info(TAG, format_args!("  Fragmentation: {}%", fragmentation(&heap)));
         log.info(TAG, format_args!("  Allocations: {}", heap.allocations));
         log.info(TAG, format_args!("  Frees: {}", heap.frees));
         log.info(TAG, format_args!("  Failed: {}", heap.failures));
         log.info(TAG, format_args!("Alerts:"));
-        log.info(
-            TAG,
-            format_args!(
-                "  Fragmentation warnings: {}",
-                record.fragmentation_warnings
-            ),
-        );
-        log.info(
-            TAG,
-            format_args!(
-                "  Fragmentation critical: {}",
-                record.fragmentation_critical
-            ),
-        );
-        log.info(
-            TAG,
-            format_args!("  Low memory warnings: {}", record.low_memory_warnings),
-        );
-        log.info(
-            TAG,
-            format_args!("  Low memory critical: {}", record.low_memory_critical),
-        );
-        log.info(
-            TAG,
-            format_args!("  Integrity failures: {}", record.integrity_failures),
-        );
+        log.info(TAG, format_args!("  Fragmentation warnings: {}", record.fragmentation_warnings));
+        log.info(TAG, format_args!("  Fragmentation critical: {}", record.fragmentation_critical));
+        log.info(TAG, format_args!("  Low memory warnings: {}", record.low_memory_warnings));
+        log.info(TAG, format_args!("  Low memory critical: {}", record.low_memory_critical));
+        log.info(TAG, format_args!("  Integrity failures: {}", record.integrity_failures));
         log.info(TAG, format_args!("Performance:"));
         let average = record.look_us_total.checked_div(record.looks).unwrap_or(0);
         log.info(TAG, format_args!("  Avg monitoring time: {average} us"));
-        log.info(
-            TAG,
-            format_args!("  Max monitoring time: {} us", record.look_us_max),
-        );
+        log.info(TAG, format_args!("  Max monitoring time: {} us", record.look_us_max));
         log.info(TAG, format_args!("Task Stacks ({tasks} tasks):"));
         for (name, free) in stacks {
-            let mark = if free < STACK_WARNING {
-                " [CRITICAL]"
-            } else {
-                ""
-            };
+            let mark = if free < STACK_WARNING { " [CRITICAL]" } else { "" };
             log.info(TAG, format_args!("  {name}: {free} bytes remaining{mark}"));
         }
         log.info(TAG, format_args!("Recent Trend (last 10s):"));
         let count = record.history.len();
         for (index, (free, percent)) in record.history.oldest_ordered().enumerate() {
-            log.info(
-                TAG,
-                format_args!("  -{}s: free={free}, frag={percent}%", count - index),
-            );
+            log.info(TAG, format_args!("  -{}s: free={free}, frag={percent}%", count - index));
         }
         self.pools.dump_state(log);
         let frames = playback.status();
@@ -341,10 +264,7 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
                 frames.frames_sent, frames.underruns, frames.dropped
             ),
         );
-        log.info(
-            "PRISM-K1",
-            format_args!("====================================="),
-        );
+        log.info("PRISM-K1", format_args!("====================================="));
     }
 }
 
@@ -364,13 +284,9 @@ mod tests {
 
     #[test]
     fn fragmentation_is_what_lies_outside_the_largest_block() {
-        for (free, largest, percent) in [
-            (0, 0, 0),
-            (100, 100, 0),
-            (100_000, 50_000, 50),
-            (3, 2, 34),
-            (100, 1, 99),
-        ] {
+        for (free, largest, percent) in
+            [(0, 0, 0), (100, 100, 0), (100_000, 50_000, 50), (3, 2, 34), (100, 1, 99)]
+        {
             assert_eq!(fragmentation(&heap(free, largest)), percent);
         }
     }

@@ -22,9 +22,8 @@ pub const CLASS_BYTES: [usize; 3] = [256, 1024, 4096];
 /// Blocks in each class, in the order of [`CLASS_BYTES`] (specification section 8).
 pub const CLASS_BLOCKS: [usize; 3] = [32, 16, 8];
 /// Bytes that all pools hold together: 57,344 (specification section 8).
-pub const TOTAL_BYTES: usize = CLASS_BYTES[0] * CLASS_BLOCKS[0]
-    + CLASS_BYTES[1] * CLASS_BLOCKS[1]
-    + CLASS_BYTES[2] * CLASS_BLOCKS[2];
+pub const TOTAL_BYTES: usize =
+    CLASS_BYTES[0] * CLASS_BLOCKS[0] + CLASS_BYTES[1] * CLASS_BLOCKS[1] + CLASS_BYTES[2] * CLASS_BLOCKS[2];
 
 const _: () = assert!(TOTAL_BYTES == 57_344);
 
@@ -73,10 +72,7 @@ pub struct Pools(Rc<Inner>);
 impl Pools {
     /// Allocates all blocks. The first allocation of the firmware (seed section 8, step 1).
     #[must_use]
-    #[allow(
-        clippy::new_without_default,
-        reason = "a default would hide 57,344 bytes of allocation"
-    )]
+    #[allow(clippy::new_without_default, reason = "a default would hide 57,344 bytes of allocation")]
     pub fn new() -> Self {
         // Biggest first: on a heap that is filled from one end they then lie side by side.
         let class = |index: usize| Class {
@@ -115,15 +111,8 @@ impl Pools {
             };
             if let Some(mut memory) = taken {
                 memory.fill(0);
-                self.0
-                    .allocations
-                    .set(self.0.allocations.get().wrapping_add(1));
-                return Some(Block {
-                    memory,
-                    len,
-                    class: index,
-                    pools: self.clone(),
-                });
+                self.0.allocations.set(self.0.allocations.get().wrapping_add(1));
+                return Some(Block { memory, len, class: index, pools: self.clone() });
             }
         }
         self.0.failures.set(self.0.failures.get().wrapping_add(1));
@@ -231,15 +220,9 @@ mod tests {
     #[test]
     fn a_request_gets_the_smallest_class_that_fits() {
         let pools = Pools::new();
-        for (len, capacity) in [
-            (0, 256),
-            (1, 256),
-            (256, 256),
-            (257, 1024),
-            (1024, 1024),
-            (1025, 4096),
-            (4096, 4096),
-        ] {
+        for (len, capacity) in
+            [(0, 256), (1, 256), (256, 256), (257, 1024), (1024, 1024), (1025, 4096), (4096, 4096)]
+        {
             let block = pools.alloc(len).unwrap();
             assert_eq!((block.len(), block.capacity()), (len, capacity));
         }
@@ -252,10 +235,7 @@ mod tests {
         let pools = Pools::new();
         let held: Vec<Block> = core::iter::from_fn(|| pools.alloc(200)).collect();
         assert_eq!(held.len(), 32 + 16 + 8);
-        assert_eq!(
-            held.iter().map(|b| b.capacity()).sum::<usize>(),
-            TOTAL_BYTES
-        );
+        assert_eq!(held.iter().map(|b| b.capacity()).sum::<usize>(), TOTAL_BYTES);
         assert_eq!(pools.status().failures, 1);
         drop(held);
         let status = pools.status();

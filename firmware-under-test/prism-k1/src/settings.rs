@@ -19,10 +19,7 @@ pub const SSID_MAX: usize = 32;
 pub const PASSWORD_MAX: usize = 63;
 
 /// Where the settings are when the partition table cannot tell: 0x9000, 24 KiB (seed section 2).
-pub const DEFAULT_PARTITION: Partition = Partition {
-    offset: 0x9000,
-    size: 0x6000,
-};
+pub const DEFAULT_PARTITION: Partition = Partition { offset: 0x9000, size: 0x6000 };
 
 /// Room for the longest item with its key, in whole words of any flash.
 const SCRATCH_BYTES: usize = 128;
@@ -102,10 +99,7 @@ impl<F: NorFlash> Settings<F> {
     ///
     /// When the partition has fewer than two sectors or does not lie on sector edges.
     pub fn open(flash: F, partition: Partition) -> Result<Self, SettingsError> {
-        let end = partition
-            .offset
-            .checked_add(partition.size)
-            .ok_or(SettingsError)?;
+        let end = partition.offset.checked_add(partition.size).ok_or(SettingsError)?;
         if usize::try_from(end).map_or(true, |end| end > flash.capacity()) {
             return Err(SettingsError);
         }
@@ -123,18 +117,9 @@ impl<F: NorFlash> Settings<F> {
     ///
     /// When the flash fails.
     pub async fn repair(&mut self) -> Result<bool, SettingsError> {
-        match self
-            .map
-            .fetch_item::<u32>(&mut self.scratch, &(Key::Boots as u8))
-            .await
-        {
+        match self.map.fetch_item::<u32>(&mut self.scratch, &(Key::Boots as u8)).await {
             Ok(_) => Ok(false),
-            Err(_) => self
-                .map
-                .erase_all()
-                .await
-                .map(|()| true)
-                .map_err(|_| SettingsError),
+            Err(_) => self.map.erase_all().await.map(|()| true).map_err(|_| SettingsError),
         }
     }
 
@@ -144,10 +129,7 @@ impl<F: NorFlash> Settings<F> {
     ///
     /// When the flash fails or an item has another type than its key says.
     pub async fn credentials(&mut self) -> Result<Option<Credentials>, SettingsError> {
-        let configured = self
-            .map
-            .fetch_item::<u8>(&mut self.scratch, &(Key::Configured as u8))
-            .await;
+        let configured = self.map.fetch_item::<u8>(&mut self.scratch, &(Key::Configured as u8)).await;
         if configured.map_err(|_| SettingsError)? != Some(1) {
             return Ok(None);
         }
@@ -161,14 +143,10 @@ impl<F: NorFlash> Settings<F> {
     /// # Errors
     ///
     /// When the flash fails or is full.
-    pub async fn store_credentials(
-        &mut self,
-        credentials: &Credentials,
-    ) -> Result<(), SettingsError> {
+    pub async fn store_credentials(&mut self, credentials: &Credentials) -> Result<(), SettingsError> {
         self.store(Key::Configured, &0u8).await?;
         self.store(Key::Ssid, &credentials.ssid.as_bytes()).await?;
-        self.store(Key::Password, &credentials.password.as_bytes())
-            .await?;
+        self.store(Key::Password, &credentials.password.as_bytes()).await?;
         self.store(Key::Configured, &1u8).await
     }
 
@@ -178,14 +156,8 @@ impl<F: NorFlash> Settings<F> {
     ///
     /// When the flash fails or is full.
     pub async fn count_boot(&mut self) -> Result<u32, SettingsError> {
-        let before = self
-            .map
-            .fetch_item::<u32>(&mut self.scratch, &(Key::Boots as u8))
-            .await;
-        let boots = before
-            .map_err(|_| SettingsError)?
-            .unwrap_or(0)
-            .saturating_add(1);
+        let before = self.map.fetch_item::<u32>(&mut self.scratch, &(Key::Boots as u8)).await;
+        let boots = before.map_err(|_| SettingsError)?.unwrap_or(0).saturating_add(1);
         self.store(Key::Boots, &boots).await?;
         Ok(boots)
     }
@@ -195,20 +167,11 @@ impl<F: NorFlash> Settings<F> {
         key: Key,
         value: &V,
     ) -> Result<(), SettingsError> {
-        self.map
-            .store_item(&mut self.scratch, &(key as u8), value)
-            .await
-            .map_err(|_| SettingsError)
+        self.map.store_item(&mut self.scratch, &(key as u8), value).await.map_err(|_| SettingsError)
     }
 
-    async fn text<const N: usize>(
-        &mut self,
-        key: Key,
-    ) -> Result<Option<heapless::String<N>>, SettingsError> {
-        let bytes = self
-            .map
-            .fetch_item::<&[u8]>(&mut self.scratch, &(key as u8))
-            .await;
+    async fn text<const N: usize>(&mut self, key: Key) -> Result<Option<heapless::String<N>>, SettingsError> {
+        let bytes = self.map.fetch_item::<&[u8]>(&mut self.scratch, &(key as u8)).await;
         bytes
             .map_err(|_| SettingsError)?
             .map(|bytes| {
@@ -243,10 +206,8 @@ mod tests {
     fn credentials_come_back() {
         let flash = RamFlash::new(0x10000);
         assert_eq!(run(open(&flash).credentials()), Ok(None));
-        let credentials = Credentials {
-            ssid: "caf\u{e9}".try_into().unwrap(),
-            password: heapless::String::new(),
-        };
+        let credentials =
+            Credentials { ssid: "caf\u{e9}".try_into().unwrap(), password: heapless::String::new() };
         run(open(&flash).store_credentials(&credentials)).unwrap();
         assert_eq!(run(open(&flash).credentials()), Ok(Some(credentials)));
     }
@@ -290,12 +251,9 @@ mod tests {
     #[test]
     fn a_partition_out_of_place_is_refused() {
         let flash = RamFlash::new(0x10000);
-        for (offset, size) in [
-            (0x9000, 0x1000),
-            (0x9001, 0x6000),
-            (0xF000, 0x6000),
-            (u32::MAX - 0xFFF, 0x6000),
-        ] {
+        for (offset, size) in
+            [(0x9000, 0x1000), (0x9001, 0x6000), (0xF000, 0x6000), (u32::MAX - 0xFFF, 0x6000)]
+        {
             assert!(Settings::open(flash.clone(), Partition { offset, size }).is_err());
         }
     }

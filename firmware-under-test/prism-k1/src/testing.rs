@@ -31,11 +31,7 @@ impl Driver for TestDriver {
 
     fn schedule_wake(&self, at: u64, waker: &Waker) {
         CLOCK.with_borrow_mut(|clock| {
-            if !clock
-                .timers
-                .iter()
-                .any(|(due, waiting)| *due == at && waiting.will_wake(waker))
-            {
+            if !clock.timers.iter().any(|(due, waiting)| *due == at && waiting.will_wake(waker)) {
                 clock.timers.push((at, waker.clone()));
             }
         });
@@ -64,12 +60,7 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
         }
         while !woken.0.swap(false, Ordering::Relaxed) {
             let due = CLOCK.with_borrow_mut(|clock| {
-                let earliest = clock
-                    .timers
-                    .iter()
-                    .enumerate()
-                    .min_by_key(|(_, timer)| timer.0)?
-                    .0;
+                let earliest = clock.timers.iter().enumerate().min_by_key(|(_, timer)| timer.0)?.0;
                 let (at, waker) = clock.timers.swap_remove(earliest);
                 clock.now = clock.now.max(at);
                 Some(waker)

@@ -14,8 +14,8 @@ use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use embedded_io_async::{ErrorType, Read, Write};
 use firmware_platform::{
-    BytesEncoder, Chip, Cpu, HeapStatus, Machine, Peripherals, PulseTransmitter, StartCause,
-    TaskBody, TaskSpec, Tasks,
+    BytesEncoder, Chip, Cpu, HeapStatus, Machine, Peripherals, PulseTransmitter, StartCause, TaskBody,
+    TaskSpec, Tasks,
 };
 
 use crate::checksum::Crc32;
@@ -197,14 +197,12 @@ impl Board {
     /// Sends a command line and gives the answer.
     async fn command(&self, line: &str) -> String {
         let before = self.output.borrow().len();
-        self.console
-            .change(|wire| wire.to_device.extend(line.bytes().chain(*b"\n")));
+        self.console.change(|wire| wire.to_device.extend(line.bytes().chain(*b"\n")));
         for _ in 0..6_000 {
             Timer::after_millis(10).await;
             let log = String::from_utf8(self.output.borrow()[before..].to_vec()).unwrap();
-            if let Some(answer) = log
-                .split_inclusive("\r\n")
-                .find(|line| line.starts_with("OK\r") || line.starts_with("ERR "))
+            if let Some(answer) =
+                log.split_inclusive("\r\n").find(|line| line.starts_with("OK\r") || line.starts_with("ERR "))
             {
                 return answer.trim_end().into();
             }
@@ -224,10 +222,7 @@ fn record(kind: u8, subtype: u8, offset: u32, size: u32, label: &str) -> [u8; 32
 
 fn new_flash() -> RamFlash {
     let flash = RamFlash::new(8 * 1024 * 1024);
-    let table = [
-        record(1, 2, 0x9000, 0x6000, "nvs"),
-        record(1, 0x82, 0x32_0000, 0x18_0000, "littlefs"),
-    ];
+    let table = [record(1, 2, 0x9000, 0x6000, "nvs"), record(1, 0x82, 0x32_0000, 0x18_0000, "littlefs")];
     flash.poke(0x8000, &table.concat());
     flash
 }
@@ -348,9 +343,7 @@ fn the_boot_log_has_the_order_of_the_specification() {
             "PRISM-K1: All tasks created",
             "PRISM-K1: PRISM K1 started successfully!",
         ] {
-            let Some(at) = rest.find(line) else {
-                panic!("{line:?} is missing or out of order in:\n{log}")
-            };
+            let Some(at) = rest.find(line) else { panic!("{line:?} is missing or out of order in:\n{log}") };
             rest = &rest[at + line.len()..];
         }
         assert!(!log.contains("E ("), "{log}");
@@ -375,11 +368,7 @@ fn tasks_have_the_seeds_priorities_and_stacks() {
             ("stats_report", 1, 2048),
         ] {
             let spec = specs.iter().find(|spec| spec.name == name).unwrap();
-            assert_eq!(
-                (spec.priority, spec.stack_bytes),
-                (priority, stack_bytes),
-                "{name}"
-            );
+            assert_eq!((spec.priority, spec.stack_bytes), (priority, stack_bytes), "{name}");
         }
     });
 }
@@ -399,18 +388,11 @@ fn an_upload_of_the_longest_pattern_is_answered_once_and_plays() {
         assert!((119..=121).contains(&(board.leds.frames.get() - before)));
         // Whatever frame it is, it is one of the file's, in green, red, blue.
         let last = board.leds.last.borrow().clone();
-        let shown: Vec<u8> = last
-            .concat()
-            .chunks(3)
-            .flat_map(|grb| [grb[1], grb[0], grb[2]])
-            .collect();
+        let shown: Vec<u8> = last.concat().chunks(3).flat_map(|grb| [grb[1], grb[0], grb[2]]).collect();
         assert!(file.chunks_exact(960).any(|frame| frame == shown));
         let status = client.ask(framed::STATUS, &[]).await;
         assert_eq!(status[..3], [framed::STATUS, 0, 18]);
-        assert_eq!(
-            status[3..14],
-            [5, 0, 0, 0, b'1', b'.', b'0', b'.', b'0', 0x40, 0x01]
-        );
+        assert_eq!(status[3..14], [5, 0, 0, 0, b'1', b'.', b'0', b'.', b'0', 0x40, 0x01]);
         let free = u32::from_le_bytes(status[14..18].try_into().unwrap());
         assert!(free > 0 && free < 0x18_0000 - 262_144, "{free}");
     });
@@ -424,9 +406,7 @@ fn a_client_that_leaves_right_after_the_end_is_served() {
         let mut client = Client::open(&board.net).await;
         client.upload(&raw_pattern(9600));
         client.finish();
-        board
-            .until_logged("PUT_END: Pattern 'pattern' uploaded successfully (9600 bytes)")
-            .await;
+        board.until_logged("PUT_END: Pattern 'pattern' uploaded successfully (9600 bytes)").await;
     });
     // And the file outlives a restart.
     with_board(flash, |board| async move {
@@ -438,14 +418,8 @@ fn a_client_that_leaves_right_after_the_end_is_served() {
         assert!(list.entry("pattern", 9600));
         let len = list.finish().unwrap();
         assert_eq!(client.ask(framed::LIST, &[]).await, expected[..len]);
-        assert_eq!(
-            client.ask(framed::CONTROL, b"\x01\x07pattern").await,
-            done(format_args!("pattern"))
-        );
-        assert_eq!(
-            client.ask(framed::DELETE, b"pattern").await,
-            done(format_args!("pattern"))
-        );
+        assert_eq!(client.ask(framed::CONTROL, b"\x01\x07pattern").await, done(format_args!("pattern")));
+        assert_eq!(client.ask(framed::DELETE, b"pattern").await, done(format_args!("pattern")));
         assert_eq!(client.ask(framed::DELETE, b"pattern").await[3], 5);
         assert_eq!(client.ask(framed::LIST, &[]).await[3..5], [0, 0]);
         client.frame(0x82, &framed_message(framed::CONTROL, b"\x01\x07pattern"));
@@ -464,16 +438,10 @@ fn profile_f_uploads_plays_and_answers() {
         client.frame(0x82, &framed_message(framed::PUT_BEGIN, &begin));
         for (index, chunk) in file.chunks(4085).enumerate() {
             let offset = (index as u32 * 4085).to_be_bytes();
-            client.frame(
-                0x82,
-                &framed_message(framed::PUT_DATA, &[&offset, chunk].concat()),
-            );
+            client.frame(0x82, &framed_message(framed::PUT_DATA, &[&offset, chunk].concat()));
         }
         assert_eq!(client.ask(framed::PUT_END, &[]).await, stored("testprism"));
-        assert_eq!(
-            client.ask(framed::CONTROL, b"\x01\x0aTEST.prism").await,
-            done(format_args!("testprism"))
-        );
+        assert_eq!(client.ask(framed::CONTROL, b"\x01\x0aTEST.prism").await, done(format_args!("testprism")));
         assert_eq!(
             client.ask(framed::CONTROL, &[0x10, 128, 0xFF, 0xFF]).await,
             done(format_args!("brightness=128 dur_ms=5000"))
@@ -482,14 +450,8 @@ fn profile_f_uploads_plays_and_answers() {
             client.ask(framed::CONTROL, &[0x11, 0, 50, 0, 0]).await,
             done(format_args!("gamma_x100=100 dur_ms=0"))
         );
-        assert_eq!(
-            client.ask(framed::CONTROL, b"\x12\x09flow-fall").await,
-            done(format_args!("flow-fall"))
-        );
-        assert_eq!(
-            client.ask(framed::CONTROL, &[2]).await,
-            done(format_args!(""))
-        );
+        assert_eq!(client.ask(framed::CONTROL, b"\x12\x09flow-fall").await, done(format_args!("flow-fall")));
+        assert_eq!(client.ask(framed::CONTROL, &[2]).await, done(format_args!("")));
         client.frame(0x82, &framed_message(framed::CONTROL, &[3]));
         client.expect_refusal(1, 1008).await;
     });
@@ -510,14 +472,7 @@ fn every_bad_upload_is_refused_and_leaves_room_for_the_next() {
             (&[begin(10), seed_message_data(0, &[0; 11])], 3),
             (&[begin(10), seed_message_data(0xFFFF_FFF0, &[0; 0x20])], 3),
             (&[begin(10), seed_message_data(1, &[0; 9])], 1),
-            (
-                &[
-                    begin(1),
-                    seed_message_data(0, b"x"),
-                    seed_message(3, &[0; 4]),
-                ],
-                2,
-            ),
+            (&[begin(1), seed_message_data(0, b"x"), seed_message(3, &[0; 4])], 2),
             (&[std::vec![0x99, 0, 0, 0, 0, 0, 0]], 2),
         ];
         for (messages, code) in cases {
@@ -575,12 +530,7 @@ fn the_console_answers_truthfully() {
         assert_eq!(board.command("DATA 0 AAAA").await, "ERR data");
         let file = raw_pattern(960);
         let crc = Crc32::of(&file);
-        assert_eq!(
-            board
-                .command(&std::format!("BEGIN cable 960 {crc:08x}"))
-                .await,
-            "OK"
-        );
+        assert_eq!(board.command(&std::format!("BEGIN cable 960 {crc:08x}")).await, "OK");
         assert_eq!(board.command("DATA 0 A").await, "ERR b64");
         let mut text = std::vec![0; 1280];
         STANDARD.encode_slice(&file, &mut text).unwrap();

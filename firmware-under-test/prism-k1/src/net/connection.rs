@@ -128,33 +128,18 @@ where
     let Some(slot) = shared.slots.take() else {
         log.warning(
             "network",
-            format_args!(
-                "No free WebSocket slots (max {} clients)",
-                crate::WS_CLIENTS_MAX
-            ),
+            format_args!("No free WebSocket slots (max {} clients)", crate::WS_CLIENTS_MAX),
         );
-        log.warning(
-            "network",
-            format_args!("Rejecting connection: max clients reached"),
-        );
+        log.warning("network", format_args!("Rejecting connection: max clients reached"));
         return Err(Some(Rejection::Unavailable));
     };
     let Some(buffer) = shared.pools.alloc(WS_MESSAGE_MAX) else {
-        log.error(
-            "network",
-            format_args!("No memory for client {}", slot.index),
-        );
+        log.error("network", format_args!("No memory for client {}", slot.index));
         return Err(Some(Rejection::Unavailable));
     };
-    stream
-        .write_all(&[upgrade.response().as_bytes()])
-        .await
-        .map_err(|_| None)?;
+    stream.write_all(&[upgrade.response().as_bytes()]).await.map_err(|_| None)?;
     stream.consume(upgrade.head_len);
-    log.info(
-        "network",
-        format_args!("WebSocket client {} connected (fd={number})", slot.index),
-    );
+    log.info("network", format_args!("WebSocket client {} connected (fd={number})", slot.index));
     Ok((slot, buffer))
 }
 
@@ -188,10 +173,7 @@ async fn converse<S, C, H>(
     handler.ended();
     drop(handler);
     drop(buffer);
-    log.info(
-        "network",
-        format_args!("WebSocket client {} cleaned up", slot.index),
-    );
+    log.info("network", format_args!("WebSocket client {} cleaned up", slot.index));
     drop(slot);
     say_goodbye(stream, farewell).await;
 }
@@ -215,34 +197,24 @@ where
         // that is busy storing is not a silent client. Fragments, PINGs and parts of a frame do
         // not restart it.
         let ready = Instant::now();
-        let len = match with_deadline(ready + limit + IDLE_GRACE, frames::receive(stream, buffer))
-            .await
-        {
+        let len = match with_deadline(ready + limit + IDLE_GRACE, frames::receive(stream, buffer)).await {
             Ok(Ok(len)) => len,
             Ok(Err(End::Gone)) => return Farewell::Silent,
             Ok(Err(End::Closed(code))) => return Farewell::Answer(code),
             Ok(Err(End::Refused(refusal, code))) => {
-                log.warning(
-                    "network",
-                    format_args!("Client {} refused: {}", slot.index, refusal.text),
-                );
+                log.warning("network", format_args!("Client {} refused: {}", slot.index, refusal.text));
                 return Farewell::Refuse(refusal, code);
             }
             Err(_) => {
                 let idle = ready.elapsed().as_millis();
                 log.warning(
                     "network",
-                    format_args!(
-                        "Client {} timeout: {idle} ms idle (max {WS_IDLE_MS} ms)",
-                        slot.index
-                    ),
+                    format_args!("Client {} timeout: {idle} ms idle (max {WS_IDLE_MS} ms)", slot.index),
                 );
                 return Farewell::Close(close_code::GOING_AWAY);
             }
         };
-        shared
-            .cpu
-            .work(cost::NET_MESSAGE.saturating_add(cost::times(cost::NET_PER_BYTE, len)));
+        shared.cpu.work(cost::NET_MESSAGE.saturating_add(cost::times(cost::NET_PER_BYTE, len)));
         if len == 0 {
             // A heartbeat.
             continue;
@@ -257,10 +229,7 @@ where
                 frames::send(stream, FrameType::Binary(false), &frame).await
             }
             Reaction::Refuse(refusal) => {
-                log.warning(
-                    "network",
-                    format_args!("Client {} refused: {}", slot.index, refusal.text),
-                );
+                log.warning("network", format_args!("Client {} refused: {}", slot.index, refusal.text));
                 return Farewell::Refuse(
                     refusal,
                     match refusal.code {
@@ -289,19 +258,13 @@ async fn say_goodbye<S: Read + Write + TcpShutdown>(stream: &mut Stream<S>, fare
         }
         Farewell::Close(code) => code,
         Farewell::Refuse(refusal, code) => {
-            if frames::send(stream, FrameType::Binary(false), &framed::error(refusal))
-                .await
-                .is_err()
-            {
+            if frames::send(stream, FrameType::Binary(false), &framed::error(refusal)).await.is_err() {
                 return;
             }
             code
         }
     };
-    if frames::send(stream, FrameType::Close, &code.to_be_bytes())
-        .await
-        .is_ok()
-    {
+    if frames::send(stream, FrameType::Close, &code.to_be_bytes()).await.is_ok() {
         let _ = with_timeout(CLOSE_ANSWER_DEADLINE, frames::discard_until_close(stream)).await;
     }
 }

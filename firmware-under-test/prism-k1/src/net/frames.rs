@@ -128,9 +128,7 @@ fn close_reason(payload: &[u8]) -> End {
     match payload {
         [] => End::Closed(None),
         [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
-            code @ (1000..=1003 | 1007..=1014 | 3000..=4999)
-                if core::str::from_utf8(reason).is_ok() =>
-            {
+            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) if core::str::from_utf8(reason).is_ok() => {
                 End::Closed(Some(code))
             }
             _ => protocol_error("malformed Close frame"),
@@ -187,10 +185,7 @@ pub async fn receive<S: Read + Write + TcpShutdown>(
                 let place = &mut buffer[assembly.len..assembly.len + len];
                 stream.read_exact(place).await?;
                 header.mask(place, 0);
-                assembly = Assembly {
-                    open: true,
-                    len: assembly.len + len,
-                };
+                assembly = Assembly { open: true, len: assembly.len + len };
                 if is_final {
                     return Ok(assembly.len);
                 }
@@ -209,11 +204,7 @@ pub async fn send<S: Read + Write + TcpShutdown>(
     frame_type: FrameType,
     payload: &[u8],
 ) -> Result<(), Gone> {
-    let header = FrameHeader {
-        frame_type,
-        payload_len: payload.len() as u64,
-        mask_key: None,
-    };
+    let header = FrameHeader { frame_type, payload_len: payload.len() as u64, mask_key: None };
     let mut raw = [0; FrameHeader::MAX_LEN];
     let len = header.serialize(&mut raw).map_err(|_| Gone)?;
     if payload.len() <= CONTROL_MAX {
@@ -237,9 +228,7 @@ pub async fn discard_until_close<S: Read + Write + TcpShutdown>(stream: &mut Str
         let mut raw = [0; FrameHeader::MAX_LEN];
         match read_header(stream, &mut raw).await {
             Ok(header) => {
-                if stream.skip(header.payload_len).await.is_err()
-                    || header.frame_type == FrameType::Close
-                {
+                if stream.skip(header.payload_len).await.is_err() || header.frame_type == FrameType::Close {
                     return;
                 }
             }
@@ -289,34 +278,10 @@ mod tests {
 
     #[test]
     fn binary_messages_up_to_the_limit_pass() {
-        assert_eq!(
-            header(&short(0x82, 0)),
-            Ok(Frame::Data {
-                len: 0,
-                is_final: true
-            })
-        );
-        assert_eq!(
-            header(&short(0x02, 5)),
-            Ok(Frame::Data {
-                len: 5,
-                is_final: false
-            })
-        );
-        assert_eq!(
-            header(&medium(0x82, 126)),
-            Ok(Frame::Data {
-                len: 126,
-                is_final: true
-            })
-        );
-        assert_eq!(
-            header(&medium(0x82, 4096)),
-            Ok(Frame::Data {
-                len: 4096,
-                is_final: true
-            })
-        );
+        assert_eq!(header(&short(0x82, 0)), Ok(Frame::Data { len: 0, is_final: true }));
+        assert_eq!(header(&short(0x02, 5)), Ok(Frame::Data { len: 5, is_final: false }));
+        assert_eq!(header(&medium(0x82, 126)), Ok(Frame::Data { len: 126, is_final: true }));
+        assert_eq!(header(&medium(0x82, 4096)), Ok(Frame::Data { len: 4096, is_final: true }));
         assert_eq!(close_code_of(header(&medium(0x82, 4097))), 1009);
         assert_eq!(close_code_of(header(&long(0x82, 65_536))), 1009);
         assert_eq!(close_code_of(header(&long(0x82, u64::MAX >> 1))), 1009);
@@ -339,14 +304,8 @@ mod tests {
 
     #[test]
     fn control_frames_are_short_and_whole() {
-        assert_eq!(
-            header(&short(0x89, 125)),
-            Ok(Frame::Control(Control::Ping, 125))
-        );
-        assert_eq!(
-            header(&short(0x8A, 0)),
-            Ok(Frame::Control(Control::Pong, 0))
-        );
+        assert_eq!(header(&short(0x89, 125)), Ok(Frame::Control(Control::Ping, 125)));
+        assert_eq!(header(&short(0x8A, 0)), Ok(Frame::Control(Control::Pong, 0)));
         assert_eq!(close_code_of(header(&medium(0x89, 126))), 1002);
         for opcode in [8, 9, 10] {
             assert_eq!(close_code_of(header(&short(opcode, 0))), 1002);
@@ -355,29 +314,11 @@ mod tests {
 
     #[test]
     fn fragments_come_in_order_and_add_up_to_the_limit() {
-        let open = Assembly {
-            open: true,
-            len: 4000,
-        };
-        assert_eq!(
-            in_state(&short(0x00, 96), open),
-            Ok(Frame::Data {
-                len: 96,
-                is_final: false
-            })
-        );
-        assert_eq!(
-            in_state(&short(0x80, 96), open),
-            Ok(Frame::Data {
-                len: 96,
-                is_final: true
-            })
-        );
+        let open = Assembly { open: true, len: 4000 };
+        assert_eq!(in_state(&short(0x00, 96), open), Ok(Frame::Data { len: 96, is_final: false }));
+        assert_eq!(in_state(&short(0x80, 96), open), Ok(Frame::Data { len: 96, is_final: true }));
         assert_eq!(close_code_of(in_state(&short(0x80, 97), open)), 1009);
-        assert_eq!(
-            in_state(&short(0x89, 1), open),
-            Ok(Frame::Control(Control::Ping, 1))
-        );
+        assert_eq!(in_state(&short(0x89, 1), open), Ok(Frame::Control(Control::Ping, 1)));
         assert_eq!(close_code_of(in_state(&short(0x82, 1), open)), 1002);
         assert_eq!(close_code_of(in_state(&short(0x81, 1), open)), 1002);
         assert_eq!(close_code_of(header(&short(0x80, 1))), 1002);
@@ -387,31 +328,11 @@ mod tests {
     #[test]
     fn close_codes_are_those_that_may_be_sent() {
         assert_eq!(close_reason(&[]), End::Closed(None));
-        assert_eq!(
-            close_reason(&[0x03, 0xE8, b'o', b'k']),
-            End::Closed(Some(1000))
-        );
-        for code in [
-            0u16,
-            999,
-            1004,
-            1005,
-            1006,
-            1015,
-            1016,
-            2999,
-            5000,
-            u16::MAX,
-        ] {
-            assert!(
-                matches!(close_reason(&code.to_be_bytes()), End::Refused(..)),
-                "{code}"
-            );
+        assert_eq!(close_reason(&[0x03, 0xE8, b'o', b'k']), End::Closed(Some(1000)));
+        for code in [0u16, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
+            assert!(matches!(close_reason(&code.to_be_bytes()), End::Refused(..)), "{code}");
         }
         assert!(matches!(close_reason(&[3]), End::Refused(..)));
-        assert!(matches!(
-            close_reason(&[0x03, 0xE8, 0xFF]),
-            End::Refused(..)
-        ));
+        assert!(matches!(close_reason(&[0x03, 0xE8, 0xFF]), End::Refused(..)));
     }
 }

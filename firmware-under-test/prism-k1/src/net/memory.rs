@@ -112,9 +112,7 @@ impl TcpSplit for Socket {
 impl TcpShutdown for Socket {
     async fn close(&mut self, _what: Close) -> Result<(), Infallible> {
         self.0.change(|wire| wire.device_finished = true);
-        self.0
-            .until(|wire| (wire.client_finished && !wire.deaf).then_some(()))
-            .await;
+        self.0.until(|wire| (wire.client_finished && !wire.deaf).then_some(())).await;
         Ok(())
     }
 
@@ -150,11 +148,7 @@ impl TcpAccept for Port {
     type Socket<'a> = Socket;
 
     async fn accept(&self) -> Result<(SocketAddr, Socket), Infallible> {
-        let link = self
-            .0
-            .1
-            .until(|_| self.0.0.borrow_mut()[self.1].pop_front())
-            .await;
+        let link = self.0.1.until(|_| self.0.0.borrow_mut()[self.1].pop_front()).await;
         Ok((SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), Socket(link)))
     }
 }
@@ -229,16 +223,10 @@ impl Client {
             return Got::End;
         };
         let len = match header[1] {
-            126 => usize::from(u16::from_be_bytes(
-                self.bytes(2).await.unwrap().try_into().unwrap(),
-            )),
+            126 => usize::from(u16::from_be_bytes(self.bytes(2).await.unwrap().try_into().unwrap())),
             len => usize::from(len),
         };
-        let payload = if len == 0 {
-            Vec::new()
-        } else {
-            self.bytes(len).await.unwrap()
-        };
+        let payload = if len == 0 { Vec::new() } else { self.bytes(len).await.unwrap() };
         match header[0] {
             0x82 => Got::Binary(payload),
             0x8A => Got::Pong(payload),
@@ -255,10 +243,7 @@ impl Client {
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(
-            self.receive().await,
-            Got::Close(close.to_be_bytes().to_vec())
-        );
+        assert_eq!(self.receive().await, Got::Close(close.to_be_bytes().to_vec()));
         self.frame(0x88, &close.to_be_bytes());
         self.finish();
         assert_eq!(self.receive().await, Got::End);
@@ -283,11 +268,6 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
         }
     }
     frame.extend(mask);
-    frame.extend(
-        payload
-            .iter()
-            .zip(mask.iter().cycle())
-            .map(|(byte, mask)| byte ^ mask),
-    );
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
 }

@@ -47,15 +47,11 @@ where
 
 async fn bind<'a, N: TcpBind, C>(net: &'a N, port: u16, shared: &Shared<C>) -> N::Accept<'a> {
     loop {
-        match net
-            .bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
-            .await
-        {
+        match net.bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)).await {
             Ok(acceptor) => return acceptor,
-            Err(error) => shared.log.error(
-                "network",
-                format_args!("Cannot listen on port {port}: {error:?}"),
-            ),
+            Err(error) => {
+                shared.log.error("network", format_args!("Cannot listen on port {port}: {error:?}"))
+            }
         }
         Timer::after(RETRY).await;
     }
@@ -105,9 +101,7 @@ async fn accept<'a, A: TcpAccept, C>(
         match acceptor.accept().await {
             Ok((_, socket)) => queue.send(socket).await,
             Err(error) => {
-                shared
-                    .log
-                    .error("network", format_args!("Cannot accept: {error:?}"));
+                shared.log.error("network", format_args!("Cannot accept: {error:?}"));
                 Timer::after(RETRY).await;
             }
         }

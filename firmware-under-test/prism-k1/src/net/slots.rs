@@ -24,10 +24,7 @@ impl Slots {
         let index = taken.iter().position(|taken| !taken)?;
         taken[index] = true;
         self.0.set(taken);
-        Some(Slot {
-            index,
-            slots: self.clone(),
-        })
+        Some(Slot { index, slots: self.clone() })
     }
 }
 

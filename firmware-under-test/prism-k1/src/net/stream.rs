@@ -31,14 +31,7 @@ pub struct Stream<S> {
 impl<S: Read + Write + TcpShutdown> Stream<S> {
     /// Wraps `socket`. The buffer's length is how much is received at once.
     pub fn new(socket: S, buffer: Block) -> Self {
-        Self {
-            socket,
-            buffer,
-            start: 0,
-            end: 0,
-            owed: 0,
-            torn: false,
-        }
+        Self { socket, buffer, start: 0, end: 0, owed: 0, torn: false }
     }
 
     /// What has been received and not yet taken.
@@ -115,9 +108,7 @@ impl<S: Read + Write + TcpShutdown> Stream<S> {
             if self.pending().is_empty() {
                 self.fill().await?;
             }
-            let ready = usize::try_from(count)
-                .unwrap_or(usize::MAX)
-                .min(self.pending().len());
+            let ready = usize::try_from(count).unwrap_or(usize::MAX).min(self.pending().len());
             self.consume(ready);
             count -= ready as u64;
         }
@@ -169,10 +160,7 @@ impl<S: Read + Write + TcpShutdown> Stream<S> {
     /// Ends the connection: orderly within [`CLOSE_DEADLINE`], by a reset otherwise.
     pub async fn close(mut self) {
         let orderly = !self.torn
-            && matches!(
-                with_timeout(CLOSE_DEADLINE, self.socket.close(Close::Both)).await,
-                Ok(Ok(()))
-            );
+            && matches!(with_timeout(CLOSE_DEADLINE, self.socket.close(Close::Both)).await, Ok(Ok(())));
         if !orderly {
             let _ = with_timeout(CLOSE_DEADLINE, self.socket.abort()).await;
         }

@@ -55,32 +55,17 @@ struct Bench {
 
 fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Bench) -> F) {
     let (net, pools) = (Net::default(), Pools::new());
-    let echo = Echo {
-        pools: pools.clone(),
-        seen: Rc::default(),
-        ended: Rc::default(),
-    };
-    let shared = Shared {
-        cpu: FreeCpu,
-        pools: pools.clone(),
-        log: Log::new(),
-        slots: Slots::default(),
-    };
+    let echo = Echo { pools: pools.clone(), seen: Rc::default(), ended: Rc::default() };
+    let shared = Shared { cpu: FreeCpu, pools: pools.clone(), log: Log::new(), slots: Slots::default() };
     let all = pools.clone();
     run(async {
         let server = serve(net.clone(), [80, 8080], &shared, || echo.clone());
-        let bench = Bench {
-            net: net.clone(),
-            echo: echo.clone(),
-        };
+        let bench = Bench { net: net.clone(), echo: echo.clone() };
         match select(server, async {
             test(bench).await;
             // Whatever happened, nothing is leaked.
             Timer::after_secs(10).await;
-            assert_eq!(
-                all.status().classes.map(|class| class.free),
-                crate::pool::CLASS_BLOCKS
-            );
+            assert_eq!(all.status().classes.map(|class| class.free), crate::pool::CLASS_BLOCKS);
             assert_eq!(all.status().failures, 0);
         })
         .await
@@ -196,15 +181,9 @@ fn a_silent_client_is_disconnected_after_five_to_six_seconds() {
         client.frame(0x89, b"");
         assert_eq!(client.receive().await, Got::Pong(Vec::new()));
         for client in [&mut client, &mut stalled] {
-            assert_eq!(
-                client.receive().await,
-                Got::Close(1001u16.to_be_bytes().to_vec())
-            );
+            assert_eq!(client.receive().await, Got::Close(1001u16.to_be_bytes().to_vec()));
             let idle = since.elapsed();
-            assert!(
-                idle >= Duration::from_secs(5) && idle <= Duration::from_secs(6),
-                "{idle:?}"
-            );
+            assert!(idle >= Duration::from_secs(5) && idle <= Duration::from_secs(6), "{idle:?}");
         }
         // Neither answers; the connections end all the same.
         for client in [&mut client, &mut stalled] {
@@ -292,10 +271,7 @@ fn slow_oversized_and_malformed_heads_are_answered() {
 fn a_crowd_of_silent_connections_does_not_lock_others_out_for_long() {
     with_server(|bench| async move {
         let crowd: Vec<Client> = (0..20).map(|_| Client::connect(&bench.net, 0)).collect();
-        with_timeout(Duration::from_secs(30), Client::open(&bench.net))
-            .await
-            .unwrap()
-            .finish();
+        with_timeout(Duration::from_secs(30), Client::open(&bench.net)).await.unwrap().finish();
         drop(crowd);
     });
 }

@@ -37,18 +37,12 @@ impl Rejection {
     #[must_use]
     pub fn response(self) -> &'static str {
         match self {
-            Self::BadRequest => {
-                "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            }
-            Self::NotFound => {
-                "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            }
+            Self::BadRequest => "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+            Self::NotFound => "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
             Self::MethodNotAllowed => {
                 "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             }
-            Self::Timeout => {
-                "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            }
+            Self::Timeout => "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
             Self::UpgradeRequired => {
                 "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                  Connection: Upgrade, close\r\nContent-Length: 0\r\n\r\n"
@@ -141,8 +135,8 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
     }
     let key = core::str::from_utf8(key).map_err(|_| Rejection::BadRequest)?;
     let mut digest = [0; MAX_BASE64_KEY_RESPONSE_LEN];
-    let accept = heapless::String::try_from(sec_key_response(key, &mut digest))
-        .map_err(|_| Rejection::BadRequest)?;
+    let accept =
+        heapless::String::try_from(sec_key_response(key, &mut digest)).map_err(|_| Rejection::BadRequest)?;
     Ok(Some(Upgrade { head_len, accept }))
 }
 
@@ -179,84 +173,39 @@ mod tests {
         for len in 0..GOOD.len() {
             assert_eq!(parse(&GOOD.as_bytes()[..len]), Ok(None), "{len}");
         }
-        assert_eq!(
-            parse((GOOD.to_string() + "\u{82}").as_bytes())
-                .unwrap()
-                .unwrap()
-                .head_len,
-            GOOD.len()
-        );
+        assert_eq!(parse((GOOD.to_string() + "\u{82}").as_bytes()).unwrap().unwrap().head_len, GOOD.len());
     }
 
     #[test]
     fn other_requests_are_rejected_with_their_status() {
-        assert_eq!(
-            rejection(&GOOD.replace("GET", "POST")),
-            Rejection::MethodNotAllowed
-        );
-        assert_eq!(
-            rejection(&GOOD.replace("/ws", "/metrics")),
-            Rejection::NotFound
-        );
-        assert_eq!(
-            rejection(&GOOD.replace("HTTP/1.1", "HTTP/1.0")),
-            Rejection::BadRequest
-        );
-        assert_eq!(
-            rejection(&GOOD.replace("Version: 13", "Version: 8")),
-            Rejection::UpgradeRequired
-        );
-        assert_eq!(
-            rejection(&GOOD.replace("Sec-WebSocket-Version: 13\r\n", "")),
-            Rejection::UpgradeRequired
-        );
-        assert_eq!(
-            rejection(&GOOD.replace("Upgrade: websocket\r\n", "")),
-            Rejection::UpgradeRequired
-        );
-        assert_eq!(
-            rejection(&GOOD.replace(", Upgrade", "")),
-            Rejection::UpgradeRequired
-        );
-        assert_eq!(
-            rejection(&GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhl")),
-            Rejection::BadRequest
-        );
-        assert_eq!(
-            rejection(&GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "!")),
-            Rejection::BadRequest
-        );
+        assert_eq!(rejection(&GOOD.replace("GET", "POST")), Rejection::MethodNotAllowed);
+        assert_eq!(rejection(&GOOD.replace("/ws", "/metrics")), Rejection::NotFound);
+        assert_eq!(rejection(&GOOD.replace("HTTP/1.1", "HTTP/1.0")), Rejection::BadRequest);
+        assert_eq!(rejection(&GOOD.replace("Version: 13", "Version: 8")), Rejection::UpgradeRequired);
+        assert_eq!(rejection(&GOOD.replace("Sec-WebSocket-Version: 13\r\n", "")), Rejection::UpgradeRequired);
+        assert_eq!(rejection(&GOOD.replace("Upgrade: websocket\r\n", "")), Rejection::UpgradeRequired);
+        assert_eq!(rejection(&GOOD.replace(", Upgrade", "")), Rejection::UpgradeRequired);
+        assert_eq!(rejection(&GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhl")), Rejection::BadRequest);
+        assert_eq!(rejection(&GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "!")), Rejection::BadRequest);
         assert_eq!(
             rejection(&GOOD.replace("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "")),
             Rejection::BadRequest
         );
         assert_eq!(rejection("\u{1}\u{2}\u{3}"), Rejection::BadRequest);
         let many: String = (0..40).map(|_| "A: b\r\n").collect();
-        assert_eq!(
-            rejection(&GOOD.replace("Host: k1\r\n", &many)),
-            Rejection::TooLarge
-        );
+        assert_eq!(rejection(&GOOD.replace("Host: k1\r\n", &many)), Rejection::TooLarge);
     }
 
     #[test]
     fn every_rejection_is_a_complete_response() {
         use Rejection::*;
-        for rejection in [
-            BadRequest,
-            NotFound,
-            MethodNotAllowed,
-            Timeout,
-            UpgradeRequired,
-            TooLarge,
-            Unavailable,
-        ] {
+        for rejection in
+            [BadRequest, NotFound, MethodNotAllowed, Timeout, UpgradeRequired, TooLarge, Unavailable]
+        {
             let mut fields = [httparse::EMPTY_HEADER; 8];
             let mut response = httparse::Response::new(&mut fields);
             let text = rejection.response();
-            assert_eq!(
-                response.parse(text.as_bytes()),
-                Ok(httparse::Status::Complete(text.len()))
-            );
+            assert_eq!(response.parse(text.as_bytes()), Ok(httparse::Status::Complete(text.len())));
         }
     }
 }

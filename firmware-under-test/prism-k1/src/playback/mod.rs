@@ -12,7 +12,7 @@ use embassy_time::Instant;
 use firmware_platform::{Core, TaskSpec};
 
 use crate::log::Log;
-use crate::pattern::{PatternError, Tail};
+use crate::pattern::{FRAME_BYTES, PatternError, Tail};
 use crate::storage::{FileId, PatternName, Storage, StoreError};
 use crate::templates;
 
@@ -155,6 +155,8 @@ impl Playback {
             frames_sent: 0,
             dropped: 0,
         };
+        let capacity = DEPTH * FRAME_BYTES / 1024;
+        log.info("pattern_cache", format_args!("initialized (capacity={capacity} KB)"));
         log.info(TAG, format_args!("Playback subsystem ready"));
         Self(Rc::new(Inner { state: RefCell::new(state), storage: storage.clone(), log: log.clone() }))
     }

@@ -104,10 +104,7 @@ pub enum Request<'a> {
 /// 262,144 bytes; `Invalid` for everything else, PAUSE and RESUME included.
 pub fn parse(message: &[u8]) -> Result<Request<'_>, Refusal> {
     if message.len() > FRAME_MAX {
-        return Err(Refusal::new(
-            ErrorCode::SizeExceeded,
-            "frame exceeds 4096 bytes",
-        ));
+        return Err(Refusal::new(ErrorCode::SizeExceeded, "frame exceeds 4096 bytes"));
     }
     let too_short = Refusal::invalid("frame shorter than 7 bytes");
     let (framed, crc) = message.split_last_chunk::<4>().ok_or(too_short)?;
@@ -121,12 +118,8 @@ pub fn parse(message: &[u8]) -> Result<Request<'_>, Refusal> {
     match kind {
         PUT_BEGIN => parse_begin(payload),
         PUT_DATA => {
-            let (offset, data) =
-                split_array(payload).ok_or(Refusal::invalid("PUT_DATA needs an offset"))?;
-            Ok(Request::PutData {
-                offset: u32::from_be_bytes(offset),
-                data,
-            })
+            let (offset, data) = split_array(payload).ok_or(Refusal::invalid("PUT_DATA needs an offset"))?;
+            Ok(Request::PutData { offset: u32::from_be_bytes(offset), data })
         }
         PUT_END => Ok(Request::PutEnd),
         CONTROL => parse_control(payload),
@@ -158,25 +151,19 @@ fn parse_begin(payload: &[u8]) -> Result<Request<'_>, Refusal> {
 }
 
 fn parse_control(payload: &[u8]) -> Result<Request<'_>, Refusal> {
-    let ([sub], params) =
-        split_array(payload).ok_or(Refusal::invalid("CONTROL needs a sub-command"))?;
+    let ([sub], params) = split_array(payload).ok_or(Refusal::invalid("CONTROL needs a sub-command"))?;
     match (sub, params) {
-        (0x01, _) => Ok(Request::Play {
-            name: counted_name(params)?,
-        }),
+        (0x01, _) => Ok(Request::Play { name: counted_name(params)? }),
         (0x02, []) => Ok(Request::Stop),
         (0x03 | 0x04, _) => Err(Refusal::invalid("PAUSE and RESUME are not supported")),
-        (0x10, [target, high, low]) => Ok(Request::Brightness {
-            target: *target,
-            duration_ms: u16::from_be_bytes([*high, *low]),
-        }),
+        (0x10, [target, high, low]) => {
+            Ok(Request::Brightness { target: *target, duration_ms: u16::from_be_bytes([*high, *low]) })
+        }
         (0x11, [gamma_high, gamma_low, high, low]) => Ok(Request::Gamma {
             x100: u16::from_be_bytes([*gamma_high, *gamma_low]),
             duration_ms: u16::from_be_bytes([*high, *low]),
         }),
-        (0x12, _) => Ok(Request::DeployTemplate {
-            id: counted_name(params)?,
-        }),
+        (0x12, _) => Ok(Request::DeployTemplate { id: counted_name(params)? }),
         (0x02 | 0x10 | 0x11, _) => Err(Refusal::invalid("wrong number of CONTROL parameters")),
         _ => Err(Refusal::invalid("unknown CONTROL sub-command")),
     }
@@ -185,9 +172,7 @@ fn parse_control(payload: &[u8]) -> Result<Request<'_>, Refusal> {
 /// `len:u8, name[len]` with nothing behind it.
 fn counted_name(params: &[u8]) -> Result<&[u8], Refusal> {
     match params.split_first() {
-        Some((len, name))
-            if (1..=NAME_MAX).contains(&name.len()) && usize::from(*len) == name.len() =>
-        {
+        Some((len, name)) if (1..=NAME_MAX).contains(&name.len()) && usize::from(*len) == name.len() => {
             Ok(name)
         }
         _ => Err(Refusal::invalid("name must have 1 to 63 bytes")),
@@ -208,11 +193,7 @@ impl<'a> FrameWriter<'a> {
     pub fn new(buffer: &'a mut [u8], kind: u8) -> Self {
         let limit = buffer.len().min(FRAME_MAX);
         let buffer = &mut buffer[..limit];
-        let mut writer = Self {
-            buffer,
-            len: 0,
-            overflow: false,
-        };
+        let mut writer = Self { buffer, len: 0, overflow: false };
         if limit < OVERHEAD {
             writer.overflow = true;
         } else {
@@ -225,11 +206,7 @@ impl<'a> FrameWriter<'a> {
     /// Bytes of payload that still fit.
     #[must_use]
     pub fn room(&self) -> usize {
-        if self.overflow {
-            0
-        } else {
-            self.buffer.len() - 4 - self.len
-        }
+        if self.overflow { 0 } else { self.buffer.len() - 4 - self.len }
     }
 
     /// Appends bytes to the payload.
@@ -245,9 +222,8 @@ impl<'a> FrameWriter<'a> {
 
     /// Overwrites bytes of the payload that are there already.
     pub fn patch(&mut self, at: usize, bytes: &[u8]) {
-        if let Some(place) = self.buffer[..self.len]
-            .get_mut(3 + at..)
-            .and_then(|rest| rest.get_mut(..bytes.len()))
+        if let Some(place) =
+            self.buffer[..self.len].get_mut(3 + at..).and_then(|rest| rest.get_mut(..bytes.len()))
         {
             place.copy_from_slice(bytes);
         }
@@ -270,11 +246,7 @@ impl<'a> FrameWriter<'a> {
 impl fmt::Write for FrameWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.bytes(text.as_bytes());
-        if self.overflow {
-            Err(fmt::Error)
-        } else {
-            Ok(())
-        }
+        if self.overflow { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
@@ -398,10 +370,7 @@ mod tests {
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {
-        (0..text.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-            .collect()
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
     }
 
     fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
@@ -428,30 +397,19 @@ mod tests {
         );
         assert_eq!(
             parse(&hex("200004108001f4b5b60b79")),
-            Ok(Request::Brightness {
-                target: 128,
-                duration_ms: 500
-            })
+            Ok(Request::Brightness { target: 128, duration_ms: 500 })
         );
         assert_eq!(
             parse(&hex("10000e056d756c74690000010029058c73596342c5")),
-            Ok(Request::PutBegin {
-                name: b"multi",
-                size: 256,
-                crc: 0x2905_8C73
-            })
+            Ok(Request::PutBegin { name: b"multi", size: 256, crc: 0x2905_8C73 })
         );
         assert_eq!(parse(&hex("120000e0e3ae0c")), Ok(Request::PutEnd));
     }
 
     #[test]
     fn the_status_reply_is_the_specifications() {
-        let status = DeviceStatus {
-            version: "1.0.0",
-            led_count: 320,
-            bytes_free: 1_000_000,
-            template_count: 15,
-        };
+        let status =
+            DeviceStatus { version: "1.0.0", led_count: 320, bytes_free: 1_000_000, template_count: 15 };
         assert_eq!(
             device_status(&status).as_slice(),
             hex("30001205000000312e302e30400140420f00f90f0ff2945f9e")
@@ -466,10 +424,7 @@ mod tests {
             done(format_args!("brightness={} dur_ms={}", 128, 500)).as_slice(),
             frame(STATUS, b"\0brightness=128 dur_ms=500")
         );
-        assert_eq!(
-            error(Refusal::new(ErrorCode::NotFound, "no")).as_slice(),
-            frame(ERROR, b"\x05no")
-        );
+        assert_eq!(error(Refusal::new(ErrorCode::NotFound, "no")).as_slice(), frame(ERROR, b"\x05no"));
         let long = Refusal::invalid(
             "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
         );
@@ -497,14 +452,9 @@ mod tests {
 
     #[test]
     fn names_and_sizes_out_of_range_are_refused() {
-        for (name_len, declared, refused) in [
-            (0, 0, true),
-            (1, 1, false),
-            (63, 63, false),
-            (64, 64, true),
-            (10, 255, true),
-            (10, 9, true),
-        ] {
+        for (name_len, declared, refused) in
+            [(0, 0, true), (1, 1, false), (63, 63, false), (64, 64, true), (10, 255, true), (10, 9, true)]
+        {
             let mut payload = std::vec![declared];
             payload.extend(std::vec![b'a'; name_len]);
             assert_eq!(
@@ -512,10 +462,7 @@ mod tests {
                 refused.then_some(ErrorCode::Invalid)
             );
             payload.extend([0, 0, 1, 0, 1, 2, 3, 4]);
-            assert_eq!(
-                code(&frame(PUT_BEGIN, &payload)),
-                refused.then_some(ErrorCode::Invalid)
-            );
+            assert_eq!(code(&frame(PUT_BEGIN, &payload)), refused.then_some(ErrorCode::Invalid));
         }
         for (size, expected) in [
             (0u32, Some(ErrorCode::SizeExceeded)),
@@ -535,15 +482,9 @@ mod tests {
     fn control_is_checked() {
         assert_eq!(
             parse(&frame(CONTROL, &[0x11, 0, 220, 1, 0xF4])),
-            Ok(Request::Gamma {
-                x100: 220,
-                duration_ms: 500
-            })
+            Ok(Request::Gamma { x100: 220, duration_ms: 500 })
         );
-        assert_eq!(
-            parse(&frame(CONTROL, &[0x12, 2, b'a', b'b'])),
-            Ok(Request::DeployTemplate { id: b"ab" })
-        );
+        assert_eq!(parse(&frame(CONTROL, &[0x12, 2, b'a', b'b'])), Ok(Request::DeployTemplate { id: b"ab" }));
         for bad in [
             &[][..],
             &[2, 0],
@@ -556,20 +497,10 @@ mod tests {
             &[1],
             &[0x12],
         ] {
-            assert_eq!(
-                code(&frame(CONTROL, bad)),
-                Some(ErrorCode::Invalid),
-                "{bad:?}"
-            );
+            assert_eq!(code(&frame(CONTROL, bad)), Some(ErrorCode::Invalid), "{bad:?}");
         }
         assert_eq!(code(&frame(0x99, &[])), Some(ErrorCode::Invalid));
-        assert_eq!(
-            parse(&frame(PUT_DATA, &[0, 0, 0, 9])),
-            Ok(Request::PutData {
-                offset: 9,
-                data: &[]
-            })
-        );
+        assert_eq!(parse(&frame(PUT_DATA, &[0, 0, 0, 9])), Ok(Request::PutData { offset: 9, data: &[] }));
         assert_eq!(code(&frame(PUT_DATA, &[0, 0, 0])), Some(ErrorCode::Invalid));
         assert!(parse(&frame(PUT_DATA, &[0; 4089])).is_ok());
     }

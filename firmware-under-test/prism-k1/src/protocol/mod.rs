@@ -52,22 +52,14 @@ impl Refusal {
 pub(crate) fn check_file_size(size: u32) -> Result<u32, Refusal> {
     match size {
         1..=PATTERN_BYTES_MAX => Ok(size),
-        0 => Err(Refusal::new(
-            ErrorCode::SizeExceeded,
-            "pattern size must not be 0",
-        )),
-        _ => Err(Refusal::new(
-            ErrorCode::SizeExceeded,
-            "pattern exceeds 262144 bytes",
-        )),
+        0 => Err(Refusal::new(ErrorCode::SizeExceeded, "pattern size must not be 0")),
+        _ => Err(Refusal::new(ErrorCode::SizeExceeded, "pattern exceeds 262144 bytes")),
     }
 }
 
 /// Takes integers off the front of a payload; `None` when it is too short.
 pub(crate) fn split_array<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
-    bytes
-        .split_first_chunk::<N>()
-        .map(|(head, rest)| (*head, rest))
+    bytes.split_first_chunk::<N>().map(|(head, rest)| (*head, rest))
 }
 
 #[cfg(test)]
@@ -90,15 +82,10 @@ mod tests {
             message.fill_with(|| random() as u8);
             if let [first, high, low, ..] = message {
                 // Often a known type and a right length, so that the payload is looked at.
-                *first = [1, 2, 3, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x30, 0xFF]
-                    [random() as usize % 11];
+                *first = [1, 2, 3, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x30, 0xFF][random() as usize % 11];
                 let is_seed = seed::is_type(*first);
                 let payload = len.saturating_sub(if is_seed { 3 } else { 7 }) as u16;
-                let bytes = if is_seed {
-                    payload.to_le_bytes()
-                } else {
-                    payload.to_be_bytes()
-                };
+                let bytes = if is_seed { payload.to_le_bytes() } else { payload.to_be_bytes() };
                 (*high, *low) = (bytes[0], bytes[1]);
                 if let Some((framed, crc)) = message.split_last_chunk_mut::<4>()
                     && !is_seed

@@ -53,25 +53,18 @@ pub fn parse(message: &[u8]) -> Result<Request<'_>, Refusal> {
     }
     match kind {
         PUT_BEGIN => {
-            let size = <[u8; 4]>::try_from(value)
-                .map_err(|_| Refusal::invalid("PUT_BEGIN needs 4 bytes"))?;
-            Ok(Request::PutBegin {
-                size: check_file_size(u32::from_le_bytes(size))?,
-            })
+            let size = <[u8; 4]>::try_from(value).map_err(|_| Refusal::invalid("PUT_BEGIN needs 4 bytes"))?;
+            Ok(Request::PutBegin { size: check_file_size(u32::from_le_bytes(size))? })
         }
         PUT_DATA => match split_array(value) {
-            Some((offset, data)) if !data.is_empty() => Ok(Request::PutData {
-                offset: u32::from_le_bytes(offset),
-                data,
-            }),
+            Some((offset, data)) if !data.is_empty() => {
+                Ok(Request::PutData { offset: u32::from_le_bytes(offset), data })
+            }
             _ => Err(Refusal::invalid("PUT_DATA needs an offset and data")),
         },
         PUT_END => {
-            let crc = <[u8; 4]>::try_from(value)
-                .map_err(|_| Refusal::invalid("PUT_END needs 4 bytes"))?;
-            Ok(Request::PutEnd {
-                crc: u32::from_le_bytes(crc),
-            })
+            let crc = <[u8; 4]>::try_from(value).map_err(|_| Refusal::invalid("PUT_END needs 4 bytes"))?;
+            Ok(Request::PutEnd { crc: u32::from_le_bytes(crc) })
         }
         _ => Err(Refusal::invalid("unknown message type")),
     }
@@ -84,20 +77,11 @@ mod tests {
 
     #[test]
     fn the_vectors_of_the_specification_are_read() {
-        assert_eq!(
-            parse(&[1, 4, 0, 0, 1, 0, 0]),
-            Ok(Request::PutBegin { size: 256 })
-        );
-        assert_eq!(
-            parse(&[3, 4, 0, 0x73, 0x8c, 0x05, 0x29]),
-            Ok(Request::PutEnd { crc: 0x2905_8C73 })
-        );
+        assert_eq!(parse(&[1, 4, 0, 0, 1, 0, 0]), Ok(Request::PutBegin { size: 256 }));
+        assert_eq!(parse(&[3, 4, 0, 0x73, 0x8c, 0x05, 0x29]), Ok(Request::PutEnd { crc: 0x2905_8C73 }));
         assert_eq!(
             parse(&[2, 6, 0, 1, 2, 0, 0, 0xAA, 0xBB]),
-            Ok(Request::PutData {
-                offset: 0x201,
-                data: &[0xAA, 0xBB]
-            })
+            Ok(Request::PutData { offset: 0x201, data: &[0xAA, 0xBB] })
         );
     }
 
@@ -122,11 +106,7 @@ mod tests {
         ] {
             let mut message = [1, 4, 0, 0, 0, 0, 0];
             message[3..].copy_from_slice(&u32::to_le_bytes(size));
-            assert_eq!(
-                parse(&message).err().map(|refusal| refusal.code),
-                code,
-                "{size}"
-            );
+            assert_eq!(parse(&message).err().map(|refusal| refusal.code), code, "{size}");
         }
     }
 

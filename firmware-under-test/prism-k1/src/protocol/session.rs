@@ -27,9 +27,7 @@ impl From<PlayError> for Refusal {
     fn from(error: PlayError) -> Self {
         match error {
             PlayError::NotFound => Self::new(ErrorCode::NotFound, "not found"),
-            PlayError::NotPlayable(_) => {
-                Self::new(ErrorCode::Storage, "play failed: not a playable pattern")
-            }
+            PlayError::NotPlayable(_) => Self::new(ErrorCode::Storage, "play failed: not a playable pattern"),
             PlayError::Stopped => Self::new(ErrorCode::Storage, "play failed: stopped meanwhile"),
             PlayError::Store(error) => error.into(),
         }
@@ -98,9 +96,7 @@ impl<C: Cpu> Session<C> {
     async fn serve_seed(&mut self, buffer: &mut Block, len: usize) -> Result<Reply, Refusal> {
         match seed::parse(&buffer[..len])? {
             seed::Request::PutBegin { size } => {
-                self.upload
-                    .begin(&PatternName::unnamed(), size, None)
-                    .await?;
+                self.upload.begin(&PatternName::unnamed(), size, None).await?;
                 Ok(Reply::None)
             }
             seed::Request::PutData { offset, data } => {
@@ -112,10 +108,7 @@ impl<C: Cpu> Session<C> {
                 // The profile has no other way to play (specification section 11 row 30). What
                 // cannot be played is stored nevertheless: files are opaque (row 25).
                 if let Err(error) = self.services.playback.play(&name).await {
-                    self.services.log.warning(
-                        "protocol",
-                        format_args!("'{name}' cannot be played: {error}"),
-                    );
+                    self.services.log.warning("protocol", format_args!("'{name}' cannot be played: {error}"));
                 }
                 Ok(Reply::Short(framed::stored(&name)))
             }
@@ -124,14 +117,10 @@ impl<C: Cpu> Session<C> {
 
     async fn serve_framed(&mut self, buffer: &mut Block, len: usize) -> Result<Reply, Refusal> {
         self.services.cpu.work(cost::times(cost::CRC_PER_BYTE, len));
-        let Services {
-            playback, storage, ..
-        } = &self.services;
+        let Services { playback, storage, .. } = &self.services;
         let reply = match framed::parse(&buffer[..len])? {
             framed::Request::PutBegin { name, size, crc } => {
-                self.upload
-                    .begin(&PatternName::normalised(name), size, Some(crc))
-                    .await?;
+                self.upload.begin(&PatternName::normalised(name), size, Some(crc)).await?;
                 return Ok(Reply::None);
             }
             framed::Request::PutData { offset, data } => {
@@ -146,8 +135,8 @@ impl<C: Cpu> Session<C> {
                 framed::done(format_args!("{name}"))
             }
             framed::Request::DeployTemplate { id } => {
-                let id = core::str::from_utf8(id)
-                    .map_err(|_| Refusal::new(ErrorCode::NotFound, "not found"))?;
+                let id =
+                    core::str::from_utf8(id).map_err(|_| Refusal::new(ErrorCode::NotFound, "not found"))?;
                 playback.deploy(id).await?;
                 framed::done(format_args!("{id}"))
             }
@@ -155,22 +144,13 @@ impl<C: Cpu> Session<C> {
                 playback.stop();
                 framed::done(format_args!(""))
             }
-            framed::Request::Brightness {
-                target,
-                duration_ms,
-            } => {
+            framed::Request::Brightness { target, duration_ms } => {
                 let ramp = playback.brightness(target, duration_ms);
-                framed::done(format_args!(
-                    "brightness={} dur_ms={}",
-                    ramp.target, ramp.duration_ms
-                ))
+                framed::done(format_args!("brightness={} dur_ms={}", ramp.target, ramp.duration_ms))
             }
             framed::Request::Gamma { x100, duration_ms } => {
                 let ramp = playback.gamma(x100, duration_ms);
-                framed::done(format_args!(
-                    "gamma_x100={} dur_ms={}",
-                    ramp.target, ramp.duration_ms
-                ))
+                framed::done(format_args!("gamma_x100={} dur_ms={}", ramp.target, ramp.duration_ms))
             }
             framed::Request::Delete { name } => {
                 let name = PatternName::normalised(name);
@@ -193,9 +173,7 @@ impl<C: Cpu> Session<C> {
                 template_count: TEMPLATE_COUNT as u8,
             }),
         };
-        self.services
-            .cpu
-            .work(cost::times(cost::CRC_PER_BYTE, reply.len()));
+        self.services.cpu.work(cost::times(cost::CRC_PER_BYTE, reply.len()));
         Ok(Reply::Short(reply))
     }
 

@@ -48,11 +48,7 @@ impl Upload {
     /// A client that uploads nothing yet.
     #[must_use]
     pub fn new(storage: Storage, log: Log) -> Self {
-        Self {
-            storage,
-            log,
-            open: None,
-        }
+        Self { storage, log, open: None }
     }
 
     /// Whether an upload is in progress.
@@ -67,12 +63,7 @@ impl Upload {
     ///
     /// `Invalid` while any client's upload is in progress (one of this client's own is given up);
     /// `SizeExceeded`; `Storage`.
-    pub async fn begin(
-        &mut self,
-        name: &PatternName,
-        size: u32,
-        crc: Option<u32>,
-    ) -> Result<(), Refusal> {
+    pub async fn begin(&mut self, name: &PatternName, size: u32, crc: Option<u32>) -> Result<(), Refusal> {
         if self.is_open() {
             self.abort();
             return Err(StoreError::Busy.into());
@@ -88,10 +79,7 @@ impl Upload {
                     format_args!("PUT_BEGIN: filename='{name}' size={size} crc=0x{crc:08X}"),
                 );
             }
-            None => self.log.info(
-                "protocol",
-                format_args!("PUT_BEGIN: filename='{name}' size={size}"),
-            ),
+            None => self.log.info("protocol", format_args!("PUT_BEGIN: filename='{name}' size={size}")),
         }
         Ok(())
     }
@@ -105,11 +93,7 @@ impl Upload {
     /// `Storage`. The upload is given up.
     pub async fn data(&mut self, offset: u32, data: Block, skip: usize) -> Result<(), Refusal> {
         let id = self.open.as_ref().ok_or(StoreError::NoSession)?.id;
-        let done = with_timeout(
-            FLASH_DEADLINE,
-            self.storage.append_from(id, offset, data, skip),
-        )
-        .await;
+        let done = with_timeout(FLASH_DEADLINE, self.storage.append_from(id, offset, data, skip)).await;
         done.unwrap_or(Err(StoreError::Io)).map_err(|error| {
             self.abort();
             error.into()
@@ -136,9 +120,7 @@ impl Upload {
             Ok(stored) => {
                 log.info(
                     "protocol",
-                    format_args!(
-                        "PUT_END: CRC32 validation - expected=0x{crc:08X} calculated=0x{crc:08X}"
-                    ),
+                    format_args!("PUT_END: CRC32 validation - expected=0x{crc:08X} calculated=0x{crc:08X}"),
                 );
                 log.info(
                     "protocol",
@@ -150,11 +132,7 @@ impl Upload {
                 Ok(stored.name)
             }
             Err(error) => {
-                if let StoreError::CrcMismatch {
-                    expected,
-                    calculated,
-                } = error
-                {
+                if let StoreError::CrcMismatch { expected, calculated } = error {
                     log.info(
                         "protocol",
                         format_args!(

@@ -1,5 +1,8 @@
 //! The partition as the file system sees it: numbered blocks on a NOR flash.
 
+use alloc::rc::Rc;
+use core::cell::Cell;
+
 use embedded_storage::nor_flash::NorFlash;
 use firmware_platform::Cpu;
 use littlefs_rust::{Config, Error, Storage};
@@ -30,16 +33,34 @@ const fn at_least(unit: u32, flash: usize) -> u32 {
     if flash > unit as usize { flash as u32 } else { unit }
 }
 
+/// Whether a [`Device`] still works. An open file writes what it has left when it is dropped; on a
+/// board that is switched off nothing may be written any more.
+#[derive(Clone)]
+pub(crate) struct Live(Rc<Cell<bool>>);
+
+impl Live {
+    /// From now on the device refuses everything.
+    pub(crate) fn end(&self) {
+        self.0.set(false);
+    }
+}
+
 /// A partition of a NOR flash in blocks of [`BLOCK_BYTES`].
 pub(crate) struct Device<F, C> {
     flash: F,
     cpu: C,
     partition: Partition,
+    live: Live,
 }
 
 impl<F: NorFlash, C: Cpu> Device<F, C> {
     pub(crate) fn new(flash: F, cpu: C, partition: Partition) -> Self {
-        Self { flash, cpu, partition }
+        Self { flash, cpu, partition, live: Live(Rc::new(Cell::new(true))) }
+    }
+
+    /// The switch of this device.
+    pub(crate) fn live(&self) -> Live {
+        self.live.clone()
     }
 
     pub(crate) fn blocks(&self) -> u32 {
@@ -64,6 +85,9 @@ impl<F: NorFlash, C: Cpu> Device<F, C> {
         let end = offset.checked_add(len).ok_or(Error::Invalid)?;
         if block >= self.blocks() || end > BLOCK_BYTES {
             return Err(Error::Invalid);
+        }
+        if !self.live.0.get() {
+            return Err(Error::Io);
         }
         Ok(self.partition.offset + block * BLOCK_BYTES + offset)
     }

@@ -106,7 +106,7 @@ struct Inner {
     attention: Signal<CriticalSectionRawMutex, ()>,
 }
 
-/// A handle to the storage; clones share it. Serves nothing until [`task`] runs.
+/// A handle to the storage; clones share it. Serves nothing until [`task()`] runs.
 #[derive(Clone)]
 pub struct Storage(Rc<Inner>);
 

@@ -8,7 +8,7 @@ use embassy_futures::select::{Either4, select4};
 use embedded_storage::nor_flash::NorFlash;
 use firmware_platform::Cpu;
 
-use super::device::BLOCK_BYTES;
+use super::device::{BLOCK_BYTES, Live};
 use super::writer::{STEP_BYTES, Writer};
 use super::{
     Entry, FileId, MAX_PATTERNS, PatternName, Piece, RESERVE_BYTES, Request, Storage, StoreError, Stored,
@@ -24,6 +24,15 @@ const TAG: &str = "storage";
 /// its directory may need a pair of its own.
 fn blocks_for(size: u32) -> u32 {
     size.div_ceil(BLOCK_BYTES - 16) + 2
+}
+
+/// Ends the device when it is dropped.
+struct SwitchOff(Live);
+
+impl Drop for SwitchOff {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 struct Worker<'v, F: NorFlash, C: Cpu> {
@@ -64,6 +73,8 @@ pub async fn task<F: NorFlash, C: Cpu>(
         cpu,
         log,
     };
+    // Dropped before the worker and its open files when the board is switched off.
+    let _off = SwitchOff(volume.live());
     let inner = &storage.0;
     loop {
         worker.feeder.top_up();

@@ -348,6 +348,21 @@ fn a_power_cut_at_any_instant_leaves_the_old_or_the_new_version() {
 }
 
 #[test]
+fn switching_off_writes_nothing() {
+    let flash = blank();
+    let operations = on(&flash, async |bench| {
+        bench.upload("pattern", &raw(1, 100)).await.unwrap();
+        bench.playback.play(&PatternName::unnamed()).await.unwrap();
+        let id = bench.storage.begin(&PatternName::unnamed(), 10_000).await.unwrap();
+        bench.storage.append(id, 0, bench.pools.alloc(1000).unwrap()).await.unwrap();
+        bench.frames(3).await;
+        flash.operations()
+    });
+    assert_eq!(flash.operations(), operations);
+    assert!(stored(&flash, &pattern("pattern")) == Some(raw(1, 100)));
+}
+
+#[test]
 fn a_flash_failure_surfaces_and_the_session_is_free_again() {
     let flash = blank();
     on(&flash, async |bench| {

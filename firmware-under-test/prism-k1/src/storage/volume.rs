@@ -11,7 +11,7 @@ use embedded_storage::nor_flash::NorFlash;
 use firmware_platform::Cpu;
 use littlefs_rust::{Error, File, FileType, Filesystem, OpenFlags};
 
-use super::device::{BLOCK_BYTES, Device};
+use super::device::{BLOCK_BYTES, Device, Live};
 use super::{Entry, MAX_PATTERNS, PatternName, StoreError};
 use crate::log::Log;
 use crate::partition::Partition;
@@ -98,6 +98,7 @@ const EXTENSION: &str = ".bin";
 pub struct Volume<F: NorFlash, C: Cpu> {
     fs: Filesystem<Device<F, C>>,
     blocks: u32,
+    live: Live,
 }
 
 /// Mounts the file system in `partition`, after formatting it when it holds none (specification
@@ -132,6 +133,7 @@ pub fn mount<F: NorFlash, C: Cpu>(
     }
     let device = Device::new(flash, cpu, partition);
     let blocks = device.blocks();
+    let live = device.live();
     let config = device.config();
     let again = device.config();
     let fs = match Filesystem::mount(device, config) {
@@ -143,7 +145,7 @@ pub fn mount<F: NorFlash, C: Cpu>(
             Filesystem::mount(device, again).map_err(|_| MountError::Flash)?
         }
     };
-    let volume = Volume { fs, blocks };
+    let volume = Volume { fs, blocks, live };
     volume.prepare().map_err(|_| MountError::Flash)?;
     let used = volume.used_bytes().map_err(|_| MountError::Flash)?;
     let total = blocks * BLOCK_BYTES;
@@ -172,6 +174,11 @@ impl<F: NorFlash, C: Cpu> Volume<F, C> {
             self.remove_path(temporary)?;
         }
         Ok(())
+    }
+
+    /// The switch of the device below.
+    pub(crate) fn live(&self) -> Live {
+        self.live.clone()
     }
 
     /// Removes what may not be there.

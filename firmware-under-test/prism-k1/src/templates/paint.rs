@@ -1,5 +1,5 @@
 //! The formulas of the templates. Each gives the palette index of a pixel at a frame, from whole
-//! numbers only, and comes back to its beginning after [`FRAMES`](super::FRAMES) frames.
+//! numbers only, and comes back to its beginning after [`FRAMES`] frames.
 
 use super::FRAMES;
 
