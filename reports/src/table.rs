@@ -26,6 +26,7 @@ use crate::text::clip;
 
 const MAX_CELL: usize = 48;
 const MAX_LINE: usize = 400;
+const HOLES_WIDTH: usize = 110;
 
 /// What a requirement's line says of its figures.
 enum Figures {
@@ -49,13 +50,17 @@ struct Row {
 
 /// The table and a last line with the counts. `colours` adds ANSI colours to verdicts; without it
 /// the text holds no control character but line feeds. Requirements of which a filter
-/// left out every case have no line; they are counted at the end.
+/// left out every case have no line; they are counted at the end. Those that no case decides yet
+/// are named together below their system, unless a filter was at work; `results.json` has their
+/// reasons.
 pub fn render(result: &RunResult, colours: bool) -> String {
     let shown: Vec<&RequirementResult> = result
         .requirements
         .iter()
-        .filter(|requirement| {
-            requirement.not_run != Some(NotRun::NotSelected) || was_tried(result, requirement)
+        .filter(|requirement| match requirement.not_run {
+            Some(NotRun::Planned) => false,
+            Some(NotRun::NotSelected) => was_tried(result, requirement),
+            _ => true,
         })
         .collect();
     let rows: Vec<Row> = shown.iter().map(|requirement| row(result, requirement)).collect();
@@ -75,6 +80,9 @@ pub fn render(result: &RunResult, colours: bool) -> String {
     if !rows.is_empty() {
         table.push('\n');
     }
+    if result.cases.iter().all(|case| case.not_run != Some(NotRun::NotSelected)) {
+        table.push_str(&holes(result));
+    }
     table.push_str(&summary(result, colours));
     table.push('\n');
     table
@@ -87,6 +95,30 @@ fn was_tried(result: &RunResult, requirement: &RequirementResult) -> bool {
         .iter()
         .filter(|case| case.system == requirement.system && case.verdict != Verdict::NotRun)
         .any(|case| case.requirements.contains(&requirement.id))
+}
+
+/// The requirements that no case decides yet, by name, in lines of bearable length.
+fn holes(result: &RunResult) -> String {
+    let planned: Vec<String> = result
+        .requirements
+        .iter()
+        .filter(|requirement| requirement.not_run == Some(NotRun::Planned))
+        .map(|requirement| format!("{} {}", requirement.id, clip(&requirement.title, MAX_CELL)))
+        .collect();
+    if planned.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("not decided yet ({}; reasons in results.json):\n", planned.len());
+    let mut line = String::new();
+    for name in planned {
+        if !line.is_empty() && width(&line) + width(&name) > HOLES_WIDTH {
+            let _ = writeln!(text, " {line}");
+            line.clear();
+        }
+        let _ = write!(line, " {name},");
+    }
+    let _ = writeln!(text, " {}\n", line.trim_end_matches(','));
+    text
 }
 
 fn heading(table: &mut String, result: &RunResult, system: &str) {
@@ -116,11 +148,8 @@ fn row(result: &RunResult, requirement: &RequirementResult) -> Row {
     };
     let mut below = Vec::new();
     let reason = requirement.reason.as_deref().unwrap_or_default();
-    let remark = match (requirement.verdict, requirement.not_run) {
-        (Verdict::NotRun, cause) => {
-            let cause = if cause == Some(NotRun::Planned) { "planned: " } else { "" };
-            clip(&format!("{cause}{reason}"), 2 * MAX_CELL)
-        }
+    let remark = match requirement.verdict {
+        Verdict::NotRun => clip(reason, 2 * MAX_CELL),
         _ => requirement.fidelity.map(|fidelity| fidelity.to_string()).unwrap_or_default(),
     };
     if !matches!(requirement.verdict, Verdict::Pass | Verdict::NotRun) {

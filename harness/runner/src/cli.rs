@@ -115,8 +115,7 @@ fn plan(suites: Vec<Suite>, firmwares: Firmwares) -> Result<Planned, String> {
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             complaints.push(format!("suite {}: two cases are called `{}`; rename one", suite.system(), twice[0]));
         }
-        let catalogue = Arc::new(suite.catalogue);
-        let cases: Vec<Arc<Case>> = suite.cases.into_iter().map(Arc::new).collect();
+        let (catalogue, cases) = suite.into_parts();
         for rig in environment.rigs.iter().filter(|rig| rig.dut == catalogue.system) {
             let setup = Arc::new(Setup {
                 rig: rig.clone(),

@@ -1,5 +1,7 @@
 //! A suite: the requirements of one system and the cases that decide them.
 
+use std::sync::Arc;
+
 use rigor_core::requirement::Catalogue;
 
 use crate::case::{Case, Handler};
@@ -35,6 +37,11 @@ impl Suite {
     /// The cases in the order in which they were added.
     pub fn cases(&self) -> &[Case] {
         &self.cases
+    }
+
+    /// The requirements and the cases, for running them.
+    pub fn into_parts(self) -> (Arc<Catalogue>, Vec<Arc<Case>>) {
+        (Arc::new(self.catalogue), self.cases.into_iter().map(Arc::new).collect())
     }
 
     /// The system's short name.

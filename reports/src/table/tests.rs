@@ -7,26 +7,28 @@ use crate::sample;
 
 const LOOK: &str = "\
 prism-k1  firmware 1.0.0
-  K1-LED-002  frame period         p50 8.333 ms   p99 8.341 ms                  budget mean 8.333 ms ±5 %            PASS              modelled
-  K1-LED-003  frame jitter         p50 8.333 ms   p99 8.341 ms    100 % within  budget >= 99 % within 8.333 ms ±5 %  PASS              modelled
-  K1-LED-004  longest gap          p50 8.333 ms   p99 8.341 ms                  budget every <= 16.67 ms             PASS              modelled
-  K1-LED-006  pixel mapping        319 pixels                                   budget every = 320 pixels            FAIL              modelled
+  K1-LED-002  frame period   p50 8.333 ms   p99 8.341 ms                  budget mean 8.333 ms ±5 %            PASS              modelled
+  K1-LED-003  frame jitter   p50 8.333 ms   p99 8.341 ms    100 % within  budget >= 99 % within 8.333 ms ±5 %  PASS              modelled
+  K1-LED-004  longest gap    p50 8.333 ms   p99 8.341 ms                  budget every <= 16.67 ms             PASS              modelled
+  K1-LED-006  pixel mapping  319 pixels                                   budget every = 320 pixels            FAIL              modelled
       pixels right: worst 319 pixels misses `every = 320 pixels` by 1 pixel
       repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-LED-006::pixel_mapping
-  K1-LED-011  a day without a gap                                                                                    NOT RUN           planned: A day of wall time; the nightly run on the bench will decide it.
-  K1-NET-002  third client                                                                                           RIG FAULT         modelled
+  K1-NET-002  third client                                                                                     RIG FAULT         modelled
       the link of the rig is down
       repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-NET-002::third_client
-  K1-NET-004  idle close           5.2 s                                        budget every 5 to 7 s                INCONCLUSIVE      modelled
+  K1-NET-004  idle close     5.2 s                                        budget every 5 to 7 s                INCONCLUSIVE      modelled
       idle time: worst 5.2 s lies 200 ms from the limit of `every 5 to 7 s`, which an instrument of ±1 s cannot tell; use a better one
       repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-NET-004::idle_close
-  K1-SYS-008  access point                                                                                           NOT RUN (report)  rig `virtual` has no radio
-  K1-UPL-014  upload speed         p50 90.5 KB/s  p99 97.25 KB/s                budget p50 >= 100 KB/s               FAIL (should)     modelled
+  K1-SYS-008  access point                                                                                     NOT RUN (report)  rig `virtual` has no radio
+  K1-UPL-014  upload speed   p50 90.5 KB/s  p99 97.25 KB/s                budget p50 >= 100 KB/s               FAIL (should)     modelled
       upload speed: p50 90.5 KB/s misses `p50 >= 100 KB/s` by 9.5 KB/s
       repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-UPL-014::upload_speed
-  K1-UPL-015  power cut            cut 7 of 20                                                                       HARNESS BUG       modelled
+  K1-UPL-015  power cut      cut 7 of 20                                                                       HARNESS BUG       modelled
       the case forgot to power up
       repeat: RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::K1-UPL-015::power_cut
+
+not decided yet (1; reasons in results.json):
+  K1-LED-011 a day without a gap
 
 3 pass, 2 fail, 1 harness bug, 1 rig fault, 1 inconclusive, 2 not run (1 planned) of 10 requirements; 8 of 9 cases ran (1 retry) on virtual (modelled), seed 1, 7.9 s
 exit code 1: the product fails a `must`
@@ -140,11 +142,13 @@ fn hostile_text_can_neither_steer_the_terminal_nor_break_the_columns() {
     }
     let table = render(&run, false);
     assert!(table.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{table}");
-    assert_eq!(table.lines().count(), LOOK.lines().count(), "{table}");
+    // A title of full width leaves the names of undecided requirements a line each.
+    assert!(table.lines().count() <= LOOK.lines().count() + 1, "{table}");
     assert!(table.lines().all(|line| line.chars().count() < 500), "{table}");
     let starts: Vec<usize> = table
         .lines()
         .filter(|line| line.starts_with("  K1-"))
+        .filter(|line| line.contains("  \\u{1b}"))
         .map(|line| line.find("\\u{1b}").unwrap())
         .collect();
     assert!(starts.iter().all(|start| *start == starts[0]), "{table}");

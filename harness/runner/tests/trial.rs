@@ -1,0 +1,206 @@
+//! Whose fault it is: every way in which a trial can end, on a toy board.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use embassy_time::Timer;
+use embedded_io_async::Write;
+use rigor_board::cpu::TaskSpec;
+use rigor_board::{Chip, Firmware};
+use rigor_core::distribution::Distribution;
+use rigor_core::requirement::Catalogue;
+use rigor_core::verdict::{Inconclusive, RigError, Verdict};
+use rigor_rigs::{Firmwares, RigFile};
+use rigor_runner::case::{Case, Handler};
+use rigor_runner::need::{Clock, Console, Leds};
+use rigor_runner::trial::{self, Setup, Trial};
+use rigor_runner::{Findings, Outcome};
+use rstest::rstest;
+
+/// What the toy does after it has said hello.
+#[derive(Clone, Copy)]
+enum Toy {
+    Rests,
+    Panics,
+    SpinsInsideTheBoard,
+    SpinsForEver,
+}
+
+impl Firmware for Toy {
+    fn name(&self) -> &str {
+        "toy"
+    }
+
+    fn flash_image(&self) -> Vec<(u32, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn start(&self, chip: Chip) {
+        let (toy, mut tx, cpu) = (*self, chip.uart_tx(), chip.cpu());
+        let body = async move {
+            let _ = tx.write_all(b"hello\r\nlast words\r\n").await;
+            Timer::after_millis(10).await;
+            match toy {
+                Toy::Rests => {}
+                Toy::Panics => panic!("the toy is broken"),
+                Toy::SpinsInsideTheBoard => loop {
+                    cpu.work(0);
+                },
+                Toy::SpinsForEver => loop {
+                    std::hint::spin_loop();
+                },
+            }
+        };
+        chip.tasks().spawn(TaskSpec { name: "toy", priority: 1, stack_bytes: 1024, core: 0 }, Box::pin(body));
+    }
+}
+
+const CATALOGUE: &str = r#"
+schema = 1
+system = "toy"
+title = "Toy"
+
+[[requirement]]
+id = "T-ONE"
+title = "time"
+clause = "1"
+text = "It takes at most 5 ms."
+class = "must"
+budget = { quantity = "time", unit = "ms", bound = "max", at_most = 5 }
+"#;
+
+const RIG: &str = r#"
+schema = 1
+name = "virtual-toy"
+dut = "toy"
+back_end = "virtual"
+
+[power]
+[console]
+baud = 115200
+"#;
+
+fn run<Needs>(firmware: fn() -> Rc<dyn Firmware>, case: impl Handler<Needs>) -> Trial {
+    let catalogue = Arc::new(Catalogue::parse(CATALOGUE, "toy.toml").expect("a valid catalogue"));
+    let setup = Setup {
+        rig: RigFile::parse("toy.toml", RIG).expect("a valid rig file"),
+        firmwares: Firmwares::new().with("toy", firmware),
+        seed: 1,
+        wall_time: Duration::from_millis(300),
+    };
+    let case = Case::new("case", &["T-ONE"], case).within(Duration::from_secs(10));
+    trial::run(&catalogue, &Arc::new(case), &Arc::new(setup))
+}
+
+fn rests() -> Rc<dyn Firmware> {
+    Rc::new(Toy::Rests)
+}
+
+fn took(ms: u64) -> Outcome {
+    let mut findings = Findings::new();
+    findings.measured("T-ONE", Distribution::of_durations([Duration::from_millis(ms)])?);
+    Ok(findings)
+}
+
+#[rstest]
+#[case(5, Verdict::Pass)]
+#[case(6, Verdict::Fail)]
+fn the_budget_decides(#[case] ms: u64, #[case] verdict: Verdict) {
+    let trial = run(rests, move || async move { took(ms) });
+    assert_eq!(trial.verdict(), verdict, "{:?}", trial.reason());
+}
+
+#[test]
+fn waiting_takes_rig_time_and_hardly_any_wall_time() {
+    let trial = run(rests, |clock: Clock| async move {
+        clock.sleep(Duration::from_secs(9)).await;
+        took(1)
+    });
+    assert_eq!((trial.verdict(), trial.rig_time), (Verdict::Pass, Duration::from_secs(9)));
+}
+
+#[test]
+fn a_need_that_the_rig_does_not_meet_is_not_run_with_the_reason() {
+    let trial = run(rests, |_: Leds| async { took(1) });
+    assert_eq!(trial.verdict(), Verdict::NotRun);
+    assert!(trial.reason().is_some_and(|reason| reason.contains("[[leds]]")), "{:?}", trial.reason());
+}
+
+#[test]
+fn a_panic_of_the_firmware_is_the_product_s_and_shows_its_last_words() {
+    fn panics() -> Rc<dyn Firmware> {
+        Rc::new(Toy::Panics)
+    }
+    let trial = run(panics, |clock: Clock| async move {
+        clock.sleep(Duration::from_millis(100)).await;
+        took(1)
+    });
+    assert_eq!(trial.verdict(), Verdict::Fail);
+    let reason = trial.reason().unwrap_or_default();
+    assert!(reason.contains("the toy is broken") && reason.contains("trial.rs"), "{reason}");
+    assert!(trial.log_tail.iter().any(|line| line.contains("last words")), "{:?}", trial.log_tail);
+}
+
+#[test]
+fn a_firmware_that_spins_inside_the_board_is_the_product_s() {
+    fn spins() -> Rc<dyn Firmware> {
+        Rc::new(Toy::SpinsInsideTheBoard)
+    }
+    let trial = run(spins, |clock: Clock| async move {
+        clock.sleep(Duration::from_millis(100)).await;
+        took(1)
+    });
+    assert_eq!(trial.verdict(), Verdict::Fail, "{:?}", trial.reason());
+    assert!(trial.reason().is_some_and(|reason| reason.contains("spins") || reason.contains("stopped")), "{:?}", trial.reason());
+}
+
+#[test]
+fn a_firmware_that_never_calls_the_board_again_ends_as_a_failure_and_not_as_a_hang() {
+    fn spins() -> Rc<dyn Firmware> {
+        Rc::new(Toy::SpinsForEver)
+    }
+    let trial = run(spins, |clock: Clock| async move {
+        clock.sleep(Duration::from_millis(100)).await;
+        took(1)
+    });
+    assert_eq!(trial.verdict(), Verdict::Fail);
+    assert!(trial.reason().is_some_and(|reason| reason.contains("kept the processor")), "{:?}", trial.reason());
+}
+
+#[test]
+fn a_case_that_waits_for_ever_ends_at_its_rig_time() {
+    let trial = run(rests, || std::future::pending::<Outcome>());
+    assert_eq!(trial.verdict(), Verdict::Fail);
+    assert_eq!(trial.rig_time, Duration::from_secs(10));
+}
+
+#[test]
+fn a_line_that_does_not_come_is_the_product_s_and_names_what_came_instead() {
+    let trial = run(rests, |mut console: Console| async move {
+        console.expect_text("good morning", Duration::from_secs(1)).await?;
+        took(1)
+    });
+    assert_eq!(trial.verdict(), Verdict::Fail);
+    assert!(trial.reason().is_some_and(|reason| reason.contains("last words")), "{:?}", trial.reason());
+}
+
+#[test]
+fn a_panic_of_the_case_is_a_harness_bug() {
+    let trial = run(rests, || async {
+        if true {
+            panic!("the case is broken");
+        }
+        took(1)
+    });
+    assert_eq!(trial.verdict(), Verdict::HarnessBug);
+    assert!(trial.reason().is_some_and(|reason| reason.contains("the case is broken")), "{:?}", trial.reason());
+}
+
+#[test]
+fn only_a_rig_fault_is_tried_again_and_the_record_says_so() {
+    let faulty = run(rests, || async { Err(RigError("the cable is out".into()).into()) });
+    assert_eq!((faulty.verdict(), faulty.retries), (Verdict::RigFault, 1));
+    let unclear = run(rests, || async { Err(Inconclusive("too noisy".into()).into()) });
+    assert_eq!((unclear.verdict(), unclear.retries), (Verdict::Inconclusive, 0));
+}
