@@ -13,7 +13,7 @@ use rigor_core::{Instant, Source, Timeline};
 use crate::cpu::{CpuHandle, TasksHandle};
 use crate::flash::{FlashConfig, FlashHandle};
 use crate::gpio::{InputHandle, OutputHandle};
-use crate::heap::HeapStatus;
+use crate::heap::{HeapStatus, outside_firmware};
 use crate::kernel::Kernel;
 use crate::net::{LinkConfig, NetHandle};
 use crate::pulse::PulseTransmitter;
@@ -116,17 +116,17 @@ impl Chip {
 
     /// A pulse transmitter on `pins`, one channel each.
     pub fn pulse_transmitter(&self, pins: &[u8]) -> PulseTransmitter {
-        PulseTransmitter::new(self.kernel.clone(), pins)
+        outside_firmware(|| PulseTransmitter::new(self.kernel.clone(), pins))
     }
 
     /// Pin `number` as an output.
     pub fn output(&self, number: u8) -> OutputHandle {
-        OutputHandle { kernel: self.kernel.clone(), number }
+        OutputHandle::new(self.kernel.clone(), number)
     }
 
     /// Pin `number` as an input, pulled to `pull`.
     pub fn input(&self, number: u8, pull: Level) -> InputHandle {
-        InputHandle::new(self.kernel.clone(), number, pull)
+        outside_firmware(|| InputHandle::new(self.kernel.clone(), number, pull))
     }
 }
 
@@ -137,6 +137,7 @@ pub struct MachineHandle(Rc<Kernel>);
 impl MachineHandle {
     /// What the allocator knows now.
     pub fn heap(&self) -> HeapStatus {
+        outside_firmware(|| crate::cpu::note_call(&self.0));
         self.0.heap.status()
     }
 
@@ -145,10 +146,13 @@ impl MachineHandle {
         self.0.cause()
     }
 
-    /// Restarts the chip. The calling task goes no further; outside of a task the call returns and
-    /// the chip restarts behind it.
+    /// Restarts the chip. The calling firmware goes no further; the call returns only in a
+    /// destructor that runs because the device was stopped anyway.
     pub fn restart(&self) {
-        crate::cpu::restart(&self.0);
+        outside_firmware(|| {
+            crate::cpu::note_call(&self.0);
+            crate::cpu::restart();
+        });
     }
 }
 
@@ -167,13 +171,18 @@ impl Board {
         Board { kernel }
     }
 
-    /// Lets the board live until `woken` says so or its clock shows `until`.
+    /// Lets the board live until `woken` says so, its clock shows `until`, or the flag of
+    /// [`interrupt_by`](Self::interrupt_by) is set.
+    ///
+    /// # Panics
+    /// On a defect of the board model. A panic of the firmware is a crash of the device instead.
     pub fn run(&self, until: Instant, woken: &dyn Fn() -> bool) {
         self.kernel.run(until, woken);
     }
 
-    /// Stops the firmware, as a crash of the device, once `flag` is set and it next calls into the
-    /// board. For firmware that spins while the harness's patience runs out.
+    /// Once `flag` is set, [`run`](Self::run) crashes the device if its firmware lives and returns
+    /// at once, then and whenever it is called again. For firmware that never waits while the
+    /// harness's patience runs out; one that spins without calling into the board keeps the thread.
     pub fn interrupt_by(&self, flag: Arc<AtomicBool>) {
         self.kernel.cpu.set_interrupt(flag);
     }
@@ -205,7 +214,8 @@ impl Board {
 
     /// Pin `number` as a wire that the rig can drive.
     pub fn pin(&self, number: u8) -> Rc<dyn part::Pin> {
-        Rc::new(PinWire { kernel: self.kernel.clone(), number })
+        let source = crate::gpio::source(&self.kernel, number);
+        Rc::new(PinWire { kernel: self.kernel.clone(), number, source })
     }
 
     /// Where the edges of pin `number` are recorded.
@@ -316,6 +326,7 @@ impl part::Net for Wire {
 struct PinWire {
     kernel: Rc<Kernel>,
     number: u8,
+    source: Source,
 }
 
 impl part::Pin for PinWire {
@@ -324,6 +335,6 @@ impl part::Pin for PinWire {
         Ok(())
     }
     fn source(&self) -> Source {
-        crate::gpio::source(&self.kernel, self.number)
+        self.source
     }
 }

@@ -22,8 +22,10 @@ use std::time::Duration;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use rigor_core::Instant;
+use rigor_core::event::ResetCause;
 use rigor_core::time::nanos;
 
+use crate::board::Chip;
 use crate::heap;
 use crate::kernel::Kernel;
 
@@ -62,8 +64,18 @@ enum Suspend {
     Working(u64),
     /// It polls a peripheral that will be ready at this instant.
     Polling(u64),
-    /// It must never run again; the text says why.
+    /// It must never run again, and the device crashes; the text says why.
     Dead(String),
+    /// It asked for a restart of the chip and must never run again.
+    Restart,
+}
+
+impl Suspend {
+    /// Whether the firmware goes no further. Such a suspension needs no task: even the reset
+    /// vector can end this way.
+    fn is_final(&self) -> bool {
+        matches!(self, Suspend::Dead(_) | Suspend::Restart)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +87,6 @@ enum State {
     Working(u64),
     /// Wants the core until this instant at least.
     Polling(u64),
-    Ended,
 }
 
 type Stack = Coroutine<(), Suspend, (), DefaultStack>;
@@ -93,7 +104,8 @@ struct Task {
     body: Rc<RefCell<Option<TaskBody>>>,
     /// Stopped within a call: its frames are on the stack.
     within_call: bool,
-    reserved: Option<heap::Reservation>,
+    /// The device's memory for the stack; given back when the task is dropped.
+    _reserved: heap::Reservation,
 }
 
 /// What wakes a task.
@@ -152,6 +164,16 @@ impl Cpu {
         *self.interrupt.borrow_mut() = Some(flag);
     }
 
+    /// Whether the harness ran out of patience.
+    pub(crate) fn interrupted(&self) -> bool {
+        self.interrupt.borrow().as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// Whether any task lives.
+    pub(crate) fn has_tasks(&self) -> bool {
+        !self.tasks.borrow().is_empty()
+    }
+
     fn next_ready(&self) -> u64 {
         self.ready_counter.set(self.ready_counter.get() + 1);
         self.ready_counter.get()
@@ -185,7 +207,9 @@ impl Cpu {
             let Some(index) = core.running else { continue };
             let task = &mut tasks[index];
             match task.state {
-                State::Working(remaining) if core.counted_from + remaining <= now => task.state = State::Ready,
+                State::Working(remaining) if core.counted_from + remaining <= now => {
+                    task.state = State::Ready
+                }
                 State::Polling(until) if until <= now => task.state = State::Ready,
                 _ => {}
             }
@@ -213,7 +237,7 @@ impl Cpu {
             .iter()
             .enumerate()
             .filter(|(_, task)| task.spec.core == core_index)
-            .filter(|(_, task)| !matches!(task.state, State::Waiting | State::Ended))
+            .filter(|(_, task)| task.state != State::Waiting)
             .max_by_key(|(index, task)| {
                 (task.spec.priority, core.running == Some(*index), std::cmp::Reverse(task.ready_since))
             })
@@ -228,54 +252,90 @@ impl Cpu {
             core.counted_from = now;
         }
         let best = best?;
-        if core.context != Some(best) && tasks[best].state == State::Ready {
-            core.context = Some(best);
-            if self.context_switch_ns > 0 {
-                core.counted_from = now;
-                tasks[best].state = State::Working(self.context_switch_ns);
-            }
+        let switch = self.context_switch_ns;
+        if core.context.replace(best) != Some(best) && switch > 0 {
+            core.counted_from = now;
+            let task = &mut tasks[best];
+            task.state = match task.state {
+                State::Working(remaining) => State::Working(remaining + switch),
+                State::Polling(until) => State::Polling(until.max(now + switch)),
+                _ => State::Working(switch),
+            };
         }
         (tasks[best].state == State::Ready).then_some(best)
     }
 
+    /// A task has run to its end: its stack and its place are free again.
+    fn remove(&self, index: usize) -> Task {
+        for core in self.cores.borrow_mut().iter_mut() {
+            for held in [&mut core.running, &mut core.context] {
+                *held = match *held {
+                    Some(task) if task == index => None,
+                    Some(task) if task > index => Some(task - 1),
+                    other => other,
+                };
+            }
+        }
+        self.tasks.borrow_mut().remove(index)
+    }
+
     /// Stops all tasks where they are.
-    pub(crate) fn halt(&self) {
+    pub(crate) fn halt(&self, heap: &Rc<heap::Heap>) {
         *self.cores.borrow_mut() = Default::default();
-        let running = RUNNING.with(|running| running.borrow().as_ref().map(|running| running.task));
-        for (index, task) in self.tasks.take().into_iter().enumerate() {
-            // A task that asks for its own end (a software reset) has no stack here; whoever
-            // resumed it will find it gone and stop it.
-            stop(task, running == Some(Some(index)));
+        for task in self.tasks.take() {
+            stop(task, heap);
         }
     }
 }
 
 /// Ends a task for good. A task that waits is dropped in the ordinary way. One that was stopped in
 /// the middle of a call has frames that may not be unwound (a call-back from a C-style library
-/// aborts the process on unwinding), so its memory is given up instead: a few kilobytes for each
-/// power cut.
-fn stop(mut task: Task, running: bool) {
+/// aborts the process on unwinding), so its memory is given up instead: what its future and its
+/// frames own, for each power cut that hits a call.
+fn stop(mut task: Task, heap: &Rc<heap::Heap>) {
     match task.stack.take() {
-        Some(mut stack) if task.within_call => {
+        Some(stack) if task.within_call => {
             std::mem::forget(task.body.clone());
-            // SAFETY: the frames on this stack are never resumed and their destructors need not
-            // run; what they own is leaked. Nothing outside points into the stack: the future that
-            // they borrow lives in `body`, which is leaked with them.
-            unsafe { stack.force_reset() };
+            give_up(stack);
         }
-        // It runs at this moment and its frames borrow the future: `resume` gives the stack up.
-        None if running => std::mem::forget(task.body.clone()),
-        stack => heap::outside_firmware(|| {
-            drop(stack);
-            drop(task.body.borrow_mut().take());
-        }),
+        stack => {
+            heap::outside_firmware(|| drop(stack));
+            // Destructors of the firmware run, which they would not on a chip: their calls into
+            // the board have no effect (`Kernel::is_inert`), and a panic of theirs is nobody's.
+            let _ = note_panics(|| heap::inside_firmware(heap, || drop(task.body.borrow_mut().take())));
+        }
     }
+}
+
+/// Frees a stack whose frames must not be unwound.
+fn give_up(mut stack: Stack) {
+    // SAFETY: the frames are never resumed and their destructors need not run; what they own is
+    // leaked. Nothing outside points into the stack: a future that they borrow lives in the
+    // task's `body`, of which the frames hold a handle that is leaked with them, and the board's
+    // cells are never borrowed across a suspension.
+    unsafe { stack.force_reset() };
 }
 
 struct Running {
     kernel: Rc<Kernel>,
     task: Option<usize>,
     yielder: Option<NonNull<Yielder<(), Suspend>>>,
+}
+
+/// Notes on this thread that a board's firmware runs, until it is dropped: on return and on
+/// unwinding alike, because a stale yielder would be a dangling pointer.
+struct Entered(Option<Running>);
+
+impl Entered {
+    fn new(kernel: &Rc<Kernel>, task: Option<usize>) -> Self {
+        Entered(RUNNING.replace(Some(Running { kernel: kernel.clone(), task, yielder: None })))
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        RUNNING.set(self.0.take());
+    }
 }
 
 thread_local! {
@@ -291,13 +351,46 @@ pub(crate) fn with_running_kernel<R>(f: impl FnOnce(&Rc<Kernel>) -> R) -> Option
     Some(heap::outside_firmware(|| f(&kernel)))
 }
 
-/// Runs `f` as the device's code, outside of any task: its allocations are the device's.
-pub(crate) fn run_as_firmware(kernel: &Rc<Kernel>, f: impl FnOnce()) {
-    let before = RUNNING.replace(Some(Running { kernel: kernel.clone(), task: None, yielder: None }));
-    let outcome = note_panics(|| heap::inside_firmware(&kernel.heap, f));
-    RUNNING.set(before);
-    if let Err(message) = outcome {
-        kernel.crash(&message);
+/// Runs the firmware's reset vector: outside of any task, so that no virtual time passes in it, but
+/// on a stack of its own, so that it can be stopped for good.
+pub(crate) fn boot(kernel: &Rc<Kernel>) {
+    let Some(firmware) = kernel.firmware() else { return };
+    let booting = kernel.clone();
+    let mut stack: Stack = Coroutine::with_stack(host_stack(), move |yielder: &Yielder<(), Suspend>, ()| {
+        note_yielder(NonNull::from(yielder));
+        firmware.start(Chip::new(booting));
+    });
+    let outcome = run_on(kernel, None, &mut stack);
+    match outcome {
+        Ok(CoroutineResult::Return(())) => {}
+        Ok(CoroutineResult::Yield(last)) => {
+            give_up(stack);
+            end_by(kernel, last);
+        }
+        Err(message) => kernel.crash(&message),
+    }
+}
+
+fn host_stack() -> DefaultStack {
+    DefaultStack::new(HOST_STACK_BYTES).expect("the host maps a stack")
+}
+
+/// Lets firmware run on `stack` until it gives it up; or the message of its panic.
+fn run_on(
+    kernel: &Rc<Kernel>,
+    task: Option<usize>,
+    stack: &mut Stack,
+) -> Result<CoroutineResult<Suspend, ()>, String> {
+    let _entered = Entered::new(kernel, task);
+    note_panics(|| heap::inside_firmware(&kernel.heap, || stack.resume(())))
+}
+
+/// Does what firmware that goes no further has brought about.
+fn end_by(kernel: &Rc<Kernel>, last: Suspend) {
+    match last {
+        Suspend::Dead(reason) => kernel.crash(&reason),
+        Suspend::Restart => kernel.reset(ResetCause::Software),
+        Suspend::Waiting | Suspend::Working(_) | Suspend::Polling(_) => {}
     }
 }
 
@@ -317,11 +410,14 @@ pub(crate) fn dispatch(kernel: &Rc<Kernel>) {
 }
 
 fn resume(kernel: &Rc<Kernel>, index: usize) {
-    let life = kernel.life();
     let (mut stack, signal) = {
         let mut tasks = kernel.cpu.tasks.borrow_mut();
         let task = &mut tasks[index];
         let Some(stack) = task.stack.take() else { return };
+        if !task.within_call {
+            // What woke it until now is answered by the poll that follows.
+            task.signal.woken.store(false, Ordering::Release);
+        }
         (stack, task.signal.clone())
     };
     if let Some(reason) = count_call(kernel) {
@@ -329,60 +425,38 @@ fn resume(kernel: &Rc<Kernel>, index: usize) {
         kernel.crash(&reason);
         return;
     }
-    let before = RUNNING.replace(Some(Running { kernel: kernel.clone(), task: Some(index), yielder: None }));
-    let outcome = note_panics(|| heap::inside_firmware(&kernel.heap, || stack.resume(())));
-    RUNNING.set(before);
-
-    if kernel.life() != life {
-        // The task reset its own chip: its frames are of an earlier life.
-        // SAFETY: as in `stop`; the body was leaked by whoever holds its other handle, or has
-        // ended with the panic that brought us here.
-        unsafe { stack.force_reset() };
-        return;
-    }
-    let state = match outcome {
-        Ok(CoroutineResult::Return(())) => State::Ended,
-        Ok(CoroutineResult::Yield(suspend)) => {
-            let mut tasks = kernel.cpu.tasks.borrow_mut();
-            let task = &mut tasks[index];
-            task.within_call = !matches!(suspend, Suspend::Waiting);
-            task.stack = Some(stack);
-            match suspend {
-                Suspend::Waiting if signal.woken.swap(false, Ordering::AcqRel) => {
-                    task.ready_since = kernel.cpu.next_ready();
-                    State::Ready
-                }
-                Suspend::Waiting => State::Waiting,
-                Suspend::Working(remaining) => {
-                    let mut cores = kernel.cpu.cores.borrow_mut();
-                    cores[task.spec.core].counted_from = kernel.now().as_nanos();
-                    State::Working(remaining)
-                }
-                Suspend::Polling(until) => State::Polling(until),
-                Suspend::Dead(reason) => {
-                    task.state = State::Ended;
-                    drop(tasks);
-                    kernel.crash(&reason);
-                    return;
-                }
-            }
-        }
-        Err(message) => {
-            kernel.cpu.tasks.borrow_mut()[index].state = State::Ended;
-            kernel.crash(&message);
+    let suspend = match run_on(kernel, Some(index), &mut stack) {
+        Ok(CoroutineResult::Yield(suspend)) => suspend,
+        Ok(CoroutineResult::Return(())) => {
+            let ended = kernel.cpu.remove(index);
+            heap::outside_firmware(|| drop(ended));
             return;
         }
+        Err(message) => return kernel.crash(&message),
     };
-    let mut tasks = kernel.cpu.tasks.borrow_mut();
-    let task = &mut tasks[index];
-    task.state = state;
-    if state == State::Ended {
-        let body = task.body.borrow_mut().take();
-        let reserved = task.reserved.take();
-        drop(tasks);
-        heap::inside_firmware(&kernel.heap, || drop(body));
-        drop(reserved);
+    {
+        let mut tasks = kernel.cpu.tasks.borrow_mut();
+        let task = &mut tasks[index];
+        task.within_call = !matches!(suspend, Suspend::Waiting);
+        task.stack = Some(stack);
+        if !task.within_call {
+            // It waits, if only for its next turn: an equal that is ready goes first.
+            kernel.cpu.cores.borrow_mut()[task.spec.core].running = None;
+        }
+        task.state = match suspend {
+            Suspend::Waiting if signal.woken.swap(false, Ordering::AcqRel) => {
+                task.ready_since = kernel.cpu.next_ready();
+                State::Ready
+            }
+            Suspend::Waiting | Suspend::Dead(_) | Suspend::Restart => State::Waiting,
+            Suspend::Working(remaining) => {
+                kernel.cpu.cores.borrow_mut()[task.spec.core].counted_from = kernel.now().as_nanos();
+                State::Working(remaining)
+            }
+            Suspend::Polling(until) => State::Polling(until),
+        };
     }
+    end_by(kernel, suspend);
 }
 
 /// Counts a call into the board at one instant of virtual time; the reason to stop the firmware if
@@ -393,22 +467,38 @@ fn count_call(kernel: &Kernel) -> Option<String> {
     if calls > CALLS_WITHOUT_TIME {
         return Some(format!("the firmware spins: {CALLS_WITHOUT_TIME} calls without time passing"));
     }
-    let interrupted = kernel.cpu.interrupt.borrow().as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
-    interrupted.then(|| "the firmware was stopped: its case ran out of wall-clock time".to_owned())
+    kernel.cpu.interrupted().then(|| INTERRUPTED.to_owned())
 }
+
+/// Why a firmware was stopped whose case ran out of patience.
+pub(crate) const INTERRUPTED: &str = "the firmware was stopped: its case ran out of wall-clock time";
 
 /// Gives up the running task's stack; does nothing outside of a task.
 fn suspend(suspend: Suspend) {
-    let yielder = RUNNING.with(|running| running.borrow().as_ref().and_then(|running| running.yielder));
-    if let Some(yielder) = yielder {
+    if let Some(yielder) = yielder_for(&suspend) {
         heap::suspended(|| {
-            // SAFETY: the yielder belongs to the coroutine that is running now: `RUNNING` is set
-            // and cleared around every resume, and we are on that coroutine's stack.
+            // SAFETY: the yielder belongs to the coroutine that is running now: `Entered` sets and
+            // clears `RUNNING` around every resume, the coroutine notes its own yielder before
+            // anything else runs on it, and we are on that coroutine's stack.
             unsafe { yielder.as_ref() }.suspend(suspend);
         });
         // Another task may have run meanwhile.
         note_yielder(yielder);
     }
+}
+
+/// Whom to hand the thread to, if the code that runs now can be stopped in this way.
+fn yielder_for(suspend: &Suspend) -> Option<NonNull<Yielder<(), Suspend>>> {
+    // A destructor that runs while a panic unwinds must go on: the panic ends the task anyway, and
+    // the thread would carry the panic into other tasks.
+    if std::thread::panicking() && !matches!(suspend, Suspend::Waiting) {
+        return None;
+    }
+    RUNNING.with(|running| {
+        let running = running.borrow();
+        let running = running.as_ref()?;
+        running.yielder.filter(|_| running.task.is_some() || suspend.is_final())
+    })
 }
 
 fn note_yielder(yielder: NonNull<Yielder<(), Suspend>>) {
@@ -419,18 +509,17 @@ fn note_yielder(yielder: NonNull<Yielder<(), Suspend>>) {
     });
 }
 
-/// Stops the running task for good and crashes the device with `reason`. Returns outside of a task.
+/// Stops the running firmware for good and crashes the device with `reason`. Returns only where no
+/// firmware runs that could be stopped: on the harness's own stack and while a panic unwinds.
 pub(crate) fn die(reason: String) {
     suspend(Suspend::Dead(reason));
 }
 
 /// Keeps the running task's core, against lower priorities, until a peripheral is ready.
 pub(crate) fn poll_until(kernel: &Kernel, until: Instant) {
-    while kernel.now() < until {
-        if RUNNING.with(|running| running.borrow().as_ref().is_none_or(|running| running.yielder.is_none())) {
-            return;
-        }
-        suspend(Suspend::Polling(until.as_nanos()));
+    let until_nanos = until.as_nanos();
+    while kernel.now() < until && yielder_for(&Suspend::Polling(until_nanos)).is_some() {
+        suspend(Suspend::Polling(until_nanos));
     }
 }
 
@@ -451,7 +540,9 @@ fn note_panics<R>(f: impl FnOnce() -> R) -> Result<R, String> {
         std::panic::set_hook(Box::new(move |info| {
             if heap::is_inside_firmware() {
                 heap::outside_firmware(|| {
-                    let place = info.location().map_or(String::new(), |place| format!(" at {}:{}", place.file(), place.line()));
+                    let place = info
+                        .location()
+                        .map_or(String::new(), |place| format!(" at {}:{}", place.file(), place.line()));
                     let text = info.payload_as_str().unwrap_or("panic without a text");
                     PANIC.set(Some(format!("{text}{place}")));
                 });
@@ -460,6 +551,7 @@ fn note_panics<R>(f: impl FnOnce() -> R) -> Result<R, String> {
             }
         }));
     });
+    PANIC.take();
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| match PANIC.take() {
         Some(message) => message,
         None => resume_unwind(payload),
@@ -493,16 +585,23 @@ impl TasksHandle {
         assert!(spec.core < CORES, "task `{}`: the chip has no core {}", spec.name, spec.core);
         let kernel = &self.0;
         heap::outside_firmware(|| {
+            note_call(kernel);
+            if kernel.is_inert() {
+                return;
+            }
             let Some(reserved) = heap::reserve(&kernel.heap, spec.stack_bytes) else {
-                die(format!("out of memory: no {} bytes for the stack of task `{}`", spec.stack_bytes, spec.name));
+                die(format!(
+                    "out of memory: no {} bytes for the stack of task `{}`",
+                    spec.stack_bytes, spec.name
+                ));
                 return;
             };
-            let signal = Arc::new(Signal { woken: AtomicBool::new(false), any: kernel.cpu.any_woken.clone() });
+            let signal =
+                Arc::new(Signal { woken: AtomicBool::new(false), any: kernel.cpu.any_woken.clone() });
             let waker = Waker::from(signal.clone());
             let body = Rc::new(RefCell::new(Some(body)));
             let polled = body.clone();
-            let stack = DefaultStack::new(HOST_STACK_BYTES).expect("the host maps a stack");
-            let stack = Coroutine::with_stack(stack, move |yielder: &Yielder<(), Suspend>, ()| {
+            let stack = Coroutine::with_stack(host_stack(), move |yielder: &Yielder<(), Suspend>, ()| {
                 note_yielder(NonNull::from(yielder));
                 let mut context = Context::from_waker(&waker);
                 loop {
@@ -512,6 +611,9 @@ impl TasksHandle {
                         None => Poll::Ready(()),
                     };
                     if poll.is_ready() {
+                        // Dropped here, so that its destructors are still the task's code.
+                        let body = polled.borrow_mut().take();
+                        drop(body);
                         return;
                     }
                     suspend(Suspend::Waiting);
@@ -525,7 +627,7 @@ impl TasksHandle {
                 stack: Some(stack),
                 body,
                 within_call: false,
-                reserved: Some(reserved),
+                _reserved: reserved,
             });
             kernel.cpu.any_woken.store(true, Ordering::Release);
         });
@@ -533,13 +635,13 @@ impl TasksHandle {
 
     /// The living tasks, in the order of their start.
     pub fn living(&self) -> Vec<TaskSpec> {
-        let tasks = self.0.cpu.tasks.borrow();
-        tasks.iter().filter(|task| task.state != State::Ended).map(|task| task.spec).collect()
+        heap::outside_firmware(|| note_call(&self.0));
+        self.0.cpu.tasks.borrow().iter().map(|task| task.spec).collect()
     }
 }
 
-/// Restarts the chip on behalf of the running task, which goes no further.
-pub(crate) fn restart(kernel: &Rc<Kernel>) {
-    heap::outside_firmware(|| kernel.reset(rigor_core::event::ResetCause::Software));
-    suspend(Suspend::Waiting);
+/// Restarts the chip on behalf of the running firmware, which goes no further. Returns where there is
+/// none that could be stopped.
+pub(crate) fn restart() {
+    suspend(Suspend::Restart);
 }

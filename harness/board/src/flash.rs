@@ -15,7 +15,7 @@ use embedded_storage::nor_flash::{
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 use rigor_core::event::{FlashBusy, FlashOperation, Kind};
-use rigor_core::{Instant, Source, Timeline};
+use rigor_core::{Instant, Source};
 
 use crate::cpu;
 use crate::heap::outside_firmware;
@@ -70,19 +70,11 @@ pub(crate) struct FlashChip {
     in_flight: Option<InFlight>,
     busy_until: Instant,
     source: Source,
-    timeline: Timeline,
 }
 
 impl FlashChip {
-    pub(crate) fn new(config: FlashConfig, timeline: &Timeline) -> Self {
-        FlashChip {
-            config,
-            sectors: BTreeMap::new(),
-            in_flight: None,
-            busy_until: Instant::ZERO,
-            source: timeline.source("flash"),
-            timeline: timeline.clone(),
-        }
+    pub(crate) fn new(config: FlashConfig, source: Source) -> Self {
+        FlashChip { config, sectors: BTreeMap::new(), in_flight: None, busy_until: Instant::ZERO, source }
     }
 
     pub(crate) fn source(&self) -> Source {
@@ -93,8 +85,10 @@ impl FlashChip {
         self.config.bytes
     }
 
-    pub(crate) fn erase_all(&mut self) {
+    /// Gives the memory back.
+    pub(crate) fn forget(&mut self) {
         self.sectors.clear();
+        self.in_flight = None;
     }
 
     fn check(&self, address: usize, length: usize, align: usize) -> Result<(), FlashError> {
@@ -134,7 +128,6 @@ impl FlashChip {
             }
         };
         self.busy_until = now + duration;
-        self.timeline.hold(self.source, now);
         self.in_flight = Some(InFlight { operation, address, data: data.to_vec(), started: now, duration });
         self.busy_until
     }
@@ -159,8 +152,10 @@ impl FlashChip {
     /// The supply goes away: what was in flight is torn. Erasing has set a random part of the bits
     /// in proportion to its progress; programming has written the pages' first bytes and some bits
     /// of the next one.
-    pub(crate) fn power_cut(&mut self, now: Instant, random: &mut ChaCha8Rng) {
-        let Some(torn) = self.in_flight.take() else { return };
+    /// Its record for the timeline, with the time that it truly had.
+    fn tear(&mut self, now: Instant, random: &mut ChaCha8Rng) -> Option<(Instant, FlashBusy)> {
+        self.busy_until = self.busy_until.min(now);
+        let torn = self.in_flight.take()?;
         let elapsed = now.since(torn.started);
         let progress = elapsed.as_nanos() as f64 / torn.duration.as_nanos().max(1) as f64;
         match torn.operation {
@@ -188,12 +183,7 @@ impl FlashChip {
                 }
             }
         }
-        self.busy_until = now;
-        let record = torn.record(elapsed);
-        // The board's own order was kept when the operation began.
-        let pushed = self.timeline.push(self.source, torn.started, Duration::ZERO, Kind::FlashBusy(record));
-        debug_assert!(pushed.is_ok());
-        self.timeline.release(self.source);
+        Some((torn.started, torn.record(elapsed)))
     }
 }
 
@@ -202,7 +192,11 @@ impl InFlight {
         FlashBusy {
             operation: self.operation,
             address: self.address as u32,
-            length: if self.operation == FlashOperation::Erase { SECTOR_BYTES as u32 } else { self.data.len() as u32 },
+            length: if self.operation == FlashOperation::Erase {
+                SECTOR_BYTES as u32
+            } else {
+                self.data.len() as u32
+            },
             duration,
         }
     }
@@ -265,7 +259,15 @@ impl FlashHandle {
 
     fn operate(&self, operation: FlashOperation, address: usize, data: &[u8]) {
         self.wait_until_ready();
-        let end = self.0.flash.borrow_mut().begin(operation, address, data, self.0.now());
+        if self.0.is_inert() {
+            return;
+        }
+        let started = self.0.now();
+        let (end, source) = {
+            let mut flash = self.0.flash.borrow_mut();
+            (flash.begin(operation, address, data, started), flash.source)
+        };
+        self.0.hold(source, started);
         // The chip has no reset line: only a power cut stops it, and that takes `in_flight` away.
         self.0.schedule_outside(end, move |kernel| {
             let due = kernel.flash.borrow().busy_until == end;
@@ -279,13 +281,23 @@ impl FlashHandle {
 
 fn finish(kernel: &Kernel) {
     let done = kernel.flash.borrow_mut().end();
+    deliver(kernel, done);
+    let mut flash = kernel.flash.borrow_mut();
+    flash.busy_until = flash.busy_until.min(kernel.now());
+}
+
+/// The supply goes away.
+pub(crate) fn power_cut(kernel: &Kernel) {
+    let torn = kernel.flash.borrow_mut().tear(kernel.now(), &mut kernel.random.borrow_mut());
+    deliver(kernel, torn);
+}
+
+fn deliver(kernel: &Kernel, done: Option<(Instant, FlashBusy)>) {
     if let Some((started, record)) = done {
         let source = kernel.flash.borrow().source();
         kernel.record(source, started, Kind::FlashBusy(record));
-        kernel.timeline.release(source);
+        kernel.release(source);
     }
-    let mut flash = kernel.flash.borrow_mut();
-    flash.busy_until = flash.busy_until.min(kernel.now());
 }
 
 impl ErrorType for FlashHandle {
@@ -323,7 +335,10 @@ impl NorFlash for FlashHandle {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         outside_firmware(|| {
-            let length = (to as usize).saturating_sub(from as usize);
+            let Some(length) = (to as usize).checked_sub(from as usize) else {
+                let capacity = self.capacity();
+                return Err(FlashError::OutOfBounds { address: from as usize, length: 0, capacity });
+            };
             self.0.flash.borrow().check(from as usize, length, Self::ERASE_SIZE)?;
             for address in (from as usize..to as usize).step_by(SECTOR_BYTES) {
                 self.operate(FlashOperation::Erase, address, &[]);

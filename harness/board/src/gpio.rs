@@ -1,7 +1,8 @@
 //! Pins: levels, edges, and who drives them.
 //!
-//! A pin is an output while the firmware drives it and an input otherwise; an input that nobody
-//! drives shows its pull. Edges appear on the timeline as the source `gpio<N>`.
+//! A wire shows what the rig drives, else what the firmware drives, else the pull of the pin; the rig
+//! wins, as a button's hard short to ground does. A reset turns every pin into an input without a
+//! pull. Edges appear on the timeline as the source `gpio<N>`.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,6 +22,10 @@ use crate::kernel::Kernel;
 
 struct Pin {
     level: Level,
+    /// What the firmware drives; nothing while the pin is an input.
+    firmware: Option<Level>,
+    /// What the rig drives.
+    rig: Option<Level>,
     /// The level when nobody drives the pin.
     pull: Level,
     source: Source,
@@ -34,16 +39,17 @@ struct Pin {
 pub(crate) struct Pins(BTreeMap<u8, Pin>);
 
 pub(crate) fn source(kernel: &Kernel, number: u8) -> Source {
-    kernel.timeline.source(&format!("gpio{number}"))
+    kernel.source(&format!("gpio{number}"))
 }
 
-fn with<R>(kernel: &Rc<Kernel>, number: u8, f: impl FnOnce(&mut Pin) -> R) -> R {
-    let source = source(kernel, number);
+fn with<R>(kernel: &Kernel, number: u8, f: impl FnOnce(&mut Pin) -> R) -> R {
     let mut pins = kernel.pins.borrow_mut();
-    let pin = pins.0.entry(number).or_insert(Pin {
+    let pin = pins.0.entry(number).or_insert_with(|| Pin {
         level: Level::Low,
+        firmware: None,
+        rig: None,
         pull: Level::Low,
-        source,
+        source: source(kernel, number),
         waiting: Vec::new(),
         rises: 0,
         falls: 0,
@@ -51,8 +57,11 @@ fn with<R>(kernel: &Rc<Kernel>, number: u8, f: impl FnOnce(&mut Pin) -> R) -> R 
     f(pin)
 }
 
-fn set(kernel: &Rc<Kernel>, number: u8, level: Level) {
+/// Changes who drives the pin, and records the edge that follows from it.
+fn change(kernel: &Kernel, number: u8, f: impl FnOnce(&mut Pin)) {
     let edge = with(kernel, number, |pin| {
+        f(pin);
+        let level = pin.rig.or(pin.firmware).unwrap_or(pin.pull);
         if pin.level == level {
             return None;
         }
@@ -64,34 +73,59 @@ fn set(kernel: &Rc<Kernel>, number: u8, level: Level) {
         for waker in pin.waiting.drain(..) {
             waker.wake();
         }
-        Some(pin.source)
+        Some((pin.source, level))
     });
-    if let Some(source) = edge {
+    if let Some((source, level)) = edge {
         kernel.record(source, kernel.now(), Kind::Edge(level));
     }
 }
 
 /// The rig drives the pin from outside.
-pub(crate) fn drive(kernel: &Rc<Kernel>, number: u8, drive: Drive) {
-    let level = match drive {
-        Drive::Low => Level::Low,
-        Drive::High => Level::High,
-        Drive::Release => with(kernel, number, |pin| pin.pull),
-    };
-    set(kernel, number, level);
+pub(crate) fn drive(kernel: &Kernel, number: u8, drive: Drive) {
+    change(kernel, number, |pin| {
+        pin.rig = match drive {
+            Drive::Low => Some(Level::Low),
+            Drive::High => Some(Level::High),
+            Drive::Release => None,
+        };
+    });
+}
+
+/// The device stops: its pins are inputs, and nobody waits for them.
+pub(crate) fn device_halted(kernel: &Kernel) {
+    let numbers: Vec<u8> = kernel.pins.borrow().0.keys().copied().collect();
+    for number in numbers {
+        change(kernel, number, |pin| {
+            pin.firmware = None;
+            pin.pull = Level::Low;
+            pin.waiting.clear();
+        });
+    }
+}
+
+/// Gives the memory back.
+pub(crate) fn forget(kernel: &Kernel) {
+    kernel.pins.borrow_mut().0.clear();
 }
 
 /// A pin that the firmware drives.
 pub struct OutputHandle {
-    pub(crate) kernel: Rc<Kernel>,
-    pub(crate) number: u8,
+    kernel: Rc<Kernel>,
+    number: u8,
 }
 
 impl OutputHandle {
+    /// The pin, an input until its level is set.
+    pub(crate) fn new(kernel: Rc<Kernel>, number: u8) -> Self {
+        OutputHandle { kernel, number }
+    }
+
     fn put(&self, level: Level) {
         outside_firmware(|| {
             cpu::note_call(&self.kernel);
-            set(&self.kernel, self.number, level);
+            if !self.kernel.is_inert() {
+                change(&self.kernel, self.number, |pin| pin.firmware = Some(level));
+            }
         });
     }
 }
@@ -113,7 +147,10 @@ impl OutputPin for OutputHandle {
 
 impl StatefulOutputPin for OutputHandle {
     fn is_set_high(&mut self) -> Result<bool, Infallible> {
-        Ok(outside_firmware(|| with(&self.kernel, self.number, |pin| pin.level == Level::High)))
+        Ok(outside_firmware(|| {
+            cpu::note_call(&self.kernel);
+            with(&self.kernel, self.number, |pin| pin.firmware == Some(Level::High))
+        }))
     }
     fn is_set_low(&mut self) -> Result<bool, Infallible> {
         self.is_set_high().map(|high| !high)
@@ -122,16 +159,16 @@ impl StatefulOutputPin for OutputHandle {
 
 /// A pin that the firmware reads.
 pub struct InputHandle {
-    pub(crate) kernel: Rc<Kernel>,
-    pub(crate) number: u8,
+    kernel: Rc<Kernel>,
+    number: u8,
 }
 
 impl InputHandle {
     /// The pin, pulled to `pull` while nobody drives it.
     pub(crate) fn new(kernel: Rc<Kernel>, number: u8, pull: Level) -> Self {
-        with(&kernel, number, |pin| {
+        change(&kernel, number, |pin| {
+            pin.firmware = None;
             pin.pull = pull;
-            pin.level = pull;
         });
         InputHandle { kernel, number }
     }
@@ -149,7 +186,9 @@ impl InputHandle {
                 if met(pin) {
                     return Poll::Ready(());
                 }
-                pin.waiting.push(context.waker().clone());
+                if !pin.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                    pin.waiting.push(context.waker().clone());
+                }
                 Poll::Pending
             })
         })

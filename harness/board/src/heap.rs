@@ -91,6 +91,16 @@ impl FreeList {
         self.insert(offset, length);
     }
 
+    /// Lengthens the block that ends at `end` into the free piece behind it.
+    fn extend(&mut self, end: usize, extra: usize) -> bool {
+        let Some(&found) = self.by_offset.get(&end).filter(|&&found| found >= extra) else { return false };
+        self.remove(end, found);
+        if found > extra {
+            self.insert(end + extra, found - extra);
+        }
+        true
+    }
+
     fn largest(&self) -> usize {
         self.by_length.last().map_or(0, |&(length, _)| length.saturating_sub(BLOCK_HEADER_BYTES))
     }
@@ -108,6 +118,13 @@ impl State {
     fn new(total: usize) -> Self {
         State { list: FreeList::new(total), minimum_free: total, allocations: 0, frees: 0, failures: 0 }
     }
+}
+
+/// What a block of `bytes` takes from the heap.
+fn block_length(bytes: usize, align: usize) -> Option<usize> {
+    // A stricter alignment than the block's costs the padding in the worst case.
+    let padding = align.saturating_sub(8);
+    bytes.checked_add(padding)?.checked_next_multiple_of(BLOCK_ALIGN_BYTES)?.checked_add(BLOCK_HEADER_BYTES)
 }
 
 /// The heap of one board.
@@ -154,17 +171,28 @@ impl Heap {
 
     /// Offset and length of a new block.
     fn take(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
-        // A stricter alignment than the block's costs the padding in the worst case.
-        let padding = align.saturating_sub(8);
-        let length = bytes.checked_add(padding)?.checked_next_multiple_of(BLOCK_ALIGN_BYTES)? + BLOCK_HEADER_BYTES;
         let mut state = self.state.borrow_mut();
-        let Some(offset) = state.list.take(length) else {
+        let place = block_length(bytes, align).and_then(|length| Some((state.list.take(length)?, length)));
+        let Some((offset, length)) = place else {
             state.failures += 1;
             return None;
         };
         state.allocations += 1;
         state.minimum_free = state.minimum_free.min(state.list.free);
         Some((offset, length))
+    }
+
+    /// Resizes a block where it is, as TLSF does if it can; its new length.
+    fn resize(&self, offset: usize, length: usize, bytes: usize, align: usize) -> Option<usize> {
+        let wanted = block_length(bytes, align)?;
+        let mut state = self.state.borrow_mut();
+        if wanted < length {
+            state.list.give_back(offset + wanted, length - wanted);
+        } else if wanted > length && !state.list.extend(offset + length, wanted - length) {
+            return None;
+        }
+        state.minimum_free = state.minimum_free.min(state.list.free);
+        Some(wanted)
     }
 
     fn give_back(&self, offset: usize, length: usize) {
@@ -276,7 +304,10 @@ impl DeviceAllocator {
     /// Records a block that firmware has just received.
     fn track(heap: NonNull<Heap>, pointer: *mut u8, offset: usize, length: usize) {
         let _ = BLOCKS.try_with(|blocks| {
-            blocks.borrow_mut().get_or_insert_default().insert(pointer as usize, Block { heap, offset, length });
+            blocks
+                .borrow_mut()
+                .get_or_insert_default()
+                .insert(pointer as usize, Block { heap, offset, length });
         });
     }
 
@@ -294,20 +325,26 @@ impl DeviceAllocator {
         });
     }
 
-    fn is_tracked(pointer: *mut u8) -> bool {
+    fn tracked(pointer: *mut u8) -> Option<Block> {
         BLOCKS
-            .try_with(|blocks| {
-                blocks
-                    .try_borrow()
-                    .is_ok_and(|blocks| blocks.as_ref().is_some_and(|blocks| blocks.contains_key(&(pointer as usize))))
-            })
-            .unwrap_or(false)
+            .try_with(|blocks| blocks.try_borrow().ok()?.as_ref()?.get(&(pointer as usize)).copied())
+            .ok()
+            .flatten()
+    }
+
+    /// Resizes a block of the running device in its heap, if there is room behind it.
+    fn resized(pointer: *mut u8, new_size: usize, align: usize) -> Option<Block> {
+        let block = Self::tracked(pointer).filter(|block| DEVICE.get() == Some(block.heap))?;
+        // SAFETY: `DEVICE` is set only while `inside_firmware` borrows the heap.
+        let heap = unsafe { block.heap.as_ref() };
+        let length = outside_firmware(|| heap.resize(block.offset, block.length, new_size, align))?;
+        Some(Block { length, ..block })
     }
 }
 
 // SAFETY: every block comes from `System` and goes back to it with its own layout; the model only
 // keeps accounts. Where the model is exhausted the firmware's task is suspended for good, which is
-// no unwinding; outside of a task the block is granted unaccounted.
+// no unwinding; where nothing can be suspended the block is granted unaccounted.
 unsafe impl GlobalAlloc for DeviceAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let device = DEVICE.try_with(Cell::get).ok().flatten();
@@ -342,10 +379,31 @@ unsafe impl GlobalAlloc for DeviceAllocator {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if !is_inside_firmware() && !Self::is_tracked(pointer) {
+        if !is_inside_firmware() && Self::tracked(pointer).is_none() {
             // SAFETY: the block came from `System` with this layout.
             return unsafe { System.realloc(pointer, layout, new_size) };
         }
+        if let Some(block) = Self::resized(pointer, new_size, layout.align()) {
+            outside_firmware(|| {
+                let _ = BLOCKS.try_with(|blocks| blocks.borrow_mut().as_mut()?.remove(&(pointer as usize)));
+                // SAFETY: the block came from `System` with this layout.
+                let new_pointer = unsafe { System.realloc(pointer, layout, new_size) };
+                Self::track(block.heap, new_pointer, block.offset, block.length);
+                new_pointer
+            })
+        } else {
+            // SAFETY: the caller's arguments, unchanged.
+            unsafe { self.moved(pointer, layout, new_size) }
+        }
+    }
+}
+
+impl DeviceAllocator {
+    /// Gives a block up for a new one of another size.
+    ///
+    /// # Safety
+    /// As [`GlobalAlloc::realloc`].
+    unsafe fn moved(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: `new_size` is not zero and, rounded up to the alignment, does not overflow
         // (contract of `GlobalAlloc::realloc`).
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };

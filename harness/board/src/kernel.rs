@@ -31,11 +31,13 @@ use crate::uart::Uart;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Life(u32);
 
+type Action = Box<dyn FnOnce(&Rc<Kernel>)>;
+
 struct Scheduled {
     at: u64,
     sequence: u64,
     life: Option<Life>,
-    action: Box<dyn FnOnce(&Rc<Kernel>)>,
+    action: Action,
 }
 
 impl PartialEq for Scheduled {
@@ -89,7 +91,9 @@ impl Timers {
 
 pub(crate) struct Kernel {
     pub(crate) config: BoardConfig,
-    pub(crate) timeline: Timeline,
+    /// Replaced by an empty one when the board is gone, so that a leaked handle does not keep the
+    /// record of a whole run.
+    timeline: RefCell<Timeline>,
     pub(crate) cpu: Cpu,
     pub(crate) heap: Rc<Heap>,
     pub(crate) flash: RefCell<FlashChip>,
@@ -99,14 +103,22 @@ pub(crate) struct Kernel {
     pub(crate) net: RefCell<Network>,
     pub(crate) random: RefCell<ChaCha8Rng>,
     pub(crate) device_source: Source,
-    firmware: Rc<dyn Firmware>,
-    heap_source: Source,
+    /// Nothing when the board is gone.
+    firmware: RefCell<Option<Rc<dyn Firmware>>>,
+    heap_free_source: Source,
+    heap_largest_source: Source,
     now: Cell<u64>,
     /// When the firmware's own clock stood at zero.
     started: Cell<u64>,
     sequence: Cell<u64>,
     life: Cell<u32>,
     powered: Cell<bool>,
+    /// The firmware of this life has begun.
+    started_up: Cell<bool>,
+    /// The firmware is being stopped.
+    halting: Cell<bool>,
+    /// The board is gone; only handles are left.
+    gone: Cell<bool>,
     cause: Cell<ResetCause>,
     queue: RefCell<BinaryHeap<Scheduled>>,
     timers: RefCell<Timers>,
@@ -118,26 +130,35 @@ impl Kernel {
         Rc::new(Kernel {
             cpu: Cpu::new(config.cpu_hz, config.context_switch),
             heap: Rc::new(Heap::new(config.heap_bytes)),
-            flash: RefCell::new(FlashChip::new(config.flash, &timeline)),
+            flash: RefCell::new(FlashChip::new(config.flash, timeline.source("flash"))),
             uart: RefCell::new(Uart::new(config.baud, &timeline)),
             pins: RefCell::default(),
             bursts: RefCell::default(),
             net: RefCell::new(Network::new(config.link, &timeline)),
             random: RefCell::new(random),
             device_source: timeline.source("device"),
-            heap_source: timeline.source("heap.free"),
+            heap_free_source: timeline.source("heap.free"),
+            heap_largest_source: timeline.source("heap.largest"),
             now: Cell::new(nanos(timeline.now().since(Instant::ZERO))),
             started: Cell::new(0),
             sequence: Cell::new(0),
             life: Cell::new(0),
             powered: Cell::new(false),
+            started_up: Cell::new(false),
+            halting: Cell::new(false),
+            gone: Cell::new(false),
             cause: Cell::new(ResetCause::PowerOn),
             queue: RefCell::default(),
             timers: RefCell::default(),
             config,
-            timeline,
-            firmware,
+            timeline: RefCell::new(timeline),
+            firmware: RefCell::new(Some(firmware)),
         })
+    }
+
+    /// The firmware, while the board exists.
+    pub(crate) fn firmware(&self) -> Option<Rc<dyn Firmware>> {
+        self.firmware.borrow().clone()
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -157,6 +178,17 @@ impl Kernel {
         self.powered.get()
     }
 
+    /// Whether the firmware runs: the supply is up and the boot ROM has handed over.
+    pub(crate) fn is_up(&self) -> bool {
+        self.powered() && self.started_up.get()
+    }
+
+    /// Whether what the firmware asks for has no effect: its destructors run while it is stopped or
+    /// panics, which no chip would do.
+    pub(crate) fn is_inert(&self) -> bool {
+        self.halting.get() || self.gone.get() || std::thread::panicking()
+    }
+
     pub(crate) fn cause(&self) -> ResetCause {
         self.cause.get()
     }
@@ -164,12 +196,42 @@ impl Kernel {
     /// Records what a peripheral did. The kernel's order is the timeline's order, so a refusal
     /// means a defect of the board model.
     pub(crate) fn record(&self, source: Source, at: Instant, kind: Kind) {
-        if let Err(error) = self.timeline.push(source, at, Duration::ZERO, kind) {
+        if self.gone.get() {
+            return;
+        }
+        if let Err(error) = self.timeline.borrow().push(source, at, Duration::ZERO, kind) {
             panic!("the virtual board broke its own order: {error}");
         }
     }
 
-    fn schedule(&self, at: Instant, life: Option<Life>, action: Box<dyn FnOnce(&Rc<Kernel>)>) {
+    /// The source of this name.
+    pub(crate) fn source(&self, name: &str) -> Source {
+        self.timeline.borrow().source(name)
+    }
+
+    /// From `from` on `source` owes what it will record later.
+    pub(crate) fn hold(&self, source: Source, from: Instant) {
+        if !self.gone.get() {
+            self.timeline.borrow().hold(source, from);
+        }
+    }
+
+    /// `source` has recorded all that it owed.
+    pub(crate) fn release(&self, source: Source) {
+        if !self.gone.get() {
+            self.timeline.borrow().release(source);
+        }
+    }
+
+    fn set_now(&self, now: u64) {
+        self.now.set(now);
+        self.timeline.borrow().advance(self.now());
+    }
+
+    fn schedule(&self, at: Instant, life: Option<Life>, action: Action) {
+        if self.gone.get() {
+            return;
+        }
         let sequence = self.sequence.get();
         self.sequence.set(sequence + 1);
         let at = at.as_nanos().max(self.now.get());
@@ -191,23 +253,27 @@ impl Kernel {
         self.timers.borrow_mut().arm(self.started.get().saturating_add(uptime_nanos), waker);
     }
 
-    /// Lets the board live until `woken` or `until`.
+    /// Lets the board live until `woken` or `until`, or until the harness runs out of patience.
     pub(crate) fn run(self: &Rc<Self>, until: Instant, woken: &dyn Fn() -> bool) {
         loop {
             crate::cpu::dispatch(self);
             if woken() {
                 return;
             }
+            if self.cpu.interrupted() {
+                if self.cpu.has_tasks() {
+                    self.crash(crate::cpu::INTERRUPTED);
+                }
+                return;
+            }
             let next_event = self.queue.borrow().peek().map_or(u64::MAX, |event| event.at);
             let next = next_event.min(self.timers.borrow().next()).min(self.cpu.next_completion());
             if next > until.as_nanos() {
-                self.now.set(until.as_nanos().max(self.now.get()));
-                self.timeline.advance(self.now());
+                self.set_now(until.as_nanos().max(self.now.get()));
                 return;
             }
             if next > self.now.get() {
-                self.now.set(next);
-                self.timeline.advance(self.now());
+                self.set_now(next);
                 self.cpu.time_moved();
             }
             self.timers.borrow_mut().fire(next);
@@ -218,7 +284,7 @@ impl Kernel {
         }
     }
 
-    fn due(&self, now: u64) -> Option<Box<dyn FnOnce(&Rc<Kernel>)>> {
+    fn due(&self, now: u64) -> Option<Action> {
         let mut queue = self.queue.borrow_mut();
         while queue.peek().is_some_and(|event| event.at <= now) {
             let event = queue.pop()?;
@@ -232,14 +298,14 @@ impl Kernel {
     pub(crate) fn power_on(self: &Rc<Self>) {
         if !self.powered.replace(true) {
             self.record(self.device_source, self.now(), Kind::Device(DeviceEvent::PowerOn));
-            self.start_after_boot_rom(ResetCause::PowerOn);
+            self.start_after_boot_rom(self.now(), ResetCause::PowerOn);
         }
     }
 
     pub(crate) fn power_off(self: &Rc<Self>) {
         if self.powered.replace(false) {
             self.halt();
-            self.flash.borrow_mut().power_cut(self.now(), &mut self.random.borrow_mut());
+            crate::flash::power_cut(self);
             self.record(self.device_source, self.now(), Kind::Device(DeviceEvent::PowerOff));
         }
     }
@@ -248,7 +314,7 @@ impl Kernel {
     pub(crate) fn reset(self: &Rc<Self>, cause: ResetCause) {
         if self.powered() {
             self.halt();
-            self.start_after_boot_rom(cause);
+            self.start_after_boot_rom(self.now(), cause);
         }
     }
 
@@ -257,46 +323,66 @@ impl Kernel {
         self.record(self.device_source, self.now(), Kind::Device(DeviceEvent::Crashed(Arc::from(message))));
         self.halt();
         let line = format!("\r\npanic: {message}\r\nRebooting...\r\n");
-        crate::uart::print_from_rom(self, line.as_bytes());
-        self.start_after_boot_rom(ResetCause::Panic);
+        let printed = crate::uart::print_from_rom(self, line.as_bytes());
+        self.start_after_boot_rom(printed, ResetCause::Panic);
     }
 
     fn halt(self: &Rc<Self>) {
         self.life.set(self.life.get() + 1);
-        self.cpu.halt();
-        crate::pulse::device_halted(self);
-        crate::uart::device_halted(self);
-        *self.timers.borrow_mut() = Timers::default();
+        self.started_up.set(false);
+        // First, so that a destructor finds its connections gone: the device says no farewell.
         crate::net::device_halted(self);
+        self.halting.set(true);
+        self.cpu.halt(&self.heap);
+        self.halting.set(false);
+        *self.timers.borrow_mut() = Timers::default();
+        crate::pulse::device_halted(self);
+        crate::gpio::device_halted(self);
+        crate::uart::device_halted(self);
         self.heap.reset();
     }
 
-    fn start_after_boot_rom(self: &Rc<Self>, cause: ResetCause) {
-        self.schedule_inside(self.now() + self.config.boot_rom, move |kernel| {
+    fn start_after_boot_rom(self: &Rc<Self>, reset: Instant, cause: ResetCause) {
+        // Never zero, so that a firmware that crashes or restarts at once cannot stop the clock.
+        let boot_rom = self.config.boot_rom.max(Duration::from_nanos(1));
+        self.schedule_inside(reset + boot_rom, move |kernel| {
             kernel.cause.set(cause);
             kernel.started.set(kernel.now.get());
+            kernel.started_up.set(true);
             kernel.record(kernel.device_source, kernel.now(), Kind::Device(DeviceEvent::Started(cause)));
-            crate::cpu::run_as_firmware(kernel, || kernel.firmware.start(crate::board::Chip::new(kernel.clone())));
+            // Before the firmware's first instruction: the size of the heap.
             sample_heap(kernel);
+            crate::cpu::boot(kernel);
         });
     }
 
     /// Ends all firmware and forgets everything scheduled, so that nothing outlives the board even
     /// if a task that was stopped in mid-call has leaked its handle.
     pub(crate) fn dismantle(&self) {
-        self.cpu.halt();
-        self.queue.take();
-        *self.timers.borrow_mut() = Timers::default();
+        self.gone.set(true);
+        self.life.set(self.life.get() + 1);
         crate::net::device_halted(self);
-        self.flash.borrow_mut().erase_all();
+        self.cpu.halt(&self.heap);
+        drop(self.queue.take());
+        *self.timers.borrow_mut() = Timers::default();
+        drop(self.bursts.take());
+        self.flash.borrow_mut().forget();
+        crate::gpio::forget(self);
+        crate::uart::forget(self);
+        crate::net::forget(self);
         self.heap.reset();
+        self.timeline.take();
+        self.firmware.take();
     }
 }
 
-/// The gauge that the report draws; the decisive samples are taken by the cases.
+/// The rig's own accounts of the heap, so that nobody has to take the firmware's word.
 fn sample_heap(kernel: &Rc<Kernel>) {
-    kernel.record(kernel.heap_source, kernel.now(), Kind::Gauge(kernel.heap.status().free as u64));
-    kernel.schedule_inside(kernel.now() + HEAP_SAMPLE_PERIOD, sample_heap);
+    let status = kernel.heap.status();
+    let now = kernel.now();
+    kernel.record(kernel.heap_free_source, now, Kind::Gauge(status.free as u64));
+    kernel.record(kernel.heap_largest_source, now, Kind::Gauge(status.largest_free_block as u64));
+    kernel.schedule_inside(now + HEAP_SAMPLE_PERIOD, sample_heap);
 }
 
 /// As often as the firmware's own monitor looks.

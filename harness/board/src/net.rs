@@ -61,12 +61,20 @@ struct Peer {
     sent: u64,
     /// The device has room up to this byte, as last told.
     window_edge: u64,
+    /// Of these, the device has acknowledged so many.
+    acknowledged: u64,
     /// A FIN follows the queue.
     finishing: bool,
     fin_sent: bool,
+    fin_received: bool,
     established: bool,
-    /// It neither hears nor speaks any more.
-    gone: bool,
+}
+
+impl Peer {
+    /// Nothing is owed either way.
+    fn is_closed(&self) -> bool {
+        self.fin_sent && self.fin_received && self.acknowledged == self.sent
+    }
 }
 
 /// The device's end of a connection.
@@ -84,6 +92,8 @@ struct Socket {
     unacknowledged: usize,
     fin_sent: bool,
     fin_acknowledged: bool,
+    /// The firmware has closed and dropped it; it waits for the peer's FIN (FIN-WAIT-2).
+    orphaned: bool,
     wakers: Vec<Waker>,
 }
 
@@ -99,6 +109,7 @@ impl Socket {
             unacknowledged: 0,
             fin_sent: false,
             fin_acknowledged: false,
+            orphaned: false,
             wakers: Vec::new(),
         }
     }
@@ -119,7 +130,7 @@ impl Socket {
 #[derive(Default)]
 struct Listener {
     waiting: VecDeque<ConnectionId>,
-    waker: Option<Waker>,
+    wakers: Vec<Waker>,
 }
 
 /// One direction of the link: what it sends later waits for what it sends now.
@@ -134,6 +145,7 @@ pub(crate) struct Network {
     next_id: u32,
     to_device: Channel,
     from_device: Channel,
+    /// One that is missing was closed, was torn down, or has vanished: it hears nothing.
     peers: BTreeMap<ConnectionId, Peer>,
     sockets: BTreeMap<ConnectionId, Socket>,
     listeners: BTreeMap<u16, Listener>,
@@ -174,7 +186,14 @@ impl Network {
     }
 
     fn peer(&mut self, id: ConnectionId) -> Option<&mut Peer> {
-        self.peers.get_mut(&id).filter(|peer| !peer.gone)
+        self.peers.get_mut(&id)
+    }
+
+    /// Forgets the peer if the connection is over.
+    fn reap(&mut self, id: ConnectionId) {
+        if self.peers.get(&id).is_some_and(Peer::is_closed) {
+            self.peers.remove(&id);
+        }
     }
 }
 
@@ -204,13 +223,34 @@ pub(crate) fn connect(kernel: &Rc<Kernel>, port: u16) -> ConnectionId {
         net.peers.insert(id, Peer { window_edge: RECEIVE_WINDOW_BYTES as u64, ..Peer::default() });
         id
     };
-    send_segment(kernel, Direction::ToDut, 0, move |kernel| syn_arrives(kernel, id, port, SYN_TRIES));
+    send_segment(kernel, Direction::ToDut, 0, move |kernel| syn_arrives(kernel, id, port, TRIES));
     id
 }
 
-/// A SYN to a device that is off, or whose backlog is full, is sent again (RFC 9293, 3.8.1; Linux
-/// begins at one second and doubles).
-const SYN_TRIES: u32 = 4;
+/// A segment that the device did not take, because it is off, boots or has a full backlog, is sent
+/// again so many times (RFC 9293, 3.8.1; Linux begins at one second and doubles).
+const TRIES: u32 = 4;
+
+/// When a segment is sent again of which `tries` are left.
+fn retry_at(kernel: &Kernel, tries: u32) -> Instant {
+    kernel.now() + Duration::from_secs(1 << (TRIES - tries))
+}
+
+/// Hands a segment of a connection to the device, and again while the device does not run; its
+/// memory of the connection is gone by then, but it can say so.
+fn reach_device(
+    kernel: &Rc<Kernel>,
+    id: ConnectionId,
+    tries: u32,
+    arrive: impl FnOnce(&Rc<Kernel>) + 'static,
+) {
+    if kernel.is_up() {
+        arrive(kernel);
+    } else if tries > 0 && kernel.net.borrow_mut().peer(id).is_some() {
+        let at = retry_at(kernel, tries);
+        kernel.schedule_outside(at, move |kernel| reach_device(kernel, id, tries - 1, arrive));
+    }
+}
 
 fn syn_arrives(kernel: &Rc<Kernel>, id: ConnectionId, port: u16, tries: u32) {
     let listening = {
@@ -219,11 +259,11 @@ fn syn_arrives(kernel: &Rc<Kernel>, id: ConnectionId, port: u16, tries: u32) {
             return;
         }
         match net.listeners.get_mut(&port) {
-            _ if !kernel.powered() => None,
+            _ if !kernel.is_up() => None,
             Some(listener) if listener.waiting.len() >= BACKLOG => None,
             Some(listener) => {
                 listener.waiting.push_back(id);
-                if let Some(waker) = listener.waker.take() {
+                for waker in listener.wakers.drain(..) {
                     waker.wake();
                 }
                 net.sockets.insert(id, Socket::new());
@@ -243,8 +283,8 @@ fn syn_arrives(kernel: &Rc<Kernel>, id: ConnectionId, port: u16, tries: u32) {
         Some(false) => send_segment(kernel, Direction::FromDut, 0, move |kernel| refused(kernel, id)),
         None if tries == 0 => refused(kernel, id),
         None => {
-            let wait = Duration::from_secs(1 << (SYN_TRIES - tries));
-            kernel.schedule_outside(kernel.now() + wait, move |kernel| syn_arrives(kernel, id, port, tries - 1));
+            let at = retry_at(kernel, tries);
+            kernel.schedule_outside(at, move |kernel| syn_arrives(kernel, id, port, tries - 1));
         }
     }
 }
@@ -279,14 +319,16 @@ pub(crate) fn reset(kernel: &Rc<Kernel>, id: ConnectionId) {
 }
 
 pub(crate) fn vanish(kernel: &Rc<Kernel>, id: ConnectionId) {
-    if let Some(peer) = kernel.net.borrow_mut().peer(id) {
-        peer.gone = true;
-        peer.queue.clear();
-    }
+    kernel.net.borrow_mut().peers.remove(&id);
 }
 
 fn tear_down_socket(kernel: &Rc<Kernel>, id: ConnectionId) {
-    if let Some(socket) = kernel.net.borrow_mut().sockets.get_mut(&id) {
+    let mut net = kernel.net.borrow_mut();
+    if let Some(socket) = net.sockets.get_mut(&id) {
+        if socket.orphaned {
+            net.sockets.remove(&id);
+            return;
+        }
         socket.reset = true;
         socket.received.clear();
         socket.wake();
@@ -320,21 +362,15 @@ fn pump(kernel: &Rc<Kernel>, id: ConnectionId) {
         match segment {
             Some(bytes) => {
                 record(kernel, id, FlowKind::Data(Direction::ToDut, bytes.clone()));
-                send_segment(kernel, Direction::ToDut, bytes.len(), move |kernel| data_arrives(kernel, id, &bytes));
+                send_segment(kernel, Direction::ToDut, bytes.len(), move |kernel| {
+                    reach_device(kernel, id, TRIES, move |kernel| data_arrives(kernel, id, &bytes));
+                });
             }
             None => {
                 record(kernel, id, FlowKind::Finished(Direction::ToDut));
+                kernel.net.borrow_mut().reap(id);
                 send_segment(kernel, Direction::ToDut, 0, move |kernel| {
-                    let known = {
-                        let mut net = kernel.net.borrow_mut();
-                        net.sockets.get_mut(&id).map(|socket| {
-                            socket.peer_finished = true;
-                            socket.wake();
-                        })
-                    };
-                    if known.is_none() {
-                        answer_with_reset(kernel, id);
-                    }
+                    reach_device(kernel, id, TRIES, move |kernel| fin_arrives(kernel, id));
                 });
                 return;
             }
@@ -344,15 +380,11 @@ fn pump(kernel: &Rc<Kernel>, id: ConnectionId) {
 
 /// A segment for a connection that the device does not know (RFC 9293, 3.5.2).
 fn answer_with_reset(kernel: &Rc<Kernel>, id: ConnectionId) {
-    if kernel.powered() {
-        send_segment(kernel, Direction::FromDut, 0, move |kernel| reset_arrives_at_peer(kernel, id));
-    }
+    send_segment(kernel, Direction::FromDut, 0, move |kernel| reset_arrives_at_peer(kernel, id));
 }
 
 fn reset_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId) {
-    let heard = kernel.net.borrow_mut().peer(id).is_some();
-    if heard {
-        kernel.net.borrow_mut().peers.remove(&id);
+    if kernel.net.borrow_mut().peers.remove(&id).is_some() {
         record(kernel, id, FlowKind::Reset(Direction::FromDut));
     }
 }
@@ -360,12 +392,13 @@ fn reset_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId) {
 // ---- the device's end ------------------------------------------------------------------------
 
 fn data_arrives(kernel: &Rc<Kernel>, id: ConnectionId, bytes: &[u8]) {
-    if !kernel.powered() {
-        return;
-    }
     let known = {
         let mut net = kernel.net.borrow_mut();
         match net.sockets.get_mut(&id).filter(|socket| !socket.reset) {
+            Some(socket) if socket.orphaned => {
+                net.sockets.remove(&id);
+                false
+            }
             Some(socket) => {
                 socket.received_total += bytes.len() as u64;
                 socket.received.extend(bytes);
@@ -378,6 +411,27 @@ fn data_arrives(kernel: &Rc<Kernel>, id: ConnectionId, bytes: &[u8]) {
     if known { acknowledge(kernel, id) } else { answer_with_reset(kernel, id) }
 }
 
+fn fin_arrives(kernel: &Rc<Kernel>, id: ConnectionId) {
+    let known = {
+        let mut net = kernel.net.borrow_mut();
+        match net.sockets.get_mut(&id) {
+            Some(socket) if socket.orphaned => {
+                net.sockets.remove(&id);
+                true
+            }
+            Some(socket) => {
+                socket.peer_finished = true;
+                socket.wake();
+                true
+            }
+            None => false,
+        }
+    };
+    if !known {
+        answer_with_reset(kernel, id);
+    }
+}
+
 /// Tells the peer what has arrived and how much room there is.
 fn acknowledge(kernel: &Rc<Kernel>, id: ConnectionId) {
     let Some((received, edge)) = kernel.net.borrow_mut().sockets.get_mut(&id).map(|socket| {
@@ -387,10 +441,14 @@ fn acknowledge(kernel: &Rc<Kernel>, id: ConnectionId) {
         return;
     };
     send_segment(kernel, Direction::FromDut, 0, move |kernel| {
-        let heard = kernel.net.borrow_mut().peer(id).map(|peer| peer.window_edge = peer.window_edge.max(edge)).is_some();
-        if heard {
+        let heard = kernel.net.borrow_mut().peer(id).map(|peer| {
+            peer.window_edge = peer.window_edge.max(edge);
+            peer.acknowledged = peer.acknowledged.max(received);
+        });
+        if heard.is_some() {
             record(kernel, id, FlowKind::Acknowledged(received));
             pump(kernel, id);
+            kernel.net.borrow_mut().reap(id);
         }
     });
 }
@@ -400,6 +458,11 @@ pub(crate) fn device_halted(kernel: &Kernel) {
     let mut net = kernel.net.borrow_mut();
     net.sockets.clear();
     net.listeners.clear();
+}
+
+/// Gives the memory back.
+pub(crate) fn forget(kernel: &Kernel) {
+    kernel.net.borrow_mut().peers.clear();
 }
 
 /// Why a call on a socket failed.
@@ -468,11 +531,15 @@ impl TcpAccept for Acceptor {
             outside_firmware(|| {
                 cpu::note_call(&self.kernel);
                 let mut net = self.kernel.net.borrow_mut();
-                let Some(listener) = net.listeners.get_mut(&self.port) else { return Poll::Ready(Err(NetError::Closed)) };
+                let Some(listener) = net.listeners.get_mut(&self.port) else {
+                    return Poll::Ready(Err(NetError::Closed));
+                };
                 match listener.waiting.pop_front() {
                     Some(id) => Poll::Ready(Ok(id)),
                     None => {
-                        listener.waker = Some(context.waker().clone());
+                        if !listener.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                            listener.wakers.push(context.waker().clone());
+                        }
                         Poll::Pending
                     }
                 }
@@ -488,7 +555,10 @@ impl TcpAccept for Acceptor {
 impl Drop for Acceptor {
     fn drop(&mut self) {
         outside_firmware(|| {
-            self.kernel.net.borrow_mut().listeners.remove(&self.port);
+            let listener = self.kernel.net.borrow_mut().listeners.remove(&self.port);
+            for id in listener.map(|listener| listener.waiting).unwrap_or_default() {
+                tear_down(&self.kernel, id);
+            }
         });
     }
 }
@@ -607,22 +677,50 @@ impl Half {
             let first = self.with(|socket| !std::mem::replace(&mut socket.fin_sent, true))?;
             if first {
                 let id = self.id;
-                send_segment(&self.kernel, Direction::FromDut, 0, move |kernel| fin_arrives_at_peer(kernel, id));
+                send_segment(&self.kernel, Direction::FromDut, 0, move |kernel| {
+                    fin_arrives_at_peer(kernel, id)
+                });
             }
             Ok(())
         })?;
         self.until_acknowledged().await
     }
+}
 
-    fn tear_down(&self) {
-        let id = self.id;
-        let known = self.kernel.net.borrow_mut().sockets.remove(&id);
-        if let Some(mut socket) = known {
-            socket.wake();
-            if !socket.reset && self.kernel.powered() && !(socket.fin_sent && socket.peer_finished) {
-                send_segment(&self.kernel, Direction::FromDut, 0, move |kernel| reset_arrives_at_peer(kernel, id));
+/// How long the device keeps a connection that it has closed for a peer that has not
+/// (lwIP: `TCP_FIN_WAIT_TIMEOUT`).
+const FIN_WAIT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The firmware gives a connection up: silently after its close, else with a RST.
+fn drop_socket(kernel: &Rc<Kernel>, id: ConnectionId) {
+    let lingers = {
+        let mut net = kernel.net.borrow_mut();
+        match net.sockets.get_mut(&id) {
+            Some(socket) if socket.fin_sent && !socket.reset && !socket.peer_finished => {
+                socket.orphaned = true;
+                socket.received.clear();
+                true
             }
+            _ => false,
         }
+    };
+    if lingers {
+        let at = kernel.now() + FIN_WAIT_TIMEOUT;
+        kernel.schedule_inside(at, move |kernel| {
+            kernel.net.borrow_mut().sockets.remove(&id);
+        });
+    } else {
+        tear_down(kernel, id);
+    }
+}
+
+/// Forgets a connection, and says so to a peer that does not know.
+fn tear_down(kernel: &Rc<Kernel>, id: ConnectionId) {
+    let Some(mut socket) = kernel.net.borrow_mut().sockets.remove(&id) else { return };
+    socket.wake();
+    let is_closed = socket.fin_sent && socket.peer_finished;
+    if !(is_closed || socket.reset || kernel.is_inert()) {
+        answer_with_reset(kernel, id);
     }
 }
 
@@ -641,8 +739,11 @@ fn data_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId, bytes: Arc<[u8]>)
 }
 
 fn fin_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId) {
-    if kernel.net.borrow_mut().peer(id).is_none() {
-        return;
+    {
+        let mut net = kernel.net.borrow_mut();
+        let Some(peer) = net.peer(id) else { return };
+        peer.fin_received = true;
+        net.reap(id);
     }
     record(kernel, id, FlowKind::Finished(Direction::FromDut));
     send_segment(kernel, Direction::ToDut, 0, move |kernel| {
@@ -727,13 +828,13 @@ impl TcpShutdown for TcpSocket {
     }
 
     async fn abort(&mut self) -> Result<(), NetError> {
-        outside_firmware(|| self.0.tear_down());
+        outside_firmware(|| tear_down(&self.0.kernel, self.0.id));
         Ok(())
     }
 }
 
 impl Drop for TcpSocket {
     fn drop(&mut self) {
-        outside_firmware(|| self.0.tear_down());
+        outside_firmware(|| drop_socket(&self.0.kernel, self.0.id));
     }
 }

@@ -69,15 +69,23 @@ impl PulseTransmitter {
         PulseTransmitter { kernel, lanes, contents: Contents::default() }
     }
 
-    /// Shifts `lanes[i]` out on the i-th pin, most significant bit first, all beginning now, and
+    /// Shifts `lanes[i]` out on the i-th pin, most significant bit first, all beginning together, and
     /// returns when the last symbol of the longest lane has left. Pins idle low.
+    ///
+    /// A transmission whose future is dropped goes on; the next one waits for it.
     ///
     /// # Panics
     /// With more lanes than pins.
     pub async fn transmit(&mut self, encoding: BytesEncoding, lanes: &[&[u8]]) {
-        let done = outside_firmware(|| {
+        assert!(lanes.len() <= self.lanes.len(), "the transmitter has {} lanes", self.lanes.len());
+        let free = outside_firmware(|| {
             cpu::note_call(&self.kernel);
-            assert!(lanes.len() <= self.lanes.len(), "the transmitter has {} lanes", self.lanes.len());
+            let bursts = self.kernel.bursts.borrow();
+            let mine = bursts.iter().filter(|burst| self.lanes.contains(&burst.source));
+            mine.map(|burst| burst.ends).max().unwrap_or(Instant::ZERO)
+        });
+        self.until(free).await;
+        let done = outside_firmware(|| {
             let encoding = on_ticks(encoding);
             let started = self.kernel.now();
             let mut ends = started;
@@ -87,13 +95,17 @@ impl PulseTransmitter {
             }
             ends
         });
+        self.until(done).await;
+    }
+
+    async fn until(&self, at: Instant) {
         poll_fn(|context| {
             outside_firmware(|| {
-                if self.kernel.now() >= done {
+                if self.kernel.now() >= at {
                     return Poll::Ready(());
                 }
                 let waker = context.waker().clone();
-                self.kernel.schedule_inside(done, move |_| waker.wake());
+                self.kernel.schedule_inside(at, move |_| waker.wake());
                 Poll::Pending
             })
         })
@@ -105,13 +117,14 @@ impl PulseTransmitter {
 pub(crate) struct InFlight {
     source: Source,
     started: Instant,
+    ends: Instant,
     burst: Burst,
 }
 
 fn shift_out(kernel: &Rc<Kernel>, source: Source, started: Instant, burst: Burst) -> Instant {
     let ends = started + burst.duration();
-    kernel.timeline.hold(source, started);
-    kernel.bursts.borrow_mut().push(InFlight { source, started, burst });
+    kernel.hold(source, started);
+    kernel.bursts.borrow_mut().push(InFlight { source, started, ends, burst });
     kernel.schedule_inside(ends, move |kernel| {
         let done = {
             let mut bursts = kernel.bursts.borrow_mut();
@@ -119,7 +132,7 @@ fn shift_out(kernel: &Rc<Kernel>, source: Source, started: Instant, burst: Burst
         };
         if let Some(done) = done {
             kernel.record(source, started, Kind::Burst(done.burst));
-            kernel.timeline.release(source);
+            kernel.release(source);
         }
     });
     ends
@@ -129,7 +142,7 @@ fn shift_out(kernel: &Rc<Kernel>, source: Source, started: Instant, burst: Burst
 /// the pin's fall.
 pub(crate) fn device_halted(kernel: &Rc<Kernel>) {
     let now = kernel.now();
-    for InFlight { source, started, burst } in kernel.bursts.take() {
+    for InFlight { source, started, burst, .. } in kernel.bursts.take() {
         let mut level = burst.idle;
         for (offset, to) in burst.edges() {
             let at = started + Duration::from_nanos(offset);
@@ -142,12 +155,12 @@ pub(crate) fn device_halted(kernel: &Rc<Kernel>) {
         if level != burst.idle {
             kernel.record(source, now, Kind::Edge(burst.idle));
         }
-        kernel.timeline.release(source);
+        kernel.release(source);
     }
 }
 
 fn on_ticks(encoding: BytesEncoding) -> BytesEncoding {
-    let round = |ns: u32| (ns + TICK_NS / 2) / TICK_NS * TICK_NS;
+    let round = |ns: u32| ns.saturating_add(TICK_NS / 2) / TICK_NS * TICK_NS;
     let symbol = |symbol: Symbol| Symbol { high_ns: round(symbol.high_ns), low_ns: round(symbol.low_ns) };
     BytesEncoding { zero: symbol(encoding.zero), one: symbol(encoding.one) }
 }

@@ -1,7 +1,8 @@
 //! A serial line: FIFOs, byte times, and what a reset does to them.
 //!
-//! The transmitter sends what it holds back to back and delivers it to the timeline as one event
-//! when the last stop bit has left. The receiver's FIFO overflows like a real one.
+//! The transmitter sends a FIFO's worth back to back and delivers it to the timeline as one event
+//! when the last stop bit has left; what the firmware wrote meanwhile follows without a pause. The
+//! receiver's buffer overflows like a real one.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -19,7 +20,8 @@ use crate::cpu;
 use crate::heap::outside_firmware;
 use crate::kernel::Kernel;
 
-/// Bytes that the transmitter takes at once (ESP32-S3 UART: a FIFO of 128 bytes).
+/// Bytes of the transmitter's FIFO (ESP32-S3 UART: 128 bytes). The driver behind it buffers as many
+/// again, so that its interrupt can fill the FIFO the moment it is empty.
 const TX_FIFO_BYTES: usize = 128;
 /// Bytes that wait for the firmware: the FIFO and the driver's ring behind it.
 const RX_BUFFER_BYTES: usize = 1024;
@@ -35,6 +37,8 @@ struct Transmission {
 pub(crate) struct Uart {
     byte_time: Duration,
     sending: Option<Transmission>,
+    /// What follows what is being sent.
+    queued: Vec<u8>,
     tx_waker: Option<Waker>,
     received: VecDeque<u8>,
     rx_waker: Option<Waker>,
@@ -51,6 +55,7 @@ impl Uart {
         Uart {
             byte_time: Duration::from_nanos(BITS_PER_BYTE * 1_000_000_000 / u64::from(baud)),
             sending: None,
+            queued: Vec::with_capacity(TX_FIFO_BYTES),
             tx_waker: None,
             received: VecDeque::new(),
             rx_waker: None,
@@ -81,23 +86,52 @@ impl Uart {
     }
 }
 
-/// Begins to send at most a FIFO's worth; how many bytes that is.
-fn transmit(kernel: &Rc<Kernel>, bytes: &[u8]) -> usize {
-    let taken = bytes.len().min(TX_FIFO_BYTES);
+/// Begins to send `bytes`; when the last stop bit will have left.
+fn transmit(kernel: &Rc<Kernel>, bytes: Arc<[u8]>) -> Instant {
     let (source, started, ends) = {
         let mut uart = kernel.uart.borrow_mut();
         let started = kernel.now();
-        let ends = started + uart.byte_time.saturating_mul(taken as u32);
-        uart.sending = Some(Transmission { bytes: Arc::from(&bytes[..taken]), started, ends });
+        let ends = started + uart.byte_time.saturating_mul(bytes.len() as u32);
+        uart.sending = Some(Transmission { bytes, started, ends });
         (uart.tx_source, started, ends)
     };
-    kernel.timeline.hold(source, started);
+    kernel.hold(source, started);
     kernel.schedule_inside(ends, end_transmission);
+    ends
+}
+
+/// Takes what there is room for; how many bytes that is.
+fn accept(kernel: &Rc<Kernel>, bytes: &[u8]) -> usize {
+    let taken;
+    {
+        let mut uart = kernel.uart.borrow_mut();
+        taken = bytes.len().min(TX_FIFO_BYTES - uart.queued.len());
+        if uart.sending.is_some() {
+            uart.queued.extend_from_slice(&bytes[..taken]);
+            return taken;
+        }
+    }
+    transmit(kernel, Arc::from(&bytes[..taken]));
     taken
 }
 
-/// Delivers what has left whole; the rest of a transmission that was cut never was on the wire.
+/// Delivers what has left, and goes on with what is queued.
 fn end_transmission(kernel: &Rc<Kernel>) {
+    deliver(kernel);
+    let next: Option<Arc<[u8]>> = {
+        let mut uart = kernel.uart.borrow_mut();
+        if let Some(waker) = uart.tx_waker.take() {
+            waker.wake();
+        }
+        (!uart.queued.is_empty()).then(|| uart.queued.drain(..).collect())
+    };
+    if let Some(bytes) = next {
+        transmit(kernel, bytes);
+    }
+}
+
+/// Delivers what has left whole; the rest of a transmission that was cut never was on the wire.
+fn deliver(kernel: &Rc<Kernel>) {
     let mut uart = kernel.uart.borrow_mut();
     let now = kernel.now();
     let Some(sent) = uart.sending.take() else { return };
@@ -108,33 +142,37 @@ fn end_transmission(kernel: &Rc<Kernel>) {
     };
     let source = uart.tx_source;
     let kind = uart.serial(Direction::FromDut, Arc::from(&sent.bytes[..whole]));
-    if let Some(waker) = uart.tx_waker.take() {
-        waker.wake();
-    }
     drop(uart);
     if whole > 0 {
         kernel.record(source, sent.started, kind);
     }
-    kernel.timeline.release(source);
+    kernel.release(source);
 }
 
 /// The device stops: what it was sending is cut, what it had received is lost.
 pub(crate) fn device_halted(kernel: &Rc<Kernel>) {
-    end_transmission(kernel);
+    deliver(kernel);
     let mut uart = kernel.uart.borrow_mut();
+    uart.queued.clear();
     uart.received.clear();
+    uart.overruns = 0;
     uart.tx_waker = None;
     uart.rx_waker = None;
 }
 
-/// What the boot ROM's panic handler prints: it polls the transmitter with everything else
-/// stopped, so the text leaves at once.
-pub(crate) fn print_from_rom(kernel: &Rc<Kernel>, text: &[u8]) {
-    let uart = kernel.uart.borrow();
-    let kind = uart.serial(Direction::FromDut, Arc::from(text));
-    let source = uart.tx_source;
-    drop(uart);
-    kernel.record(source, kernel.now(), kind);
+/// What the boot ROM's panic handler prints, with everything else stopped; when it has left.
+pub(crate) fn print_from_rom(kernel: &Rc<Kernel>, text: &[u8]) -> Instant {
+    transmit(kernel, Arc::from(text))
+}
+
+/// Gives the memory back.
+pub(crate) fn forget(kernel: &Kernel) {
+    let mut uart = kernel.uart.borrow_mut();
+    uart.sending = None;
+    uart.queued.clear();
+    uart.received.clear();
+    uart.tx_waker = None;
+    uart.rx_waker = None;
 }
 
 /// The rig sends `bytes` to the device.
@@ -149,7 +187,8 @@ pub(crate) fn type_in(kernel: &Rc<Kernel>, bytes: &[u8]) {
     for (index, &byte) in bytes.iter().enumerate() {
         let arrives = started + byte_time.saturating_mul(index as u32 + 1);
         kernel.schedule_outside(arrives, move |kernel| {
-            if kernel.powered() {
+            // The driver's first act is to empty the FIFO: what came before it is lost.
+            if kernel.is_up() {
                 kernel.uart.borrow_mut().receive(byte);
             }
         });
@@ -159,6 +198,16 @@ pub(crate) fn type_in(kernel: &Rc<Kernel>, bytes: &[u8]) {
 
 /// What the firmware receives.
 pub struct UartRx(pub(crate) Rc<Kernel>);
+
+impl UartRx {
+    /// Bytes lost to a full receive buffer since the device started.
+    pub fn overruns(&self) -> u64 {
+        outside_firmware(|| {
+            cpu::note_call(&self.0);
+            self.0.uart.borrow().overruns
+        })
+    }
+}
 
 impl ErrorType for UartRx {
     type Error = Infallible;
@@ -190,12 +239,12 @@ impl Read for UartRx {
 pub struct UartTx(pub(crate) Rc<Kernel>);
 
 impl UartTx {
-    async fn idle(&mut self) {
+    async fn until(&mut self, met: impl Fn(&Uart) -> bool) {
         poll_fn(|context| {
             outside_firmware(|| {
                 cpu::note_call(&self.0);
                 let mut uart = self.0.uart.borrow_mut();
-                if uart.sending.is_none() {
+                if met(&uart) {
                     return Poll::Ready(());
                 }
                 uart.tx_waker = Some(context.waker().clone());
@@ -211,18 +260,18 @@ impl ErrorType for UartTx {
 }
 
 impl Write for UartTx {
-    /// Waits until the FIFO is empty, then fills it.
+    /// Waits until there is room, then takes what fits.
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        self.idle().await;
         if bytes.is_empty() {
             return Ok(0);
         }
-        Ok(outside_firmware(|| transmit(&self.0, bytes)))
+        self.until(|uart| uart.queued.len() < TX_FIFO_BYTES).await;
+        Ok(outside_firmware(|| accept(&self.0, bytes)))
     }
 
     /// Waits until the last stop bit has left.
     async fn flush(&mut self) -> Result<(), Infallible> {
-        self.idle().await;
+        self.until(|uart| uart.sending.is_none()).await;
         Ok(())
     }
 }

@@ -53,7 +53,7 @@ pub fn take(
                 pixels: lane.pixels,
             })
             .collect(),
-        gauges: [("heap.free".to_owned(), timeline.source("heap.free"))].into(),
+        gauges: ["heap.free", "heap.largest"].map(|name| (name.to_owned(), timeline.source(name))).into(),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
     };
     Rig { name: file.name.clone(), fidelity: file.fidelity(), timeline, parts, drive: Box::new(VirtualDrive(board)) }

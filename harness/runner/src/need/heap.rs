@@ -5,17 +5,28 @@ use rigor_core::{Instant, Source, Timeline};
 
 use super::{Bench, Missing, Need};
 
-/// Free bytes of the heap over time, from the allocator's accounts and not from the device's log.
+/// The heap over time, from the allocator's accounts and not from the device's log. Both gauges
+/// are sampled at the same instants; the first sample of each start is the untouched heap.
 pub struct Heap {
     timeline: Timeline,
-    source: Source,
+    free: Source,
+    largest: Source,
 }
 
 impl Heap {
-    /// The samples of the given span.
+    /// Free bytes, in however many pieces.
     pub fn free(&self, from: Instant, until: Instant) -> Vec<(Instant, u64)> {
+        self.samples(self.free, from, until)
+    }
+
+    /// Bytes of the largest block that could be allocated.
+    pub fn largest(&self, from: Instant, until: Instant) -> Vec<(Instant, u64)> {
+        self.samples(self.largest, from, until)
+    }
+
+    fn samples(&self, source: Source, from: Instant, until: Instant) -> Vec<(Instant, u64)> {
         self.timeline
-            .events(self.source, from, until)
+            .events(source, from, until)
             .into_iter()
             .filter_map(|event| match event.kind {
                 Kind::Gauge(value) => Some((event.at, value)),
@@ -27,10 +38,12 @@ impl Heap {
 
 impl Need for Heap {
     fn take(bench: &Bench) -> Result<Self, Missing> {
-        let source = bench.parts.gauges.get("heap.free").copied().ok_or_else(|| Missing {
-            part: "heap gauge".to_owned(),
-            remedy: "only a virtual board keeps accounts of the device's heap".to_owned(),
-        })?;
-        Ok(Heap { timeline: bench.timeline.clone(), source })
+        let gauge = |name: &str| {
+            bench.parts.gauges.get(name).copied().ok_or_else(|| Missing {
+                part: format!("gauge `{name}`"),
+                remedy: "only a virtual board keeps accounts of the device's heap".to_owned(),
+            })
+        };
+        Ok(Heap { timeline: bench.timeline.clone(), free: gauge("heap.free")?, largest: gauge("heap.largest")? })
     }
 }
