@@ -1,0 +1,179 @@
+//! The promises of the timeline: order, completeness, cursors that take nothing from each other.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use rigor_core::event::{Burst, BytesEncoding, Gap, Symbol};
+use rigor_core::timeline::{Cursor, Next, TimelineError};
+use rigor_core::{Instant, Kind, Level, Source, Timeline};
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn at(ns: u64) -> Instant {
+    Instant::from_nanos(ns)
+}
+
+fn push(timeline: &Timeline, source: Source, ns: u64, kind: Kind) {
+    timeline.push(source, at(ns), Duration::ZERO, kind).expect("in order");
+}
+
+fn edge(timeline: &Timeline, source: Source, ns: u64) {
+    push(timeline, source, ns, Kind::Edge(Level::High));
+}
+
+#[test]
+fn a_lane_refuses_disorder_and_broken_promises_and_stays_as_it_was() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    edge(&timeline, pin, 10);
+    edge(&timeline, pin, 10);
+    let late = timeline.push(pin, at(9), Duration::ZERO, Kind::Edge(Level::Low));
+    assert!(matches!(late, Err(TimelineError::OutOfOrder { .. })), "{late:?}");
+    timeline.promise(pin, at(20));
+    let broken = timeline.push(pin, at(19), Duration::ZERO, Kind::Edge(Level::Low));
+    assert!(matches!(broken, Err(TimelineError::PromiseBroken { .. })), "{broken:?}");
+    edge(&timeline, pin, 20);
+    assert_eq!(timeline.events(pin, at(0), Instant::MAX).len(), 3);
+}
+
+#[test]
+fn the_log_is_the_merge_of_its_lanes() {
+    let timeline = Timeline::new();
+    let (a, b) = (timeline.source("a"), timeline.source("b"));
+    assert_eq!(timeline.source("a"), a, "a name is a source");
+    for ns in [1, 5, 9] {
+        edge(&timeline, a, ns);
+    }
+    // Delivered later, happened in between.
+    for ns in [0, 5, 6] {
+        edge(&timeline, b, ns);
+    }
+    let merged: Vec<(Source, u64)> =
+        timeline.merged(at(0), at(9)).into_iter().map(|(source, event)| (source, event.at.as_nanos())).collect();
+    assert_eq!(merged, [(b, 0), (a, 1), (a, 5), (b, 5), (b, 6)]);
+}
+
+#[test]
+fn cursors_take_nothing_from_each_other() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    edge(&timeline, pin, 1);
+    let mut late = timeline.cursor(pin);
+    let (mut first, mut second) = (timeline.cursor_at_start(pin), timeline.cursor_at_start(pin));
+    edge(&timeline, pin, 2);
+    let read = |cursor: &mut Cursor| cursor.try_next().map(|event| event.at.as_nanos());
+    assert_eq!([read(&mut first), read(&mut first), read(&mut first)], [Some(1), Some(2), None]);
+    assert_eq!([read(&mut second), read(&mut late)], [Some(1), Some(2)]);
+}
+
+#[test]
+fn absence_waits_for_the_source_s_promise() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    let mut context = Context::from_waker(Waker::noop());
+    let mut cursor = timeline.cursor(pin);
+    let mut next = pin!(cursor.next_before(at(100)));
+    assert!(next.as_mut().poll(&mut context).is_pending());
+    // A burst is under way: the clock alone proves nothing.
+    timeline.hold(pin, at(40));
+    timeline.advance(at(200));
+    assert_eq!(timeline.complete_until(pin), at(40));
+    assert!(next.as_mut().poll(&mut context).is_pending());
+    timeline.release(pin);
+    assert_eq!(next.as_mut().poll(&mut context), Poll::Ready(Next::Absent));
+}
+
+#[test]
+fn an_event_at_the_deadline_stays_for_the_next_question() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    let mut context = Context::from_waker(Waker::noop());
+    let mut cursor = timeline.cursor(pin);
+    edge(&timeline, pin, 100);
+    assert_eq!(pin!(cursor.next_before(at(100))).poll(&mut context), Poll::Ready(Next::Absent));
+    let found = pin!(cursor.next_before(at(101))).poll(&mut context);
+    assert!(matches!(found, Poll::Ready(Next::Event(event)) if event.at == at(100)));
+}
+
+#[test]
+fn waiting_is_an_alarm_until_it_is_over() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let mut context = Context::from_waker(&waker);
+    {
+        let mut sleep = pin!(timeline.sleep_until(at(50)));
+        let mut cursor = timeline.cursor(pin);
+        let mut next = pin!(cursor.next_before(at(30)));
+        assert!(sleep.as_mut().poll(&mut context).is_pending());
+        assert!(next.as_mut().poll(&mut context).is_pending());
+        assert_eq!(timeline.next_alarm(), Some(at(30)));
+        timeline.advance(at(30));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(timeline.next_alarm(), Some(at(50)));
+        timeline.advance(at(20));
+        assert_eq!(timeline.now(), at(30), "the clock never goes back");
+    }
+    assert_eq!(timeline.next_alarm(), None, "nobody waits any more");
+}
+
+#[test]
+fn a_push_wakes_only_who_waits_for_its_source() {
+    let timeline = Timeline::new();
+    let (a, b) = (timeline.source("a"), timeline.source("b"));
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let mut cursor = timeline.cursor(a);
+    let mut next = pin!(cursor.next_before(at(100)));
+    assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    edge(&timeline, b, 1);
+    assert_eq!(count.0.load(Ordering::Relaxed), 0);
+    edge(&timeline, a, 1);
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn what_is_forgotten_is_gone_and_cursors_go_on() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    for ns in [1, 2, 3] {
+        edge(&timeline, pin, ns);
+    }
+    let hole = Gap { length: Duration::from_nanos(10), reason: "overrun".into() };
+    push(&timeline, pin, 4, Kind::Gap(hole));
+    let mut cursor = timeline.cursor_at_start(pin);
+    timeline.forget_before(at(3));
+    assert_eq!(cursor.try_next().map(|event| event.at), Some(at(3)));
+    timeline.forget_before(at(14));
+    assert_eq!(timeline.events(pin, at(0), Instant::MAX).len(), 1, "the gap lasts until 14");
+    timeline.forget_before(at(15));
+    assert!(timeline.events(pin, at(0), Instant::MAX).is_empty());
+    edge(&timeline, pin, 20);
+    assert_eq!(cursor.try_next().map(|event| event.at), Some(at(20)));
+}
+
+#[test]
+fn a_burst_is_its_edges() {
+    let encoding = BytesEncoding {
+        zero: Symbol { high_ns: 400, low_ns: 850 },
+        one: Symbol { high_ns: 800, low_ns: 450 },
+    };
+    let burst = Burst { bytes: Arc::from([0b1010_0000u8, 0xFF]), encoding, idle: Level::Low };
+    let edges: Vec<(u64, Level)> = burst.edges().collect();
+    assert_eq!(edges.len(), 32, "two a bit");
+    assert_eq!(&edges[..4], [(0, Level::High), (800, Level::Low), (1250, Level::High), (1650, Level::Low)]);
+    assert_eq!(burst.duration(), Duration::from_nanos(16 * 1250));
+    assert_eq!(edges.last(), Some(&(15 * 1250 + 800, Level::Low)));
+}
