@@ -102,9 +102,17 @@ impl FlashChip {
     }
 
     pub(crate) fn read(&self, address: usize, buffer: &mut [u8]) {
-        for (offset, byte) in buffer.iter_mut().enumerate() {
-            let at = address + offset;
-            *byte = self.sectors.get(&(at / SECTOR_BYTES)).map_or(0xFF, |sector| sector[at % SECTOR_BYTES]);
+        let mut at = address;
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            let within = at % SECTOR_BYTES;
+            let (part, tail) = rest.split_at_mut((SECTOR_BYTES - within).min(rest.len()));
+            match self.sectors.get(&(at / SECTOR_BYTES)) {
+                Some(sector) => part.copy_from_slice(&sector[within..within + part.len()]),
+                None => part.fill(0xFF),
+            }
+            at += part.len();
+            rest = tail;
         }
     }
 
