@@ -55,8 +55,6 @@ pub const VERSION: &str = "1.0.0";
 pub const LANES: usize = 2;
 /// Pixels on both lanes together (seed section 1).
 pub const LED_COUNT: usize = 320;
-/// Bytes of one frame: red, green and blue of each pixel (seed section 1).
-pub const FRAME_BYTES: usize = LED_COUNT * 3;
 /// Frames per second (seed section 5).
 pub const FPS: u32 = 120;
 /// Embedded templates (seed section 6, specification section 6.3).

@@ -60,8 +60,10 @@ impl Default for BoardConfig {
 
 /// A firmware as a value: what a board runs.
 pub trait Firmware {
-    /// For reports.
+    /// Its name, for reports.
     fn name(&self) -> &str;
+    /// Its version, as the build states it.
+    fn version(&self) -> &str;
     /// What a flashing tool writes before the first start: addresses and contents.
     fn flash_image(&self) -> Vec<(u32, Vec<u8>)>;
     /// The reset vector: starts the firmware's tasks. Called at every start of the device, as the

@@ -547,11 +547,12 @@ fn note_panics<R>(f: impl FnOnce() -> R) -> Result<R, String> {
                     PANIC.set(Some(format!("{text}{place}")));
                 });
             } else {
+                // Whatever firmware panicked before has caught it itself.
+                PANIC.take();
                 previous(info);
             }
         }));
     });
-    PANIC.take();
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| match PANIC.take() {
         Some(message) => message,
         None => resume_unwind(payload),

@@ -5,16 +5,23 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use common::*;
 use embassy_futures::select::{Either, select};
 use embassy_futures::{join::join, yield_now};
 use embassy_time::{Duration as Ticks, Instant as Uptime, Ticker, Timer};
+use embedded_hal_async::digital::Wait;
 use embedded_storage::nor_flash::NorFlash;
-use rigor_core::event::{DeviceEvent, ResetCause};
+use rigor_core::event::{DeviceEvent, Level, ResetCause};
+use rigor_core::part::Drive;
 use rstest::rstest;
 
 fn marks(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
@@ -313,6 +320,36 @@ fn a_poller_that_lost_its_core_past_the_end_goes_on_when_it_gets_it_back() {
     });
     bench.run_to(BOOT + 100 * MS);
     assert_eq!(bench.marked("erased"), [50 * MS + 2 * SWITCH]);
+}
+
+#[test]
+fn a_task_that_was_woken_twice_before_it_ran_is_polled_once() {
+    let polls = Rc::new(Cell::new(0));
+    let count = polls.clone();
+    let bench = bench(move |chip, _| {
+        let cpu = chip.cpu();
+        spawn(chip, "busy", 0, 9, async move {
+            Timer::at(Uptime::from_millis(1)).await;
+            cpu.work(1_600_000);
+        });
+        let (mut early, mut late) = (Timer::at(Uptime::from_millis(2)), chip.input(0, Level::Low));
+        let count = count.clone();
+        spawn(chip, "woken", 0, 1, async move {
+            let mut edge = pin!(late.wait_for_high());
+            poll_fn(|context| {
+                count.set(count.get() + 1);
+                let _ = Pin::new(&mut early).poll(context);
+                let _ = edge.as_mut().poll(context);
+                Poll::<()>::Pending
+            })
+            .await;
+        });
+    });
+    bench.run_to(BOOT + 3 * MS);
+    assert_eq!(polls.get(), 1);
+    bench.board.pin(0).drive(Drive::High).unwrap();
+    bench.run_to(BOOT + 20 * MS);
+    assert_eq!(polls.get(), 2);
 }
 
 #[test]

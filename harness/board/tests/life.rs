@@ -313,6 +313,7 @@ fn a_panic_of_the_board_model_is_not_the_products() {
         spawn(chip, "other", 1, 1, async { std::future::pending().await });
         spawn(chip, "task", 0, 1, async move {
             Timer::at(Uptime::from_millis(1)).await;
+            assert!(catch_unwind(|| panic!("caught by the firmware itself")).is_err());
             pin.set_high().unwrap();
         });
     });

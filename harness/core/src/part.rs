@@ -15,7 +15,7 @@ pub trait Console {
     /// # Errors
     /// [`RigError`] if the line is gone.
     fn write(&self, bytes: &[u8]) -> Result<(), RigError>;
-    /// Where both directions of the line are recorded.
+    /// Where what the device sends is recorded.
     fn source(&self) -> Source;
 }
 

@@ -63,7 +63,7 @@ pub fn take(file: &RigFile, firmwares: &Firmwares, seed: u64, interrupt: &Arc<At
                     file.path
                 ))
             })?;
-            Ok(virtual_rig::take(file, board, firmware, seed, interrupt))
+            virtual_rig::take(file, board, firmware, seed, interrupt)
         }
     }
 }

@@ -25,21 +25,29 @@ impl Drive for VirtualDrive {
     }
 }
 
-/// A board of its own, without power, for every call.
+/// A board of its own for every call: without power if the rig has a switch, else switched on.
+///
+/// # Errors
+/// [`RigError`] if the supply cannot be switched; a virtual one can.
 pub fn take(
     file: &RigFile,
     board: &VirtualBoard,
     firmware: Rc<dyn Firmware>,
     seed: u64,
     interrupt: &Arc<AtomicBool>,
-) -> Rig {
+) -> Result<Rig, RigError> {
     let timeline = Timeline::new();
     let config = board.config(BoardConfig { seed, ..BoardConfig::default() }, file);
     let board = Rc::new(Board::new(config, timeline.clone(), firmware));
     board.interrupt_by(interrupt.clone());
+    let power = board.power();
+    if file.power.is_none() {
+        // Nobody can switch it, so it is on.
+        power.on()?;
+    }
     let parts = Parts {
         console: file.console.as_ref().map(|_| board.console()),
-        power: file.power.as_ref().map(|_| board.power()),
+        power: file.power.as_ref().map(|_| power),
         reset: file.reset.as_ref().map(|_| board.reset()),
         flash: file.flash.as_ref().map(|_| board.flash()),
         net: file.net.as_ref().map(|_| board.net()),
@@ -56,5 +64,5 @@ pub fn take(
         gauges: ["heap.free", "heap.largest"].map(|name| (name.to_owned(), timeline.source(name))).into(),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
     };
-    Rig { name: file.name.clone(), fidelity: file.fidelity(), timeline, parts, drive: Box::new(VirtualDrive(board)) }
+    Ok(Rig { name: file.name.clone(), fidelity: file.fidelity(), timeline, parts, drive: Box::new(VirtualDrive(board)) })
 }

@@ -22,6 +22,9 @@ impl Firmware for Idle {
     fn name(&self) -> &str {
         "idle"
     }
+    fn version(&self) -> &str {
+        "0"
+    }
     fn flash_image(&self) -> Vec<(u32, Vec<u8>)> {
         Vec::new()
     }

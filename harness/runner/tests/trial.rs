@@ -31,6 +31,9 @@ impl Firmware for Toy {
     fn name(&self) -> &str {
         "toy"
     }
+    fn version(&self) -> &str {
+        "0"
+    }
 
     fn flash_image(&self) -> Vec<(u32, Vec<u8>)> {
         Vec::new()

@@ -1,22 +1,66 @@
-//! Cases of group K1-LED: what the two data pins do.
+//! Cases of group K1-LED, and those of K1-TSK that look at the same lanes: what the two data pins
+//! do. [`steady`] watches a device that is left alone, [`load`] one that has other work.
+
+mod content;
+mod load;
+mod measure;
+mod steady;
 
 use std::time::Duration;
 
-use rigor_core::distribution::Distribution;
-use rigor_runner::need::{Console, Leds};
-use rigor_runner::{Findings, Outcome, Suite};
+use rigor_core::Instant;
+use rigor_core::verdict::{Blame, ProductError};
+use rigor_runner::need::{Console, Leds, Net};
+use rigor_runner::{Findings, Suite};
 
-use crate::kit;
+use crate::tlv::Profile;
+use crate::{kit, pattern};
+use measure::{Evidence, Interval};
 
 pub(crate) fn add_to(suite: &mut Suite) {
-    suite.case("frame_period", &["K1-LED-002"], frame_period);
+    steady::add_to(suite);
+    load::add_to(suite);
 }
 
-/// Ten seconds of playback after the start.
-async fn frame_period(mut console: Console, leds: Leds) -> Outcome {
-    kit::started(&mut console).await?;
-    let recording = leds.record(Duration::from_secs(10)).await?;
-    let mut findings = Findings::new();
-    findings.measured("K1-LED-002", Distribution::of_durations(recording.periods())?);
-    Ok(findings)
+/// The pattern that plays: a third of a second, so that every frame comes round many times.
+const PLAYED_FRAMES: usize = 40;
+const PLAYED_SERIES: u8 = 2;
+
+/// An uploaded pattern is on the strip within this long after its STATUS (our bound).
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+
+/// Waits until the device has settled and plays a pattern; when the first frame of it appeared.
+///
+/// One lane suffices: what the other one lacks is for the case to find.
+async fn play(console: &mut Console, leds: &Leds, net: &Net) -> Result<Instant, Blame> {
+    kit::settled(console).await?;
+    let file = pattern::numbered(PLAYED_SERIES, PLAYED_FRAMES);
+    let stored = kit::upload_once(net, Profile::N, "", &file).await?.acknowledged;
+    loop {
+        let recording = leds.record(Duration::from_millis(50)).await?;
+        let lit = recording.frames().filter(|frame| frame.body.bytes.iter().any(|&byte| byte != 0));
+        if let Some(first) = lit.map(|frame| frame.start).min() {
+            return Ok(first);
+        }
+        if recording.until.since(stored) > SHOWN_WITHIN {
+            let dark = format!("the strip was still black {SHOWN_WITHIN:?} after the STATUS of a pattern");
+            return Err(ProductError(dark).into());
+        }
+    }
+}
+
+/// Reports on `id` lane by lane, so that no lane can make up for the other: the worst one decides.
+fn measured_lanes(
+    findings: &mut Findings,
+    id: &str,
+    evidence: &Evidence,
+    counted: impl Fn(Vec<Interval>) -> Vec<Interval>,
+) -> Result<(), Blame> {
+    for lane in evidence.intervals() {
+        match evidence.times(counted(lane).into_iter().map(Interval::nanos))? {
+            Some(samples) => findings.measured(id, samples),
+            None => findings.observed(id, true, "an overrun was logged for every interval"),
+        };
+    }
+    Ok(())
 }

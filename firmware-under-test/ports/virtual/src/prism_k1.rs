@@ -22,7 +22,11 @@ struct PrismK1;
 
 impl Firmware for PrismK1 {
     fn name(&self) -> &str {
-        "prism-k1 1.0.0"
+        "prism-k1"
+    }
+
+    fn version(&self) -> &str {
+        prism_k1::VERSION
     }
 
     /// Only the partition table: the application is the host's own code, and the rest of a factory

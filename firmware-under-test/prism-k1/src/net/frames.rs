@@ -1,6 +1,7 @@
 //! WebSocket frames: what a client may send next, and its messages put together (RFC 6455
 //! sections 5.2 to 5.5). Every limit is checked on a frame's header, before its payload is read.
 
+use embassy_futures::yield_now;
 use edge_nal::TcpShutdown;
 use edge_ws::{FrameHeader, FrameType};
 use embedded_io_async::{Read, Write};
@@ -166,6 +167,9 @@ pub async fn receive<S: Read + Write + TcpShutdown>(
 ) -> Result<usize, End> {
     let mut assembly = Assembly::default();
     loop {
+        // All clients share one task: one whose bytes are always there already must not keep the
+        // others waiting.
+        yield_now().await;
         let mut raw = [0; FrameHeader::MAX_LEN];
         let header = read_header(stream, &mut raw).await?;
         let judged = judge(&raw, &header, assembly, buffer.len());

@@ -9,20 +9,17 @@ pub mod p11;
 mod reader;
 mod source;
 
+use crate::{LANES, LED_COUNT};
+
 pub use error::PatternError;
 pub use reader::{Checker, Info, Kind, Reader, Tail};
 pub use source::{Source, SourceError};
 
-/// Pixels of the controller (seed section 1).
-pub const LEDS: usize = 320;
 /// Pixels on one data pin (seed section 1).
-pub const LANE_LEDS: usize = 160;
+pub const LANE_LEDS: usize = LED_COUNT / LANES;
 /// Bytes of a frame: red, green, blue for each pixel (seed section 1).
-pub const FRAME_BYTES: usize = LEDS * 3;
+pub const FRAME_BYTES: usize = LED_COUNT * 3;
 /// Bytes of one pin's part of a frame.
 pub const LANE_BYTES: usize = LANE_LEDS * 3;
-/// Frames that leave the controller in a second (seed section 5).
-pub const OUTPUT_FPS: u32 = 120;
-
 /// The colours of all pixels, red, green, blue; pixel 0 first.
 pub type Frame = [u8; FRAME_BYTES];

@@ -6,7 +6,8 @@
 //! flags say; a CRC-32 over everything from the palette on.
 
 use super::source::{Cursor, Source};
-use super::{Frame, LANE_BYTES, LANE_LEDS, OUTPUT_FPS, PatternError};
+use super::{Frame, LANE_BYTES, LANE_LEDS, PatternError};
+use crate::FPS;
 use crate::checksum::Crc32;
 
 mod pack;
@@ -23,7 +24,7 @@ pub const VERSION_1_1: u16 = 0x0101;
 pub const MAX_PALETTE: usize = 64;
 /// Most frames in a second that are played, in 1/256: 960, eight times what leaves the controller.
 /// The field goes up to 16 million, and each of these frames would have to be decoded.
-pub const MAX_RATE: u32 = 8 * OUTPUT_FPS * 256;
+pub const MAX_RATE: u32 = 8 * FPS * 256;
 
 const HEADER_BYTES: u32 = 64;
 const META_BYTES: u32 = 16;
@@ -137,7 +138,7 @@ impl<S: Source> Decoder<S> {
         if usize::from(leds) != LANE_LEDS {
             return Err(PatternError::LedCount(leds));
         }
-        self.rate = if rate == 0 { OUTPUT_FPS * 256 } else { rate };
+        self.rate = if rate == 0 { FPS * 256 } else { rate };
         if self.rate > MAX_RATE {
             return Err(PatternError::Rate(rate));
         }

@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 
 use super::p11::{self, Decoder};
 use super::source::Source;
-use super::{FRAME_BYTES, Frame, OUTPUT_FPS, PatternError};
+use super::{FRAME_BYTES, Frame, PatternError};
+use crate::FPS;
 use crate::cost;
 
 /// Which kind of pattern a file holds.
@@ -73,7 +74,7 @@ impl<S: Source> Checker<S> {
         if frames == 0 || (tail == Tail::Refused && !size.is_multiple_of(FRAME_BYTES as u32)) {
             return Err(PatternError::Unknown);
         }
-        let info = Info { kind: Kind::Raw, frames, rate: OUTPUT_FPS * 256 };
+        let info = Info { kind: Kind::Raw, frames, rate: FPS * 256 };
         Ok(Self { body: Body::Raw { source, next: 0 }, info, checked: 0 })
     }
 

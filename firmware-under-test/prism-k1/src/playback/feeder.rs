@@ -8,7 +8,8 @@ use littlefs_rust::SeekFrom;
 use super::queue::NEVER;
 use super::{PlayError, Playback, Started, TAG, tail_of};
 use crate::log::Log;
-use crate::pattern::{Checker, Frame, OUTPUT_FPS, Reader, Source, SourceError};
+use crate::FPS;
+use crate::pattern::{Checker, Frame, Reader, Source, SourceError};
 use crate::storage::{FileId, Volume, VolumeFile};
 
 /// A new version of what plays begins by itself. A request to play it that comes this soon after is
@@ -49,7 +50,7 @@ impl<F: NorFlash, C: Cpu> Source for FileSource<'_, F, C> {
 /// When frame `index` of a pattern at `rate`/256 frames a second is due, in output frames after
 /// frame 0: never early.
 fn due(index: u64, rate: u32) -> u64 {
-    index.saturating_mul(u64::from(OUTPUT_FPS) * 256).div_ceil(u64::from(rate.max(1)))
+    index.saturating_mul(u64::from(FPS) * 256).div_ceil(u64::from(rate.max(1)))
 }
 
 struct Playing<'v, F: NorFlash, C: Cpu> {

@@ -6,7 +6,8 @@ use firmware_platform::{BytesEncoder, Cpu, Pulse, PulseTransmitter};
 use super::{Playback, TAG};
 use crate::cost;
 use crate::log::Log;
-use crate::pattern::{FRAME_BYTES, LANE_BYTES, OUTPUT_FPS};
+use crate::FPS;
+use crate::pattern::{FRAME_BYTES, LANE_BYTES};
 
 const LED_TAG: &str = "led_driver";
 
@@ -42,7 +43,7 @@ impl Wire {
 
 /// How long after the first frame frame `tick` is due. Rounded down each, so without drift.
 fn after_start(tick: u64) -> Duration {
-    let fps = u64::from(OUTPUT_FPS);
+    let fps = u64::from(FPS);
     Duration::from_ticks(tick / fps * TICK_HZ + tick % fps * TICK_HZ / fps)
 }
 
@@ -53,7 +54,7 @@ fn missed(tick: u64, start: Instant, now: Instant) -> u64 {
     if now > start + after_start(tick + 1) {
         let late = now.duration_since(start).as_ticks();
         // The frame whose time it is.
-        next = late.saturating_mul(u64::from(OUTPUT_FPS)) / TICK_HZ;
+        next = late.saturating_mul(u64::from(FPS)) / TICK_HZ;
     }
     next.saturating_sub(tick)
 }
@@ -113,7 +114,7 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
     log.info(LED_TAG, format_args!("Initializing dual-channel LED driver:"));
     log.info(LED_TAG, format_args!("  Channel 1: GPIO 9 → 160 LEDs"));
     log.info(LED_TAG, format_args!("  Channel 2: GPIO 10 → 160 LEDs"));
-    log.info(LED_TAG, format_args!("  Total: 320 LEDs @ {OUTPUT_FPS} FPS"));
+    log.info(LED_TAG, format_args!("  Total: 320 LEDs @ {FPS} FPS"));
     log.info(LED_TAG, format_args!("Dual-channel LED driver started (frame period: 8.333 ms)"));
     log.info(TAG, format_args!("Playback task started on core 0 (HIGHEST priority)"));
     let mut wire = Wire::black();

@@ -27,6 +27,9 @@ impl<F: Fn(Chip)> Firmware for Toy<F> {
     fn name(&self) -> &str {
         "toy"
     }
+    fn version(&self) -> &str {
+        "0"
+    }
     fn flash_image(&self) -> Vec<(u32, Vec<u8>)> {
         self.1.clone()
     }

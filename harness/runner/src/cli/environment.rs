@@ -6,6 +6,8 @@ use rigor_rigs::RigFile;
 
 /// The choices of one run.
 pub(super) struct Environment {
+    /// What `RIGOR_RIG` says, if it says anything.
+    pub(super) rig: Option<String>,
     pub(super) rigs: Vec<RigFile>,
     pub(super) seed: u64,
     pub(super) out: PathBuf,
@@ -25,9 +27,9 @@ impl Environment {
                 .map_err(|_| format!("RIGOR_SEED is {text:?}; write a whole number from 0 to {}", u64::MAX))?,
         };
         let out = root.join(variable("RIGOR_OUT").unwrap_or_else(|| "target/rigor".to_owned()));
-        let rig = variable("RIGOR_RIG").unwrap_or_else(|| "rigs/virtual".to_owned());
+        let rig = variable("RIGOR_RIG");
         let mut files = Vec::new();
-        for path in rig.split(':') {
+        for path in rig.as_deref().unwrap_or("rigs/virtual").split(':') {
             files.extend(rig_files(&root.join(path))?);
         }
         let rigs = files.iter().map(|file| read_rig(&root, file)).collect::<Result<Vec<_>, _>>()?;
@@ -36,7 +38,7 @@ impl Environment {
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(format!("RIGOR_RIG: two rigs are called `{}`; give each a `name` of its own", twice[0]));
         }
-        Ok(Environment { rigs, seed, out })
+        Ok(Environment { rig, rigs, seed, out })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as WallInstant};
 
 use chrono::{SecondsFormat, Utc};
 use rigor_core::requirement::{Catalogue, RequirementId};
-use rigor_core::result::{CaseResult, Decision, NotRun, RequirementResult, RigUsed, Run, RunResult};
+use rigor_core::result::{CaseResult, Decision, Firmware, NotRun, RequirementResult, RigUsed, Run, RunResult};
 use rigor_core::verdict::Verdict;
 use rigor_reports::store::{RunFolder, StoreError};
 
@@ -37,6 +37,7 @@ pub(super) fn assemble(
     let mut cases = Vec::new();
     let mut decisions: BTreeMap<(&str, &str), Vec<Decision>> = BTreeMap::new();
     let mut rigs = Vec::new();
+    let mut firmware = Vec::new();
     for seat in seats {
         let system = seat.catalogue.system.as_str();
         let rig = &seat.setup.rig;
@@ -44,6 +45,7 @@ pub(super) fn assemble(
         let record = records.get(&key);
         if record.is_some() {
             rigs.push(RigUsed { name: rig.name.clone(), fidelity: rig.fidelity() });
+            firmware.extend(firmware_of(seat));
         }
         for id in seat.case.decides() {
             let decision = match record {
@@ -52,7 +54,7 @@ pub(super) fn assemble(
             };
             decisions.entry((system, id)).or_default().extend(decision);
         }
-        cases.push(case_result(seat, environment.seed, record));
+        cases.push(case_result(seat, environment, record));
     }
     let requirements = catalogues
         .iter()
@@ -70,10 +72,20 @@ pub(super) fn assemble(
         seed: environment.seed,
         args: std::env::args().skip(1).collect(),
     };
-    RunResult::new(run, rigs, Vec::new(), requirements, cases)
+    RunResult::new(run, rigs, firmware, requirements, cases)
 }
 
-fn case_result(seat: &Seat, seed: u64, record: Option<&Record>) -> CaseResult {
+/// What the rig knows of the firmware: a virtual board is handed it as a value.
+fn firmware_of(seat: &Seat) -> Option<Firmware> {
+    let firmware = seat.setup.firmwares.get(&seat.setup.rig.dut)?;
+    Some(Firmware {
+        system: seat.catalogue.system.clone(),
+        name: firmware.name().to_owned(),
+        version: firmware.version().to_owned(),
+    })
+}
+
+fn case_result(seat: &Seat, environment: &Environment, record: Option<&Record>) -> CaseResult {
     let trial = record.map(|record| &record.trial);
     let verdict = trial.map_or(Verdict::NotRun, Trial::verdict);
     let not_run = match trial {
@@ -85,7 +97,7 @@ fn case_result(seat: &Seat, seed: u64, record: Option<&Record>) -> CaseResult {
         name: seat.case.name().to_owned(),
         system: seat.catalogue.system.clone(),
         rig: Some(seat.setup.rig.name.clone()),
-        seed,
+        seed: environment.seed,
         // The cross-check has found every one of them in the catalogue.
         requirements: seat.case.decides().iter().filter_map(|id| RequirementId::new(id).ok()).collect(),
         verdict,
@@ -96,7 +108,8 @@ fn case_result(seat: &Seat, seed: u64, record: Option<&Record>) -> CaseResult {
         retries: trial.map_or(0, |trial| trial.retries),
         log_tail: trial.map_or_else(Vec::new, |trial| trial.log_tail.clone()),
         repeat: record.map(|record| {
-            format!("RIGOR_SEED={seed} cargo test --test hil -- --exact '{}'", record.full_name)
+            let rig = environment.rig.as_ref().map_or_else(String::new, |rig| format!("RIGOR_RIG='{rig}' "));
+            format!("{rig}RIGOR_SEED={} cargo test --test hil -- --exact '{}'", environment.seed, record.full_name)
         }),
     }
 }

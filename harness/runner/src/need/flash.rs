@@ -25,6 +25,15 @@ impl Flash {
         Ok(self.part.read(address, length)?)
     }
 
+    /// Makes the chip hold `bytes` at `address`, as a programmer does while the device is off.
+    ///
+    /// # Errors
+    /// The rig's, if the range leaves the chip.
+    pub fn write(&self, address: u32, bytes: &[u8]) -> Result<(), Blame> {
+        self.bench.act(format!("flash: write {:#x} bytes at {address:#x}", bytes.len()))?;
+        Ok(self.part.write(address, bytes)?)
+    }
+
     /// Where the chip's busy times are recorded; `None` on a rig that cannot see them.
     pub fn busy_source(&self) -> Option<Source> {
         self.part.busy_source()

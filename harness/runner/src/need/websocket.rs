@@ -50,7 +50,13 @@ impl WebSocket {
     pub async fn begin_with(net: &Net, port: u16, handshake: Handshake, limit: Duration) -> Result<Self, Blame> {
         let tcp = net.connect(port, limit).await?;
         tcp.send(&handshake.request())?;
-        Ok(WebSocket { tcp, stream: ServerStream::new(handshake), heard: VecDeque::new(), ended: false })
+        Ok(Self::over(tcp, handshake))
+    }
+
+    /// A connection on which the caller has sent `handshake` in a way of its own, and has read
+    /// nothing.
+    pub fn over(tcp: Tcp, handshake: Handshake) -> Self {
+        WebSocket { tcp, stream: ServerStream::new(handshake), heard: VecDeque::new(), ended: false }
     }
 
     /// Connects and waits until the upgrade is accepted.
