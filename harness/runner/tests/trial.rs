@@ -173,7 +173,7 @@ fn a_firmware_that_never_calls_the_board_again_ends_as_a_failure_and_not_as_a_ha
 
 #[test]
 fn a_case_that_waits_for_ever_ends_at_its_rig_time() {
-    let trial = run(rests, || std::future::pending::<Outcome>());
+    let trial = run(rests, std::future::pending::<Outcome>);
     assert_eq!(trial.verdict(), Verdict::Fail);
     assert_eq!(trial.rig_time, Duration::from_secs(10));
 }

@@ -168,11 +168,11 @@ pub async fn upload_once(net: &Net, profile: Profile, name: &str, file: &[u8]) -
     Ok(done)
 }
 
-/// The files in the device's storage, by path, read from the flash chip.
+/// A copy of the device's storage, mounted.
 ///
 /// # Errors
 /// The product's, if the partition holds no file system that can be mounted.
-pub fn stored_files(flash: &Flash) -> Result<BTreeMap<String, Vec<u8>>, Blame> {
+pub fn mounted(flash: &Flash) -> Result<Filesystem<RamStorage>, Blame> {
     let image = flash.read(LITTLEFS_ADDRESS, LITTLEFS_BYTES)?;
     let blocks = LITTLEFS_BYTES / LITTLEFS_BLOCK_BYTES;
     let mut storage = RamStorage::new(LITTLEFS_BLOCK_BYTES, blocks);
@@ -182,9 +182,20 @@ pub fn stored_files(flash: &Flash) -> Result<BTreeMap<String, Vec<u8>>, Blame> {
             .and_then(|()| storage.write(block as u32, 0, bytes))
             .map_err(|error| HarnessError(format!("the copy of the partition cannot be written: {error:?}")))?;
     }
-    let broken = |what: &str, error| ProductError(format!("the littlefs partition: {what}: {error:?}"));
-    let fs = Filesystem::mount(storage, Config::new(LITTLEFS_BLOCK_BYTES, blocks))
-        .map_err(|(error, _)| broken("does not mount", error))?;
+    let mounted = Filesystem::mount(storage, Config::new(LITTLEFS_BLOCK_BYTES, blocks));
+    Ok(mounted.map_err(|(error, _)| broken("does not mount", error))?)
+}
+
+fn broken(what: &str, error: littlefs_rust::Error) -> ProductError {
+    ProductError(format!("the littlefs partition: {what}: {error:?}"))
+}
+
+/// The files in the device's storage, by path, read from the flash chip.
+///
+/// # Errors
+/// The product's, if the partition holds no file system that can be mounted.
+pub fn stored_files(flash: &Flash) -> Result<BTreeMap<String, Vec<u8>>, Blame> {
+    let fs = mounted(flash)?;
     let mut files = BTreeMap::new();
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {

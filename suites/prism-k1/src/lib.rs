@@ -1,11 +1,15 @@
 //! PRISM K1: an ESP32-S3 controller of 320 WS2812B pixels that takes patterns over WebSocket.
 //!
 //! `requirements.toml` is the specification; each module holds the cases of one group of it. What
-//! the cases share is in [`kit`], [`tlv`] and [`pattern`], which are written from the
-//! specification and know nothing of the firmware's own code.
+//! the cases share is in [`kit`] and in the modules of the formats that the device speaks ([`tlv`],
+//! [`pattern`], [`p11`], [`partitions`], [`report`]), which are written from the specification and
+//! know nothing of the firmware's own code.
 
 pub mod kit;
+pub mod p11;
+pub mod partitions;
 pub mod pattern;
+pub mod report;
 pub mod tlv;
 
 mod flash;

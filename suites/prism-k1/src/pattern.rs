@@ -87,9 +87,9 @@ mod tests {
     #[test]
     fn packaged_files_equal_the_specification_s_vectors() {
         let run = |index| vec![0xFF, index, 0xA1, index];
-        let red = packaged(120, &[[255, 0, 0]], &[(2, vec![0xFF, 0, 0xA1, 0])]);
+        let red = packaged(120 * 256, &[[255, 0, 0]], &[(2, vec![0xFF, 0, 0xA1, 0])]);
         assert_eq!((red.len(), crc32(&red)), (98, 0xD244_8183));
-        let both = packaged(60, &[[255, 0, 0], [0, 0, 255]], &[(2, run(0)), (3, run(1))]);
+        let both = packaged(60 * 256, &[[255, 0, 0], [0, 0, 255]], &[(2, run(0)), (3, run(1))]);
         assert_eq!((both.len(), crc32(&both)), (108, 0x7AD4_59E1));
     }
 

@@ -1,0 +1,435 @@
+//! Two uploads at once, and uploads that nobody ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rigor_core::Instant;
+use rigor_core::distribution::Distribution;
+use rigor_core::event::{Direction, FlowKind};
+use rigor_core::unit::Unit;
+use rigor_core::verdict::{Blame, ProductError};
+use rigor_decode::websocket::{ClientFrame, CloseCode};
+use rigor_runner::need::{Clock, Console, Device, Flash, Net, WebSocket};
+use rigor_runner::{Findings, Outcome, Suite};
+
+use super::{
+    AFTERMATH, Answered, Messages, NAME, SETTLING, Stored, Tally, answered, attempt, named, send_all,
+    still_well,
+};
+use crate::kit;
+use crate::pattern;
+use crate::tlv::{Profile, crc32};
+
+pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
+    suite
+        .case(named("begin_twice", profile), &["K1-UPL-010"], move |console, net, flash, device| {
+            begin_twice(profile, console, net, flash, device)
+        })
+        .case(
+            named("begin_from_two_clients", profile),
+            &["K1-UPL-024"],
+            move |console, net, flash, device, clock| {
+                two_clients(profile, console, net, flash, device, clock)
+            },
+        )
+        .case(
+            named("upload_after_disconnect", profile),
+            &["K1-UPL-011"],
+            move |console, net, flash, device, clock| {
+                after_disconnect(profile, console, net, flash, device, clock)
+            },
+        )
+        .case(
+            named("upload_after_stall", profile),
+            &["K1-UPL-012"],
+            move |console, net, flash, device, clock| {
+                after_stall(profile, console, net, flash, device, clock)
+            },
+        )
+        .case(named("fifty_uploads", profile), &["K1-UPL-013"], move |console, net, flash, device, clock| {
+            fifty(profile, console, net, flash, device, clock)
+        });
+}
+
+/// The name that profile n's uploads get, so that both profiles write the same file.
+const SHARED: &str = "pattern";
+
+/// A version of four pieces of 1000 bytes; `series` 1 is stored before.
+fn version(series: u8) -> Vec<u8> {
+    pattern::file(series, 4000)
+}
+
+/// Pieces `from` to `to` of a version.
+fn pieces(profile: Profile, file: &[u8], from: usize, to: usize) -> Messages {
+    (from..to).map(|piece| profile.data(piece as u32 * 1000, &file[piece * 1000..][..1000])).collect()
+}
+
+/// Whether the file is one of the versions that may be there: the one stored before unless a
+/// STATUS said otherwise, and after a STATUS one of those sent as a whole.
+fn is_whole(stored: &[u8], said_stored: bool, before: &[u8], sent: &[&[u8]]) -> bool {
+    if said_stored { sent.contains(&stored) } else { stored == before }
+}
+
+/// A second BEGIN on the connection of a running upload.
+async fn begin_twice(
+    profile: Profile,
+    mut console: Console,
+    net: Net,
+    flash: Flash,
+    device: Device,
+) -> Outcome {
+    kit::settled(&mut console).await?;
+    let (old, a, b) = (version(1), version(2), version(3));
+    let begun = kit::upload_once(&net, profile, NAME, &old).await?.acknowledged;
+    let half_and_half = [&a[..2000], &b[2000..]].concat();
+    let short = &b[..2000];
+    let begin = |file: &[u8]| profile.begin(NAME, file.len() as u32, crc32(file));
+    let end = |file: &[u8]| profile.end(crc32(file));
+    let of = |file: &[u8], from, to| pieces(profile, file, from, to);
+    // What is sent, and which whole versions are in it.
+    let attempts: [(&str, Messages, Vec<&[u8]>); 6] = [
+        (
+            "a whole second one",
+            [vec![begin(&a)], of(&a, 0, 2), vec![begin(&b)], of(&b, 0, 4), vec![end(&b)]].concat(),
+            vec![&b],
+        ),
+        (
+            "the second's other half, CRC of the mixture",
+            [
+                vec![begin(&a)],
+                of(&a, 0, 2),
+                vec![profile.begin(NAME, 4000, crc32(&half_and_half))],
+                of(&b, 2, 4),
+                vec![end(&half_and_half)],
+            ]
+            .concat(),
+            vec![],
+        ),
+        (
+            "the second's other half, CRC of the second",
+            [vec![begin(&a)], of(&a, 0, 2), vec![begin(&b)], of(&b, 2, 4), vec![end(&b)]].concat(),
+            vec![],
+        ),
+        (
+            "a shorter second one without data",
+            [
+                vec![begin(&a)],
+                of(&a, 0, 2),
+                vec![profile.begin(NAME, 2000, crc32(&a[..2000])), end(&a[..2000])],
+            ]
+            .concat(),
+            vec![],
+        ),
+        (
+            "a shorter second one",
+            [vec![begin(&a)], of(&a, 0, 4), vec![begin(short)], of(&b, 0, 2), vec![end(short)]].concat(),
+            vec![short],
+        ),
+        (
+            "BEGIN twice, then data",
+            [vec![begin(&a), begin(&b)], of(&b, 0, 4), vec![end(&b)]].concat(),
+            vec![&b],
+        ),
+    ];
+    let mut tally = Tally::default();
+    let mut before = Stored::read(&flash)?;
+    let name = profile.stored_name(NAME);
+    for (what, messages, whole) in attempts {
+        let answered = attempt(&net, profile, &messages).await?;
+        let after = Stored::read(&flash)?;
+        let (old, now) = (before.pattern(&name), after.pattern(&name));
+        let said_stored = answered == Answered::Stored;
+        let holds = answered != Answered::Ignored
+            && is_whole(now, said_stored, old, &whole)
+            && after.changes(&before).len() <= usize::from(said_stored);
+        tally.note(holds, format!("{what} {answered}, stored: {}", describe(now, &[&a, &b, short, old])));
+        before = after;
+    }
+    still_well(&net, &flash, &device, profile, begun).await?;
+    let mut findings = Findings::new();
+    tally.report("K1-UPL-010", &mut findings);
+    Ok(findings)
+}
+
+/// Which of `first`, `second`, `short second` and `old version` a file is.
+fn describe(stored: &[u8], versions: &[&[u8]]) -> &'static str {
+    const NAMES: [&str; 4] = ["the first", "the second", "the short second", "the old version"];
+    let known = NAMES.into_iter().zip(versions).find(|(_, version)| **version == stored);
+    known.map_or("something else", |(name, _)| name)
+}
+
+/// Two connections, in one profile and in both.
+async fn two_clients(
+    profile: Profile,
+    mut console: Console,
+    net: Net,
+    flash: Flash,
+    device: Device,
+    clock: Clock,
+) -> Outcome {
+    kit::settled(&mut console).await?;
+    let (old, a, b) = (version(1), version(2), version(3));
+    let begun = kit::upload_once(&net, profile, SHARED, &old).await?.acknowledged;
+    let mixture = [&a[..2000], &b[2000..]].concat();
+    let mut tally = Tally::default();
+    for other in Profile::ALL {
+        // What the second client sends while the first one's upload is half way, and whether it is
+        // an upload that could be stored.
+        let seconds: [(&str, Messages, bool); 4] = [
+            ("a whole upload", other.upload(SHARED, &b), true),
+            (
+                "the other half, CRC of the mixture",
+                [
+                    vec![other.begin(SHARED, 4000, crc32(&mixture))],
+                    pieces(other, &b, 2, 4),
+                    vec![other.end(crc32(&mixture))],
+                ]
+                .concat(),
+                false,
+            ),
+            (
+                "DATA and END without BEGIN",
+                [pieces(other, &b, 2, 4), vec![other.end(crc32(&mixture))]].concat(),
+                false,
+            ),
+            ("END without BEGIN", vec![other.end(crc32(&a[..2000]))], false),
+        ];
+        for (what, messages, valid) in seconds {
+            let before = Stored::read(&flash)?;
+            let mut first = kit::open(&net, profile).await?;
+            let halves = [vec![profile.begin(SHARED, 4000, crc32(&a))], pieces(profile, &a, 0, 2)].concat();
+            send_all(&first, &halves)?;
+            clock.sleep(SETTLING).await;
+            let of_second = attempt(&net, other, &messages).await?;
+            send_all(&first, &[pieces(profile, &a, 2, 4), vec![profile.end(crc32(&a))]].concat())?;
+            let of_first = answered(&mut first, AFTERMATH).await;
+            first.tcp.finish()?;
+            clock.sleep(SETTLING).await;
+            let after = Stored::read(&flash)?;
+            let stored = after.pattern(SHARED);
+            let holds = match (&of_first, &of_second) {
+                (Answered::Stored, Answered::Refused(_)) => stored == a,
+                (Answered::Refused(_), Answered::Stored) => valid && stored == b,
+                // A BEGIN that is refused itself must not cost the other one its upload.
+                _ => false,
+            } && after.changes(&before).len() <= 1;
+            let known = describe(stored, &[&a, &b, &[], before.pattern(SHARED)]);
+            tally.note(
+                holds,
+                format!(
+                    "{what} in {}: first {of_first}, second {of_second}, stored: {known}",
+                    other.service()
+                ),
+            );
+        }
+    }
+    still_well(&net, &flash, &device, profile, begun).await?;
+    let mut findings = Findings::new();
+    tally.report("K1-UPL-024", &mut findings);
+    Ok(findings)
+}
+
+/// Waits until the device has taken everything that was sent on `socket`; when the last of it went.
+///
+/// # Errors
+/// The product's, if it does not within [`SETTLING`].
+async fn taken(socket: &WebSocket, clock: &Clock) -> Result<Instant, Blame> {
+    clock.sleep(SETTLING).await;
+    let (mut sent, mut acknowledged, mut last) = (0, 0, Instant::ZERO);
+    for (at, what) in socket.tcp.history(Instant::ZERO, clock.now()) {
+        match what {
+            FlowKind::Data(Direction::ToDut, bytes) => {
+                sent += bytes.len() as u64;
+                last = at;
+            }
+            FlowKind::Acknowledged(bytes) => acknowledged = bytes,
+            _ => {}
+        }
+    }
+    if sent == acknowledged {
+        return Ok(last);
+    }
+    Err(ProductError(format!(
+        "the device took {acknowledged} of {sent} bytes of an upload within {SETTLING:?}"
+    ))
+    .into())
+}
+
+/// Begins an upload of `file` every 250 ms until one is stored, but not after `limit`; when that one
+/// began.
+async fn first_stored(
+    net: &Net,
+    clock: &Clock,
+    profile: Profile,
+    file: &[u8],
+    limit: Instant,
+) -> Result<Option<Instant>, Blame> {
+    while clock.now() <= limit {
+        let mut socket = kit::open(net, profile).await?;
+        let begun = clock.now();
+        send_all(&socket, &profile.upload(NAME, file))?;
+        let answered = answered(&mut socket, Duration::ZERO).await;
+        // No lingering close: the attempts must not exhaust the device.
+        socket.tcp.reset()?;
+        if answered == Answered::Stored {
+            return Ok(Some(begun));
+        }
+        clock.sleep(Duration::from_millis(250)).await;
+    }
+    Ok(None)
+}
+
+/// How far an upload had come when it was left: its messages, of which the END never comes.
+fn left_behind(profile: Profile) -> [(&'static str, Messages); 3] {
+    let file = version(2);
+    let mut messages = profile.upload(NAME, &file);
+    messages.pop();
+    let halves = [vec![messages[0].clone()], pieces(profile, &file, 0, 2)].concat();
+    [("after BEGIN", messages[..1].to_vec()), ("half way", halves), ("before END", messages)]
+}
+
+/// The client leaves in each of the ways that there are, at each stage of an upload.
+async fn after_disconnect(
+    profile: Profile,
+    mut console: Console,
+    net: Net,
+    flash: Flash,
+    device: Device,
+    clock: Clock,
+) -> Outcome {
+    kit::settled(&mut console).await?;
+    let begun = clock.now();
+    let mut findings = Findings::new();
+    let mut took = Vec::new();
+    for (stage, messages) in left_behind(profile) {
+        for way in ["FIN", "RST", "Close frame", "vanishing"] {
+            let before = Stored::read(&flash)?;
+            let socket = kit::open(&net, profile).await?;
+            send_all(&socket, &messages)?;
+            taken(&socket, &clock).await?;
+            match way {
+                "FIN" => socket.tcp.finish()?,
+                "RST" => socket.tcp.reset()?,
+                "Close frame" => socket.send(ClientFrame::close(CloseCode::GOING_AWAY, ""))?,
+                _ => socket.tcp.vanish()?,
+            }
+            let left = clock.now();
+            let file = version(3 + took.len() as u8 % 4);
+            match first_stored(&net, &clock, profile, &file, left + Duration::from_secs(10)).await? {
+                Some(begun) => took.push(begun.since(left)),
+                None => {
+                    let seen = format!("{way} {stage}: no upload was accepted within 10 s");
+                    findings.observed("K1-UPL-011", false, seen);
+                }
+            }
+            let after = Stored::read(&flash)?;
+            let changes = after.changes(&before);
+            if after.pattern(&profile.stored_name(NAME)) != file || changes.len() > 1 {
+                let seen = format!(
+                    "{way} {stage}: the next upload is not what is stored; files changed: {changes:?}"
+                );
+                findings.observed("K1-UPL-011", false, seen);
+            }
+        }
+    }
+    still_well(&net, &flash, &device, profile, begun).await?;
+    if !took.is_empty() {
+        findings.measured("K1-UPL-011", Distribution::of_durations(took)?);
+    }
+    Ok(findings)
+}
+
+/// The client stays connected and silent, at each stage of an upload and in the middle of a frame.
+async fn after_stall(
+    profile: Profile,
+    mut console: Console,
+    net: Net,
+    flash: Flash,
+    device: Device,
+    clock: Clock,
+) -> Outcome {
+    kit::settled(&mut console).await?;
+    let begun = clock.now();
+    let mut findings = Findings::new();
+    let mut took = Vec::new();
+    let [begin, half, whole] = left_behind(profile);
+    for (stage, messages, torn) in [
+        (begin.0, begin.1, false),
+        (half.0, half.1.clone(), false),
+        ("in a frame", half.1, true),
+        (whole.0, whole.1, false),
+    ] {
+        let before = Stored::read(&flash)?;
+        let socket = kit::open(&net, profile).await?;
+        send_all(&socket, &messages)?;
+        if torn {
+            let frame = ClientFrame::binary(profile.data(2000, &version(2)[2000..3000]))
+                .masked([1, 2, 3, 4])
+                .encode();
+            socket.tcp.send(&frame[..frame.len() / 2])?;
+        }
+        let last = taken(&socket, &clock).await?;
+        clock.sleep_until(last + Duration::from_millis(5001)).await;
+        let file = version(3 + took.len() as u8);
+        match first_stored(&net, &clock, profile, &file, last + Duration::from_secs(10)).await? {
+            Some(begun) => took.push(begun.since(last)),
+            None => {
+                findings.observed(
+                    "K1-UPL-012",
+                    false,
+                    format!("stalled {stage}: no upload was accepted within 10 s"),
+                );
+            }
+        }
+        let after = Stored::read(&flash)?;
+        let changes = after.changes(&before);
+        if after.pattern(&profile.stored_name(NAME)) != file || changes.len() > 1 {
+            let seen =
+                format!("stalled {stage}: the next upload is not what is stored; files changed: {changes:?}");
+            findings.observed("K1-UPL-012", false, seen);
+        }
+        socket.tcp.reset()?;
+    }
+    still_well(&net, &flash, &device, profile, begun).await?;
+    if !took.is_empty() {
+        findings.measured("K1-UPL-012", Distribution::of_durations(took)?);
+    }
+    Ok(findings)
+}
+
+/// Fifty uploads of mixed sizes in a row, in profile f under four names.
+async fn fifty(
+    profile: Profile,
+    mut console: Console,
+    net: Net,
+    flash: Flash,
+    device: Device,
+    clock: Clock,
+) -> Outcome {
+    kit::settled(&mut console).await?;
+    let begun = clock.now();
+    let names = ["one", "two", "three", "four"];
+    let mut expected = BTreeMap::new();
+    let mut failed = Vec::new();
+    for index in 0..50_usize {
+        // From a byte to 60 KB in no order; every tenth is of the largest size, under one name.
+        let (name, size) = match index % 10 {
+            9 => (names[0], pattern::MAX_FILE_BYTES),
+            _ => (names[1 + index % 3], 1 + index * index * 7919 % 60_000),
+        };
+        let file = pattern::file(index as u8, size);
+        failed.push(attempt(&net, profile, &profile.upload(name, &file)).await? != Answered::Stored);
+        expected.insert(profile.stored_name(name), file);
+    }
+    let stored = Stored::read(&flash)?;
+    let mut findings = Findings::new();
+    for (name, file) in &expected {
+        if stored.pattern(name) != file {
+            findings.observed("K1-UPL-013", false, format!("{name:?} is not what was uploaded last"));
+        }
+    }
+    still_well(&net, &flash, &device, profile, begun).await?;
+    let failures = failed.iter().filter(|&&failed| failed).count();
+    findings.measured("K1-UPL-013", Distribution::new(Unit::Count, [failures as f64])?);
+    Ok(findings)
+}
