@@ -78,7 +78,10 @@ pub struct BytesEncoder {
 
 /// A pulse transmitter with `LANES` pins that start together, like the ESP32-S3's RMT channels
 /// under a sync manager.
-#[allow(async_fn_in_trait, reason = "the firmware's tasks are not Send: each stays on the core that its TaskSpec names")]
+#[allow(
+    async_fn_in_trait,
+    reason = "the firmware's tasks are not Send: each stays on the core that its TaskSpec names"
+)]
 pub trait PulseTransmitter<const LANES: usize>: 'static {
     /// Shifts `lanes[i]` out on the i-th pin, all beginning at the same instant, and returns when
     /// the last symbol of the longest lane has left; the pins then idle low.

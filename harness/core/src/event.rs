@@ -149,24 +149,21 @@ impl Burst {
     pub fn duration(&self) -> Duration {
         let ones: u64 = self.bytes.iter().map(|byte| u64::from(byte.count_ones())).sum();
         let zeros = self.bytes.len() as u64 * 8 - ones;
-        Duration::from_nanos(
-            ones * self.encoding.one.period_ns() + zeros * self.encoding.zero.period_ns(),
-        )
+        Duration::from_nanos(ones * self.encoding.one.period_ns() + zeros * self.encoding.zero.period_ns())
     }
 
     /// The edges of the wire: each with its distance from the start of the burst, in nanoseconds,
     /// and the level it changes to. Two edges a bit.
     pub fn edges(&self) -> impl Iterator<Item = (u64, Level)> + '_ {
         let mut at = 0;
-        self.bytes
-            .iter()
-            .flat_map(|&byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1))
-            .flat_map(move |bit| {
+        self.bytes.iter().flat_map(|&byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).flat_map(
+            move |bit| {
                 let symbol = if bit { self.encoding.one } else { self.encoding.zero };
                 let rise = at;
                 at += symbol.period_ns();
                 [(rise, Level::High), (rise + u64::from(symbol.high_ns), Level::Low)]
-            })
+            },
+        )
     }
 }
 

@@ -37,7 +37,9 @@ pub enum TimelineError {
         last: Instant,
     },
     /// The source had promised that the lane was complete up to then.
-    #[error("source `{source_name}` delivered an event of {at} although it had promised to be complete up to {promised}; promise less")]
+    #[error(
+        "source `{source_name}` delivered an event of {at} although it had promised to be complete up to {promised}; promise less"
+    )]
     PromiseBroken {
         /// The source's name.
         source_name: String,
@@ -136,11 +138,21 @@ impl Timeline {
     /// # Errors
     /// [`TimelineError`] if the event is older than the lane's last one or than its promise; the
     /// lane stays as it was.
-    pub fn push(&self, source: Source, at: Instant, uncertainty: Duration, kind: Kind) -> Result<(), TimelineError> {
+    pub fn push(
+        &self,
+        source: Source,
+        at: Instant,
+        uncertainty: Duration,
+        kind: Kind,
+    ) -> Result<(), TimelineError> {
         let mut inner = self.lock();
         let lane = &mut inner.lanes[source.0 as usize];
         if at < lane.promised {
-            return Err(TimelineError::PromiseBroken { source_name: lane.name.clone(), at, promised: lane.promised });
+            return Err(TimelineError::PromiseBroken {
+                source_name: lane.name.clone(),
+                at,
+                promised: lane.promised,
+            });
         }
         if let Some(last) = lane.events.back().map(|event| event.at).filter(|&last| at < last) {
             return Err(TimelineError::OutOfOrder { source_name: lane.name.clone(), at, last });

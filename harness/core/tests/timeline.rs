@@ -59,8 +59,11 @@ fn the_log_is_the_merge_of_its_lanes() {
     for ns in [0, 5, 6] {
         edge(&timeline, b, ns);
     }
-    let merged: Vec<(Source, u64)> =
-        timeline.merged(at(0), at(9)).into_iter().map(|(source, event)| (source, event.at.as_nanos())).collect();
+    let merged: Vec<(Source, u64)> = timeline
+        .merged(at(0), at(9))
+        .into_iter()
+        .map(|(source, event)| (source, event.at.as_nanos()))
+        .collect();
     assert_eq!(merged, [(b, 0), (a, 1), (a, 5), (b, 5), (b, 6)]);
 }
 

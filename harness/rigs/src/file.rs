@@ -71,7 +71,8 @@ pub struct VirtualBoard {
 impl VirtualBoard {
     /// `base` with what the file says.
     pub(crate) fn config(&self, base: BoardConfig, file: &RigFile) -> BoardConfig {
-        let micros = |value: Option<u32>, otherwise| value.map_or(otherwise, |us| Duration::from_micros(us.into()));
+        let micros =
+            |value: Option<u32>, otherwise| value.map_or(otherwise, |us| Duration::from_micros(us.into()));
         let mut config = base;
         config.cpu_hz = self.cpu_mhz.map_or(base.cpu_hz, |mhz| u64::from(mhz) * 1_000_000);
         config.heap_bytes = self.heap_kib.map_or(base.heap_bytes, |kib| kib as usize * 1024);
@@ -84,7 +85,9 @@ impl VirtualBoard {
         if let Some(net) = &file.net {
             config.link = LinkConfig {
                 latency: micros(net.latency_us, base.link.latency),
-                bits_per_second: net.mbit_per_s.map_or(base.link.bits_per_second, |mbit| u64::from(mbit) * 1_000_000),
+                bits_per_second: net
+                    .mbit_per_s
+                    .map_or(base.link.bits_per_second, |mbit| u64::from(mbit) * 1_000_000),
             };
         }
         config
@@ -201,11 +204,19 @@ impl RigFile {
     pub fn parse(path: &str, text: &str) -> Result<Self, RigFileError> {
         let place = Place { path, text };
         if text.len() > MAX_FILE_BYTES {
-            return Err(place.error(0, format!("{} bytes are no rig file", text.len()), "keep it below 64 KiB"));
+            return Err(place.error(
+                0,
+                format!("{} bytes are no rig file", text.len()),
+                "keep it below 64 KiB",
+            ));
         }
         let raw: Raw = toml::from_str(text).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start);
-            place.error(offset, error.message().replace('\n', " "), "rigs/README.md lists every table and key")
+            place.error(
+                offset,
+                error.message().replace('\n', " "),
+                "rigs/README.md lists every table and key",
+            )
         })?;
         Self::check(&place, raw)
     }
@@ -245,7 +256,9 @@ impl RigFile {
                 ));
             }
         };
-        if let Some(console) = raw.console.as_ref().filter(|console| !(300..=5_000_000).contains(&console.get_ref().baud)) {
+        if let Some(console) =
+            raw.console.as_ref().filter(|console| !(300..=5_000_000).contains(&console.get_ref().baud))
+        {
             return Err(place.error(
                 console.span().start,
                 format!("{} baud is no console", console.get_ref().baud),
@@ -254,18 +267,31 @@ impl RigFile {
         }
         if let Some(net) = raw.net.as_ref() {
             if let Some((name, _)) = net.get_ref().ports.iter().find(|(_, port)| **port == 0) {
-                return Err(place.error(net.span().start, format!("port `{name}` is 0"), "write a port from 1 to 65535"));
+                return Err(place.error(
+                    net.span().start,
+                    format!("port `{name}` is 0"),
+                    "write a port from 1 to 65535",
+                ));
             }
             if net.get_ref().mbit_per_s == Some(0) {
-                return Err(place.error(net.span().start, "a link of 0 Mbit/s carries nothing", "write at least 1"));
+                return Err(place.error(
+                    net.span().start,
+                    "a link of 0 Mbit/s carries nothing",
+                    "write at least 1",
+                ));
             }
         }
         let mut signals = BTreeMap::new();
-        let leds = raw.leds.iter().map(|lane| (lane.span().start, &lane.get_ref().signal, lane.get_ref().pin));
+        let leds =
+            raw.leds.iter().map(|lane| (lane.span().start, &lane.get_ref().signal, lane.get_ref().pin));
         let pins = raw.pins.iter().map(|pin| (pin.span().start, &pin.get_ref().signal, pin.get_ref().pin));
         for (offset, signal, pin) in leds.chain(pins) {
             if signal.is_empty() {
-                return Err(place.error(offset, "a signal has no name", "write, for example, `signal = \"leds.0\"`"));
+                return Err(place.error(
+                    offset,
+                    "a signal has no name",
+                    "write, for example, `signal = \"leds.0\"`",
+                ));
             }
             if let Some(other) = signals.insert(signal.clone(), pin) {
                 return Err(place.error(
@@ -366,7 +392,12 @@ pixels = 160
     #[case("pixels = 160", "pixels = 0", 16, "has 0 pixels")]
     #[case("pixels = 160", "pixels = 160\n[[pins]]\nsignal = \"leds.0\"\npin = 1", 20, "is on pin 9 already")]
     #[case("pin = 9", "pin = = 9", 18, "")]
-    fn an_error_names_its_line_and_the_remedy(#[case] from: &str, #[case] to: &str, #[case] line: usize, #[case] what: &str) {
+    fn an_error_names_its_line_and_the_remedy(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] line: usize,
+        #[case] what: &str,
+    ) {
         let error = RigFile::parse("rig.toml", &GOOD.replace(from, to)).expect_err("invalid");
         assert!(error.what.contains(what), "{error}");
         assert_eq!(error.line, line, "{error}");

@@ -51,7 +51,12 @@ impl Firmwares {
 ///
 /// # Errors
 /// [`RigError`] if the rig cannot be had, with what to do about it.
-pub fn take(file: &RigFile, firmwares: &Firmwares, seed: u64, interrupt: &Arc<AtomicBool>) -> Result<Rig, RigError> {
+pub fn take(
+    file: &RigFile,
+    firmwares: &Firmwares,
+    seed: u64,
+    interrupt: &Arc<AtomicBool>,
+) -> Result<Rig, RigError> {
     match &file.back_end {
         file::BackEnd::Virtual(board) => {
             let firmware = firmwares.get(&file.dut).ok_or_else(|| {

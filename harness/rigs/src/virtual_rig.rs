@@ -64,5 +64,11 @@ pub fn take(
         gauges: ["heap.free", "heap.largest"].map(|name| (name.to_owned(), timeline.source(name))).into(),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
     };
-    Ok(Rig { name: file.name.clone(), fidelity: file.fidelity(), timeline, parts, drive: Box::new(VirtualDrive(board)) })
+    Ok(Rig {
+        name: file.name.clone(),
+        fidelity: file.fidelity(),
+        timeline,
+        parts,
+        drive: Box::new(VirtualDrive(board)),
+    })
 }

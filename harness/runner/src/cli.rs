@@ -64,7 +64,11 @@ pub fn main(suites: Result<Vec<Suite>, CatalogueErrors>, firmwares: Firmwares) -
         Err(complaint) => {
             eprintln!("the results could not be kept: {complaint}");
             // A failure of the product stays the loudest.
-            return ExitCode::from(if result.exit_code == EXIT_PRODUCT { EXIT_PRODUCT } else { EXIT_HARNESS });
+            return ExitCode::from(if result.exit_code == EXIT_PRODUCT {
+                EXIT_PRODUCT
+            } else {
+                EXIT_HARNESS
+            });
         }
     }
     ExitCode::from(result.exit_code)
@@ -113,7 +117,11 @@ fn plan(suites: Vec<Suite>, firmwares: Firmwares) -> Result<Planned, String> {
         let mut names: Vec<&str> = suite.cases().iter().map(Case::name).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            complaints.push(format!("suite {}: two cases are called `{}`; rename one", suite.system(), twice[0]));
+            complaints.push(format!(
+                "suite {}: two cases are called `{}`; rename one",
+                suite.system(),
+                twice[0]
+            ));
         }
         let (catalogue, cases) = suite.into_parts();
         for rig in environment.rigs.iter().filter(|rig| rig.dut == catalogue.system) {
@@ -131,7 +139,11 @@ fn plan(suites: Vec<Suite>, firmwares: Firmwares) -> Result<Planned, String> {
         }
         catalogues.push(catalogue);
     }
-    if complaints.is_empty() { Ok(Planned { environment, catalogues, seats }) } else { Err(complaints.join("\n")) }
+    if complaints.is_empty() {
+        Ok(Planned { environment, catalogues, seats })
+    } else {
+        Err(complaints.join("\n"))
+    }
 }
 
 impl Seat {

@@ -42,7 +42,12 @@ impl Witness {
 }
 
 /// One decision for each of the ids that the case `decides`, in that order.
-pub fn decide(catalogue: &Catalogue, decides: &[String], witness: &Witness, outcome: &Outcome) -> Vec<(String, Decision)> {
+pub fn decide(
+    catalogue: &Catalogue,
+    decides: &[String],
+    witness: &Witness,
+    outcome: &Outcome,
+) -> Vec<(String, Decision)> {
     let findings = match outcome {
         Err(blame) => return witness.blames(decides, blame),
         Ok(findings) => findings,
@@ -67,7 +72,10 @@ fn decide_one(catalogue: &Catalogue, id: &str, witness: &Witness, findings: &Fin
             a.verdict.cmp(&b.verdict).then_with(|| margin(b).total_cmp(&margin(a)))
         })
         .unwrap_or_else(|| {
-            witness.says(Verdict::HarnessBug, format!("the case claims to decide {id} and ended without a finding"))
+            witness.says(
+                Verdict::HarnessBug,
+                format!("the case claims to decide {id} and ended without a finding"),
+            )
         })
 }
 
@@ -78,14 +86,20 @@ fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Dec
         Finding::Unclear(reason) => witness.says(Verdict::Inconclusive, reason),
         Finding::Measured(samples) => match &requirement.budget {
             Some(budget) => match budget.judge(samples) {
-                Ok(judgement) => {
-                    Decision::judged(&witness.case, &witness.rig, witness.fidelity, samples, budget, judgement)
-                }
+                Ok(judgement) => Decision::judged(
+                    &witness.case,
+                    &witness.rig,
+                    witness.fidelity,
+                    samples,
+                    budget,
+                    judgement,
+                ),
                 Err(mismatch) => witness.says(Verdict::HarnessBug, mismatch.to_string()),
             },
             // There is nothing to fail; the figure is wanted for the record.
             None if requirement.class == Class::Report => {
-                let mut decision = Decision::new(&witness.case, &witness.rig, witness.fidelity, Verdict::Pass);
+                let mut decision =
+                    Decision::new(&witness.case, &witness.rig, witness.fidelity, Verdict::Pass);
                 decision.measured = Some(Measured::figures(samples, None));
                 decision
             }
@@ -130,7 +144,10 @@ class = "must"
         let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
         let witness = Witness { case: "c".into(), rig: "r".into(), fidelity: Fidelity::Modelled };
         let decides: Vec<String> = decides.iter().map(|&id| id.to_owned()).collect();
-        decide(&catalogue, &decides, &witness, &outcome).into_iter().map(|(_, decision)| decision.verdict).collect()
+        decide(&catalogue, &decides, &witness, &outcome)
+            .into_iter()
+            .map(|(_, decision)| decision.verdict)
+            .collect()
     }
 
     fn samples(ms: f64) -> Distribution {

@@ -19,7 +19,12 @@ impl Suite {
     }
 
     /// Adds a case; see [`Case::new`].
-    pub fn case<Needs>(&mut self, name: impl Into<String>, decides: &[&str], handler: impl Handler<Needs>) -> &mut Self {
+    pub fn case<Needs>(
+        &mut self,
+        name: impl Into<String>,
+        decides: &[&str],
+        handler: impl Handler<Needs>,
+    ) -> &mut Self {
         self.add(Case::new(name, decides, handler))
     }
 

@@ -92,17 +92,26 @@ fn attempt(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
     let interrupt = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = mpsc::channel();
     let worker = {
-        let (catalogue, case, setup, interrupt) = (catalogue.clone(), case.clone(), setup.clone(), interrupt.clone());
+        let (catalogue, case, setup, interrupt) =
+            (catalogue.clone(), case.clone(), setup.clone(), interrupt.clone());
         std::thread::Builder::new().name(case.name().to_owned()).spawn(move || {
             let trial = catch_unwind(AssertUnwindSafe(|| on_rig(&catalogue, &case, &setup, &interrupt)))
-                .unwrap_or_else(|panic| blamed(&case, &setup, &Blame::Harness(HarnessError(panic_text(&*panic)))));
+                .unwrap_or_else(|panic| {
+                    blamed(&case, &setup, &Blame::Harness(HarnessError(panic_text(&*panic))))
+                });
             // Nobody listens any more if the trial was given up.
             let _ = sender.send(trial);
         })
     };
     let worker = match worker {
         Ok(worker) => worker,
-        Err(error) => return blamed(case, setup, &Blame::Harness(HarnessError(format!("no thread for the case: {error}")))),
+        Err(error) => {
+            return blamed(
+                case,
+                setup,
+                &Blame::Harness(HarnessError(format!("no thread for the case: {error}"))),
+            );
+        }
     };
     let trial = receiver.recv_timeout(setup.wall_time).or_else(|_| {
         interrupt.store(true, Ordering::Relaxed);
@@ -140,7 +149,8 @@ fn blamed(case: &Case, setup: &Setup, blame: &Blame) -> Trial {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("the harness panicked: {}", text.unwrap_or("without a text"))
 }
 
@@ -155,7 +165,13 @@ fn on_rig(catalogue: &Catalogue, case: &Case, setup: &Setup, interrupt: &Arc<Ato
             let witness = witness(case, setup);
             let not_run = witness.says(Verdict::NotRun, missing.to_string());
             let decisions = case.decides().iter().map(|id| (id.clone(), not_run.clone())).collect();
-            return Trial { decisions, rig_time: Duration::ZERO, wall_time: Duration::ZERO, retries: 0, log_tail: Vec::new() };
+            return Trial {
+                decisions,
+                rig_time: Duration::ZERO,
+                wall_time: Duration::ZERO,
+                retries: 0,
+                log_tail: Vec::new(),
+            };
         }
         Ok(running) => {
             let switched_on = rig.parts.power.as_ref().map_or(Ok(()), |power| power.on());
@@ -193,7 +209,11 @@ fn check_evidence(rig: &Rig, outcome: Outcome) -> Outcome {
             && outcome.is_ok()
         {
             let name = rig.timeline.name(source);
-            return Err(Inconclusive(format!("source `{name}` lost {:?} at {}: {}", gap.length, event.at, gap.reason)).into());
+            return Err(Inconclusive(format!(
+                "source `{name}` lost {:?} at {}: {}",
+                gap.length, event.at, gap.reason
+            ))
+            .into());
         }
     }
     outcome

@@ -155,7 +155,11 @@ fn a_firmware_that_spins_inside_the_board_is_the_product_s() {
         took(1)
     });
     assert_eq!(trial.verdict(), Verdict::Fail, "{:?}", trial.reason());
-    assert!(trial.reason().is_some_and(|reason| reason.contains("spins") || reason.contains("stopped")), "{:?}", trial.reason());
+    assert!(
+        trial.reason().is_some_and(|reason| reason.contains("spins") || reason.contains("stopped")),
+        "{:?}",
+        trial.reason()
+    );
 }
 
 #[test]
@@ -168,7 +172,11 @@ fn a_firmware_that_never_calls_the_board_again_ends_as_a_failure_and_not_as_a_ha
         took(1)
     });
     assert_eq!(trial.verdict(), Verdict::Fail);
-    assert!(trial.reason().is_some_and(|reason| reason.contains("kept the processor")), "{:?}", trial.reason());
+    assert!(
+        trial.reason().is_some_and(|reason| reason.contains("kept the processor")),
+        "{:?}",
+        trial.reason()
+    );
 }
 
 #[test]
@@ -197,7 +205,11 @@ fn a_panic_of_the_case_is_a_harness_bug() {
         took(1)
     });
     assert_eq!(trial.verdict(), Verdict::HarnessBug);
-    assert!(trial.reason().is_some_and(|reason| reason.contains("the case is broken")), "{:?}", trial.reason());
+    assert!(
+        trial.reason().is_some_and(|reason| reason.contains("the case is broken")),
+        "{:?}",
+        trial.reason()
+    );
 }
 
 #[test]

@@ -79,7 +79,9 @@ pub enum Answer {
 pub async fn answer(socket: &mut WebSocket, deadline: Instant) -> (Instant, Answer) {
     while let Some((at, heard)) = socket.next(deadline).await {
         match heard {
-            Heard::Said(ServerEvent::Message(Message::Binary(bytes))) => return (at, Answer::Reply(Reply::parse(&bytes))),
+            Heard::Said(ServerEvent::Message(Message::Binary(bytes))) => {
+                return (at, Answer::Reply(Reply::parse(&bytes)));
+            }
             Heard::Said(ServerEvent::Close(_)) | Heard::Ended(_) => return (at, Answer::Closed),
             Heard::Said(_) => {}
         }
@@ -141,7 +143,12 @@ pub struct Upload {
 ///
 /// # Errors
 /// The product's, if the device answers otherwise or not within [`COMMIT_LIMIT`].
-pub async fn upload(socket: &mut WebSocket, profile: Profile, name: &str, file: &[u8]) -> Result<Upload, Blame> {
+pub async fn upload(
+    socket: &mut WebSocket,
+    profile: Profile,
+    name: &str,
+    file: &[u8],
+) -> Result<Upload, Blame> {
     let begun = socket.tcp.now();
     for message in profile.upload(name, file) {
         socket.send_binary(&message)?;
@@ -177,10 +184,9 @@ pub fn mounted(flash: &Flash) -> Result<Filesystem<RamStorage>, Blame> {
     let blocks = LITTLEFS_BYTES / LITTLEFS_BLOCK_BYTES;
     let mut storage = RamStorage::new(LITTLEFS_BLOCK_BYTES, blocks);
     for (block, bytes) in image.chunks(LITTLEFS_BLOCK_BYTES as usize).enumerate() {
-        storage
-            .erase(block as u32)
-            .and_then(|()| storage.write(block as u32, 0, bytes))
-            .map_err(|error| HarnessError(format!("the copy of the partition cannot be written: {error:?}")))?;
+        storage.erase(block as u32).and_then(|()| storage.write(block as u32, 0, bytes)).map_err(
+            |error| HarnessError(format!("the copy of the partition cannot be written: {error:?}")),
+        )?;
     }
     let mounted = Filesystem::mount(storage, Config::new(LITTLEFS_BLOCK_BYTES, blocks));
     Ok(mounted.map_err(|(error, _)| broken("does not mount", error))?)

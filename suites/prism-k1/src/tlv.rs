@@ -203,7 +203,10 @@ mod tests {
         assert_eq!(crc32(&vec![0; 262_144]), 0xE20E_EA22);
         assert_eq!(hex(&Profile::N.begin("", 256, 0)), "01040000010000");
         assert_eq!(hex(&Profile::N.end(crc32(&file))), "030400738c0529");
-        assert_eq!(hex(&Profile::F.begin("multi", 256, crc32(&file))), "10000e056d756c74690000010029058c73596342c5");
+        assert_eq!(
+            hex(&Profile::F.begin("multi", 256, crc32(&file))),
+            "10000e056d756c74690000010029058c73596342c5"
+        );
         assert_eq!(hex(&Profile::F.end(0)), "120000e0e3ae0c");
         assert_eq!(hex(&request::status()), "300000db2a3c82");
         assert_eq!(hex(&request::list()), "220000c4884b9c");

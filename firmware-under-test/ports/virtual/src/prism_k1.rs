@@ -45,7 +45,9 @@ impl Firmware for PrismK1 {
 /// # Panics
 /// Never: the table is a constant, and a test encodes it.
 pub fn partition_table() -> Vec<u8> {
-    let partition = |name: &str, ty, subtype, offset, size| Partition::new(name, ty, subtype, offset, size, Flags::empty());
+    let partition = |name: &str, ty, subtype, offset, size| {
+        Partition::new(name, ty, subtype, offset, size, Flags::empty())
+    };
     let table = PartitionTable::new(vec![
         partition("nvs", Type::Data, SubType::Data(DataType::Nvs), 0x9000, 0x6000),
         partition("otadata", Type::Data, SubType::Data(DataType::Ota), 0xF000, 0x2000),

@@ -1,9 +1,9 @@
 //! WebSocket frames: what a client may send next, and its messages put together (RFC 6455
 //! sections 5.2 to 5.5). Every limit is checked on a frame's header, before its payload is read.
 
-use embassy_futures::yield_now;
 use edge_nal::TcpShutdown;
 use edge_ws::{FrameHeader, FrameType};
+use embassy_futures::yield_now;
 use embedded_io_async::{Read, Write};
 
 use super::stream::{Gone, Stream};

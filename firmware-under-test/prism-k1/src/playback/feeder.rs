@@ -7,8 +7,8 @@ use littlefs_rust::SeekFrom;
 
 use super::queue::NEVER;
 use super::{PlayError, Playback, Started, TAG, tail_of};
-use crate::log::Log;
 use crate::FPS;
+use crate::log::Log;
 use crate::pattern::{Checker, Frame, Reader, Source, SourceError};
 use crate::storage::{FileId, Volume, VolumeFile};
 

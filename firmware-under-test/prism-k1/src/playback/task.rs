@@ -4,9 +4,9 @@ use embassy_time::{Duration, Instant, TICK_HZ, Timer};
 use firmware_platform::{BytesEncoder, Cpu, Pulse, PulseTransmitter};
 
 use super::{Playback, TAG};
+use crate::FPS;
 use crate::cost;
 use crate::log::Log;
-use crate::FPS;
 use crate::pattern::{FRAME_BYTES, LANE_BYTES};
 
 const LED_TAG: &str = "led_driver";

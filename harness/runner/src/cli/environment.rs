@@ -22,9 +22,9 @@ impl Environment {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let seed = match variable("RIGOR_SEED") {
             None => DEFAULT_SEED,
-            Some(text) => text
-                .parse()
-                .map_err(|_| format!("RIGOR_SEED is {text:?}; write a whole number from 0 to {}", u64::MAX))?,
+            Some(text) => text.parse().map_err(|_| {
+                format!("RIGOR_SEED is {text:?}; write a whole number from 0 to {}", u64::MAX)
+            })?,
         };
         let out = root.join(variable("RIGOR_OUT").unwrap_or_else(|| "target/rigor".to_owned()));
         let rig = variable("RIGOR_RIG");
@@ -36,7 +36,10 @@ impl Environment {
         let mut names: Vec<&str> = rigs.iter().map(|rig| rig.name.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("RIGOR_RIG: two rigs are called `{}`; give each a `name` of its own", twice[0]));
+            return Err(format!(
+                "RIGOR_RIG: two rigs are called `{}`; give each a `name` of its own",
+                twice[0]
+            ));
         }
         Ok(Environment { rig, rigs, seed, out })
     }
@@ -45,11 +48,14 @@ impl Environment {
 /// The folder above the current one that holds the workspace: cargo starts a test binary in its
 /// package's folder.
 fn workspace_root() -> Result<PathBuf, String> {
-    let here = std::env::current_dir().map_err(|error| format!("the current folder cannot be read: {error}"))?;
+    let here =
+        std::env::current_dir().map_err(|error| format!("the current folder cannot be read: {error}"))?;
     here.ancestors()
         .find(|folder| folder.join("rigs").is_dir() && folder.join("Cargo.lock").is_file())
         .map(Path::to_path_buf)
-        .ok_or_else(|| format!("no workspace with a `rigs` folder at or above {}; run from within it", here.display()))
+        .ok_or_else(|| {
+            format!("no workspace with a `rigs` folder at or above {}; run from within it", here.display())
+        })
 }
 
 /// The file itself, or the `.toml` files of a folder in the order of their names.
@@ -76,6 +82,7 @@ fn rig_files(path: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn read_rig(root: &Path, file: &Path) -> Result<RigFile, String> {
     let shown = file.strip_prefix(root).unwrap_or(file).display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{shown}: {error}; name a readable rig file"))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{shown}: {error}; name a readable rig file"))?;
     RigFile::parse(&shown, &text).map_err(|error| error.to_string())
 }

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant as WallInstant};
 
 use chrono::{SecondsFormat, Utc};
 use rigor_core::requirement::{Catalogue, RequirementId};
-use rigor_core::result::{CaseResult, Decision, Firmware, NotRun, RequirementResult, RigUsed, Run, RunResult};
+use rigor_core::result::{
+    CaseResult, Decision, Firmware, NotRun, RequirementResult, RigUsed, Run, RunResult,
+};
 use rigor_core::verdict::Verdict;
 use rigor_reports::store::{RunFolder, StoreError};
 
-use super::environment::Environment;
 use super::Seat;
+use super::environment::Environment;
 use crate::trial::Trial;
 
 /// A trial that took place.
@@ -49,8 +51,19 @@ pub(super) fn assemble(
         }
         for id in seat.case.decides() {
             let decision = match record {
-                Some(record) => record.trial.decisions.iter().find(|(decided, _)| decided == id).map(|(_, decision)| decision.clone()),
-                None => Some(Decision::not_run(seat.case.name(), &rig.name, rig.fidelity(), NotRun::NotSelected, NOT_SELECTED)),
+                Some(record) => record
+                    .trial
+                    .decisions
+                    .iter()
+                    .find(|(decided, _)| decided == id)
+                    .map(|(_, decision)| decision.clone()),
+                None => Some(Decision::not_run(
+                    seat.case.name(),
+                    &rig.name,
+                    rig.fidelity(),
+                    NotRun::NotSelected,
+                    NOT_SELECTED,
+                )),
             };
             decisions.entry((system, id)).or_default().extend(decision);
         }
@@ -109,7 +122,10 @@ fn case_result(seat: &Seat, environment: &Environment, record: Option<&Record>) 
         log_tail: trial.map_or_else(Vec::new, |trial| trial.log_tail.clone()),
         repeat: record.map(|record| {
             let rig = environment.rig.as_ref().map_or_else(String::new, |rig| format!("RIGOR_RIG='{rig}' "));
-            format!("{rig}RIGOR_SEED={} cargo test --test hil -- --exact '{}'", environment.seed, record.full_name)
+            format!(
+                "{rig}RIGOR_SEED={} cargo test --test hil -- --exact '{}'",
+                environment.seed, record.full_name
+            )
         }),
     }
 }

@@ -56,7 +56,12 @@ impl Console {
     /// # Errors
     /// The product's, if no such line comes within `limit`: the message names `what` and the last
     /// lines instead.
-    pub async fn expect(&mut self, what: &str, limit: Duration, matches: impl Fn(&Line) -> bool) -> Result<Line, Blame> {
+    pub async fn expect(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        matches: impl Fn(&Line) -> bool,
+    ) -> Result<Line, Blame> {
         let deadline = self.bench.timeline.now() + limit;
         while let Some(line) = self.next_line(deadline).await {
             if matches(&line) {

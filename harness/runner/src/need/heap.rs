@@ -44,6 +44,10 @@ impl Need for Heap {
                 remedy: "only a virtual board keeps accounts of the device's heap".to_owned(),
             })
         };
-        Ok(Heap { timeline: bench.timeline.clone(), free: gauge("heap.free")?, largest: gauge("heap.largest")? })
+        Ok(Heap {
+            timeline: bench.timeline.clone(),
+            free: gauge("heap.free")?,
+            largest: gauge("heap.largest")?,
+        })
     }
 }

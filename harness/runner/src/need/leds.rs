@@ -105,7 +105,9 @@ fn take_picture(queues: &mut [VecDeque<Frame>]) -> Option<Picture> {
             Some(index) => {
                 queues[index].pop_front();
             }
-            None => return Some(Picture { frames: queues.iter_mut().filter_map(VecDeque::pop_front).collect() }),
+            None => {
+                return Some(Picture { frames: queues.iter_mut().filter_map(VecDeque::pop_front).collect() });
+            }
         }
     }
 }
@@ -169,7 +171,12 @@ impl Leds {
     ///
     /// # Errors
     /// The product's, if none does within `limit`; the message names `what`.
-    pub async fn expect(&self, what: &str, limit: Duration, shows: impl Fn(&Picture) -> bool) -> Result<Picture, Blame> {
+    pub async fn expect(
+        &self,
+        what: &str,
+        limit: Duration,
+        shows: impl Fn(&Picture) -> bool,
+    ) -> Result<Picture, Blame> {
         let deadline = self.bench.timeline.now() + limit;
         let mut watch = self.watch();
         while let Some(picture) = watch.next(deadline).await {

@@ -53,9 +53,14 @@ impl Net {
         let mut tcp = Tcp { bench: self.bench.clone(), part: self.part.clone(), id, cursor };
         match tcp.next_flow(deadline).await {
             Some((_, FlowKind::Opened)) => Ok(tcp),
-            Some((_, FlowKind::Refused)) => Err(ProductError(format!("the device refused a connection to port {port}")).into()),
+            Some((_, FlowKind::Refused)) => {
+                Err(ProductError(format!("the device refused a connection to port {port}")).into())
+            }
             Some((_, other)) => Err(HarnessError(format!("a connection began with {other:?}")).into()),
-            None => Err(ProductError(format!("the device did not accept a connection to port {port} within {limit:?}")).into()),
+            None => Err(ProductError(format!(
+                "the device did not accept a connection to port {port} within {limit:?}"
+            ))
+            .into()),
         }
     }
 }

@@ -47,7 +47,12 @@ impl WebSocket {
     ///
     /// # Errors
     /// As [`WebSocket::begin`].
-    pub async fn begin_with(net: &Net, port: u16, handshake: Handshake, limit: Duration) -> Result<Self, Blame> {
+    pub async fn begin_with(
+        net: &Net,
+        port: u16,
+        handshake: Handshake,
+        limit: Duration,
+    ) -> Result<Self, Blame> {
         let tcp = net.connect(port, limit).await?;
         tcp.send(&handshake.request())?;
         Ok(Self::over(tcp, handshake))
@@ -68,7 +73,9 @@ impl WebSocket {
         let deadline = socket.tcp.now() + limit;
         match socket.answer(deadline).await {
             Some(Ok(_)) => Ok(socket),
-            Some(Err(refused)) => Err(ProductError(format!("the upgrade was answered with status {}", refused.status)).into()),
+            Some(Err(refused)) => {
+                Err(ProductError(format!("the upgrade was answered with status {}", refused.status)).into())
+            }
             None => Err(ProductError(format!("the upgrade was not answered within {limit:?}")).into()),
         }
     }
@@ -135,7 +142,9 @@ impl WebSocket {
     pub async fn next_binary(&mut self, deadline: Instant) -> Option<(Instant, Vec<u8>)> {
         while let Some((at, heard)) = self.next(deadline).await {
             match heard {
-                Heard::Said(ServerEvent::Message(Message::Binary(bytes))) => return Some((at, bytes.to_vec())),
+                Heard::Said(ServerEvent::Message(Message::Binary(bytes))) => {
+                    return Some((at, bytes.to_vec()));
+                }
                 Heard::Ended(_) => return None,
                 Heard::Said(_) => {}
             }
