@@ -1,5 +1,33 @@
-//! (to come)
+//! Cases of group K1-NET: connections and the WebSocket transport.
+//!
+//! - [`slots`]: how many clients, and when a place is free again.
+//! - [`idle`]: the idle rule, and what keeps a client.
+//! - [`handshake`]: upgrade requests, right and wrong.
+//! - [`messages`]: sizes, kinds and fragments of messages.
+//! - [`control`]: ping and close.
+//! - [`malformed`]: frames that RFC 6455 forbids.
+//! - [`slow`]: frames that end late or never.
+//!
+//! What they share is in [`scene`]: a device at work, a client that has nothing to do with the
+//! case, and a bait that shows whether something was obeyed that should not have been.
+
+mod control;
+mod handshake;
+mod idle;
+mod malformed;
+mod messages;
+mod scene;
+mod slots;
+mod slow;
 
 use rigor_runner::Suite;
 
-pub(crate) fn add_to(_suite: &mut Suite) {}
+pub(crate) fn add_to(suite: &mut Suite) {
+    slots::add_to(suite);
+    idle::add_to(suite);
+    handshake::add_to(suite);
+    messages::add_to(suite);
+    control::add_to(suite);
+    malformed::add_to(suite);
+    slow::add_to(suite);
+}
