@@ -194,7 +194,7 @@ pub(crate) fn run() -> RunResult {
         vec![RigUsed { name: "virtual".to_owned(), fidelity: Fidelity::Modelled }],
         vec![Firmware {
             system: "prism-k1".to_owned(),
-            name: "firmware".to_owned(),
+            name: "prism-k1".to_owned(),
             version: "1.0.0".to_owned(),
         }],
         requirements,

@@ -1,7 +1,7 @@
 //! The run as a table for the terminal: one line per requirement, grouped by system.
 //!
 //! ```text
-//! prism-k1  firmware 1.0.0
+//! prism-k1  firmware prism-k1 1.0.0
 //!   K1-LED-002  frame period   p50 8.333 ms  p99 8.341 ms  budget mean 8.333 ms ±5 %  PASS  modelled
 //!   K1-LED-006  pixel mapping  159 of 160 pixels                                      FAIL  modelled
 //!       lane 2 shows pixel 0 instead of 160
@@ -19,13 +19,18 @@ use rigor_core::requirement::Class;
 use rigor_core::result::{
     Counts, EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT, Measured, NotRun, RequirementResult, RunResult,
 };
-use rigor_core::unit::Amount;
+use rigor_core::unit::{Amount, Unit};
 use rigor_core::verdict::Verdict;
 
 use crate::text::clip;
 
+/// Characters of a title, a figure or a budget.
 const MAX_CELL: usize = 48;
+/// Characters of words that stand across the figures and the budget.
+const MAX_WORDS: usize = 88;
+/// Characters of a line that stands alone.
 const MAX_LINE: usize = 400;
+/// Characters of a line of names.
 const HOLES_WIDTH: usize = 110;
 
 /// What a requirement's line says of its figures.
@@ -124,7 +129,7 @@ fn holes(result: &RunResult) -> String {
 fn heading(table: &mut String, result: &RunResult, system: &str) {
     table.push_str(&clip(system, MAX_CELL));
     for firmware in result.firmware.iter().filter(|firmware| firmware.system == system) {
-        let text = format!("  {} {}", firmware.name, firmware.version);
+        let text = format!("  firmware {} {}", firmware.name, firmware.version);
         table.push_str(&clip(&text, MAX_CELL));
     }
     table.push('\n');
@@ -133,7 +138,9 @@ fn heading(table: &mut String, result: &RunResult, system: &str) {
 fn row(result: &RunResult, requirement: &RequirementResult) -> Row {
     let figures = match &requirement.measured {
         None => Figures::Columns(Vec::new()),
-        Some(Measured::Text(text)) => Figures::Words(clip(text, MAX_CELL)),
+        Some(Measured::Text(text)) => {
+            Figures::Words(clip(text, if requirement.budget.is_none() { MAX_WORDS } else { MAX_CELL }))
+        }
         Some(Measured::Distribution(summary)) => {
             figures(summary, requirement.budget.as_ref(), requirement.margin)
         }
@@ -149,7 +156,7 @@ fn row(result: &RunResult, requirement: &RequirementResult) -> Row {
     let mut below = Vec::new();
     let reason = requirement.reason.as_deref().unwrap_or_default();
     let remark = match requirement.verdict {
-        Verdict::NotRun => clip(reason, 2 * MAX_CELL),
+        Verdict::NotRun => clip(reason, 3 * MAX_CELL),
         _ => requirement.fidelity.map(|fidelity| fidelity.to_string()).unwrap_or_default(),
     };
     if !matches!(requirement.verdict, Verdict::Pass | Verdict::NotRun) {
@@ -181,11 +188,16 @@ fn repeat(result: &RunResult, requirement: &RequirementResult) -> Option<String>
 }
 
 /// The figures worth a column: the median, the 99th percentile, and the one that the budget
-/// judges unless it reads the same. Where all samples are alike, that one value.
+/// judges unless it reads the same. Where all samples are alike, that one value; a bare number is
+/// followed by what it counts.
 fn figures(measured: &Summary, budget: Option<&Budget>, margin: Option<Amount>) -> Figures {
     let show = |value| Amount::new(value, measured.unit).to_string();
     if measured.min == measured.max {
-        return Figures::Columns(vec![show(measured.max)]);
+        let value = show(measured.max);
+        return match budget.filter(|_| measured.unit == Unit::Count) {
+            Some(budget) => Figures::Words(clip(&format!("{value} ({})", budget.quantity()), MAX_CELL)),
+            None => Figures::Columns(vec![value]),
+        };
     }
     let (p50, p99) = (show(measured.p50), show(measured.p99));
     let judged = match budget.map(|budget| (budget, budget.judged_figure(measured))) {
@@ -221,6 +233,8 @@ struct Widths {
     columns: [usize; 3],
     figures: usize,
     budget: usize,
+    /// Of figures and budget together; a row without a budget has all of it for its figures.
+    middle: usize,
     verdict: usize,
 }
 
@@ -247,10 +261,13 @@ impl Widths {
                 Figures::Columns(_) | Figures::Words(_) => {}
             }
         }
+        let mut alone = 0;
         for row in rows {
-            let text = figures_text(&row.figures, &widths.columns);
-            widths.figures = widths.figures.max(width(&text));
+            let own = if row.budget.is_empty() { &mut alone } else { &mut widths.figures };
+            grow(own, &figures_text(&row.figures, &widths.columns));
         }
+        let apart = if widths.budget > 0 { 2 } else { 0 };
+        widths.middle = alone.max(widths.figures + apart + widths.budget);
         widths
     }
 }
@@ -274,15 +291,14 @@ fn figures_text(figures: &Figures, columns: &[usize; 3]) -> String {
 }
 
 fn line(table: &mut String, row: &Row, widths: &Widths, colours: bool) {
-    let cells = [
-        (row.id.as_str(), widths.id),
-        (&row.title, widths.title),
-        (&figures_text(&row.figures, &widths.columns), widths.figures),
-        (&row.budget, widths.budget),
-    ];
-    let mut text = String::new();
-    for (cell, width) in cells.into_iter().filter(|(_, width)| *width > 0) {
-        let _ = write!(text, "  {cell:<width$}");
+    let figures = figures_text(&row.figures, &widths.columns);
+    let middle = match row.budget.as_str() {
+        "" => figures,
+        budget => format!("{figures:<0$}  {budget}", widths.figures),
+    };
+    let mut text = format!("  {:<2$}  {:<3$}", row.id, row.title, widths.id, widths.title);
+    if widths.middle > 0 {
+        let _ = write!(text, "  {middle:<0$}", widths.middle);
     }
     let padding = widths.verdict - width(&row.verdict_text);
     let _ = write!(text, "  {}", paint(&row.verdict_text, row.verdict, colours));
@@ -314,18 +330,25 @@ fn summary(result: &RunResult, colours: bool) -> String {
     let mut parts = Vec::new();
     for (count, verdict, name) in by_verdict(counts) {
         if count > 0 || verdict == Verdict::Pass {
-            parts.push(paint(&format!("{count} {name}"), verdict, colours && count > 0));
+            // Next to an exit code of 0 a failure wants an explanation.
+            let mild = verdict == Verdict::Fail && result.exit_code != EXIT_PRODUCT;
+            let note = if mild { " (no `must`)" } else { "" };
+            parts.push(format!("{}{note}", paint(&format!("{count} {name}"), verdict, colours && count > 0)));
         }
     }
-    let causes: Vec<String> = [(NotRun::Planned, "planned"), (NotRun::NotSelected, "not selected")]
-        .into_iter()
-        .map(|(cause, name)| {
-            let count = result.requirements.iter().filter(|r| r.not_run == Some(cause)).count();
-            (count, name)
-        })
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, name)| format!("{count} {name}"))
-        .collect();
+    let causes: Vec<String> = [
+        (NotRun::Planned, "planned"),
+        (NotRun::NotSelected, "not selected"),
+        (NotRun::NeedMissing, "for want of a part"),
+    ]
+    .into_iter()
+    .map(|(cause, name)| {
+        let count = result.requirements.iter().filter(|r| r.not_run == Some(cause)).count();
+        (count, name)
+    })
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, name)| format!("{count} {name}"))
+    .collect();
     let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
     let rigs: Vec<String> =
         result.rigs.iter().map(|rig| format!("{} ({})", clip(&rig.name, MAX_CELL), rig.fidelity)).collect();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rigor_core::{Event, Instant, Source};
 use rigor_rigs::RigFile;
-use rigor_runner::trial::{self, DEFAULT_WALL_TIME, Setup, Trial};
 
 const RIG: &str = include_str!("../../rigs/virtual/prism-k1.toml");
 
@@ -36,26 +35,4 @@ fn two_timelines_of_one_seed_are_equal_to_the_byte() {
     let elsewhere = std::thread::spawn(|| ten_seconds(7));
     assert_eq!(first, ten_seconds(7));
     assert_eq!(first, elsewhere.join().expect("no panic"), "another thread, another board beside it");
-}
-
-/// Two runs of some cases agree in everything but wall-clock time.
-#[test]
-fn two_runs_of_one_seed_give_the_same_decisions() {
-    let run = || -> Vec<Trial> {
-        let suite = rigor_suites::suites().expect("valid catalogues").remove(0);
-        let (catalogue, cases) = suite.into_parts();
-        let setup = Arc::new(Setup {
-            rig: rig_file(),
-            firmwares: rigor_suites::firmwares(),
-            seed: 3,
-            wall_time: DEFAULT_WALL_TIME,
-        });
-        let chosen = cases.into_iter().step_by(9);
-        chosen
-            .map(|case| Trial { wall_time: Duration::ZERO, ..trial::run(&catalogue, &case, &setup) })
-            .collect()
-    };
-    let first = run();
-    assert!(!first.is_empty());
-    assert_eq!(first, run());
 }

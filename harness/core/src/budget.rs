@@ -192,6 +192,23 @@ impl Budget {
 
     /// Judges what was measured. Samples in another unit of time are converted.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rigor_core::budget::{BoundName, BudgetTable, Finding};
+    /// use rigor_core::distribution::Distribution;
+    /// use rigor_core::unit::Unit;
+    ///
+    /// let mut table = BudgetTable::new("frame period", Unit::Milliseconds);
+    /// (table.bound, table.at_most) = (BoundName::Max, Some(16.67));
+    /// let budget = table.check().expect("a budget");
+    /// let measured = Distribution::of_durations([8, 9, 12].map(Duration::from_millis)).expect("samples");
+    /// assert_eq!(budget.judge(&measured)?.finding, Finding::Pass);
+    /// // An instrument that is 5 ms off cannot tell 12 ms from 17 ms.
+    /// let vague = measured.uncertain_by(Duration::from_millis(5)).expect("a size");
+    /// assert_eq!(budget.judge(&vague)?.finding, Finding::Inconclusive);
+    /// # Ok::<(), rigor_core::budget::UnitMismatch>(())
+    /// ```
+    ///
     /// Limits are inclusive. Where samples are too few, a pass becomes inconclusive, and so does
     /// a failure, unless every sample has to keep the limit: then one that breaks it suffices.
     ///

@@ -256,6 +256,14 @@ pub enum CrossCheckError {
 impl Catalogue {
     /// Reads the text of a catalogue; `file` names it in messages.
     ///
+    /// ```
+    /// use rigor_core::requirement::Catalogue;
+    ///
+    /// let errors = Catalogue::parse("schema = 1\nsystem = \"toy\"\ntitel = \"Toy\"", "toy.toml");
+    /// let told = errors.expect_err("misspelt and without requirements").to_string();
+    /// assert!(told.contains("toy.toml:3: unknown field `titel`; did you mean `title`?"), "{told}");
+    /// ```
+    ///
     /// # Errors
     /// [`CatalogueErrors`]: everything that is wrong (at most 100 problems), each with its line
     /// and what to write instead. After a syntax error only syntax errors are reported, for the

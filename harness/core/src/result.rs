@@ -37,7 +37,7 @@ pub const EXIT_OK: u8 = 0;
 /// The product fails a `must`.
 pub const EXIT_PRODUCT: u8 = 1;
 /// The run could not decide and the product is not to blame: a rig fault, an inconclusive `must`,
-/// or no case that ran at all.
+/// one that no rig of the run could try, or no case that ran at all.
 pub const EXIT_UNDECIDED: u8 = 2;
 /// The harness or a case is wrong.
 pub const EXIT_HARNESS: u8 = 3;
@@ -444,13 +444,15 @@ fn totals(requirements: &[RequirementResult], cases: &[CaseResult]) -> Totals {
 /// | a harness bug anywhere, or a case names an id that is not listed | [`EXIT_HARNESS`] |
 /// | a rig fault anywhere | [`EXIT_UNDECIDED`] |
 /// | a `must` is inconclusive | [`EXIT_UNDECIDED`] |
+/// | no rig of the run has what a `must` needs | [`EXIT_UNDECIDED`] |
 /// | no case ran | [`EXIT_UNDECIDED`] |
 /// | otherwise | [`EXIT_OK`] |
 ///
 /// A `should` or `report` that fails or is inconclusive is shown and does not gate. Harness bugs
 /// and rig faults gate whatever the class, because they say that the run is not what it claims to
-/// be. A requirement that did not run does not gate by itself: one run on one rig need not decide
-/// everything, and the hole is shown.
+/// be. What is planned, or was left out by a filter, is shown and does not gate: somebody decided
+/// so. That a rig lacks a part nobody need have decided, so it must not read as green; where
+/// another rig of the run has the part, the requirement was tried.
 pub fn exit_code(requirements: &[RequirementResult], cases: &[CaseResult]) -> u8 {
     let must =
         |verdict| requirements.iter().any(|found| found.class == Class::Must && found.verdict == verdict);
@@ -467,12 +469,15 @@ pub fn exit_code(requirements: &[RequirementResult], cases: &[CaseResult]) -> u8
         let known = listed.get(case.system.as_str());
         case.requirements.iter().any(|id| known.is_none_or(|known| !known.contains(id)))
     });
+    let out_of_reach = requirements
+        .iter()
+        .any(|found| found.class == Class::Must && found.not_run == Some(NotRun::NeedMissing));
     let nothing_ran = cases.iter().all(|case| case.verdict == Verdict::NotRun);
     if must(Verdict::Fail) {
         EXIT_PRODUCT
     } else if unlisted || anywhere(Verdict::HarnessBug) {
         EXIT_HARNESS
-    } else if anywhere(Verdict::RigFault) || must(Verdict::Inconclusive) || nothing_ran {
+    } else if anywhere(Verdict::RigFault) || must(Verdict::Inconclusive) || out_of_reach || nothing_ran {
         EXIT_UNDECIDED
     } else {
         EXIT_OK

@@ -19,7 +19,8 @@ use std::time::Duration;
 use crate::event::{Event, Kind};
 use crate::time::Instant;
 
-/// Names a source of events on one timeline.
+/// Names a source of events on one timeline. Another timeline, asked about it, may panic or mean
+/// another source.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Source(u16);
 
@@ -89,6 +90,21 @@ struct Inner {
 }
 
 /// A handle to the log of one rig. Clones share the log.
+///
+/// ```
+/// use std::time::Duration;
+/// use rigor_core::{Instant, Kind, Level, Timeline};
+///
+/// let timeline = Timeline::new();
+/// let button = timeline.source("button");
+/// let (mut one, mut other) = (timeline.cursor(button), timeline.cursor(button));
+/// timeline.push(button, Instant::from_nanos(5), Duration::ZERO, Kind::Edge(Level::Low))?;
+/// // Reading takes nothing from anybody else.
+/// assert_eq!(one.try_next(), other.try_next());
+/// // What comes late is refused, not sorted in.
+/// assert!(timeline.push(button, Instant::ZERO, Duration::ZERO, Kind::Edge(Level::High)).is_err());
+/// # Ok::<(), rigor_core::timeline::TimelineError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Timeline(Arc<Mutex<Inner>>);
 
@@ -216,10 +232,14 @@ impl Timeline {
         self.lock().alarms.keys().next().map(|&(at, _)| at)
     }
 
-    fn alarm(&self, at: Instant, waker: &Waker) -> u64 {
+    /// Sets an alarm at `at`, or hands the one that is `armed` already to `waker`: of a future that
+    /// is polled by several tasks, the last one is woken.
+    fn alarm(&self, at: Instant, armed: Option<u64>, waker: &Waker) -> u64 {
         let mut inner = self.lock();
-        inner.alarm_number += 1;
-        let number = inner.alarm_number;
+        let number = armed.unwrap_or_else(|| {
+            inner.alarm_number += 1;
+            inner.alarm_number
+        });
         inner.alarms.insert((at, number), waker.clone());
         number
     }
@@ -341,11 +361,13 @@ impl Future for NextBefore<'_> {
             }
             Some(_) => return Poll::Ready(Next::Absent),
             None if lane.complete_until(now) >= this.deadline => return Poll::Ready(Next::Absent),
+            // Polled again before the lane has moved, it needs no second entry.
+            None if lane.waiting.iter().any(|waker| waker.will_wake(context.waker())) => {}
             None => lane.waiting.push(context.waker().clone()),
         }
         drop(inner);
-        if this.armed.is_none() && now < this.deadline {
-            this.armed = Some(this.cursor.timeline.alarm(this.deadline, context.waker()));
+        if now < this.deadline {
+            this.armed = Some(this.cursor.timeline.alarm(this.deadline, this.armed, context.waker()));
         }
         Poll::Pending
     }
@@ -373,9 +395,7 @@ impl Future for Sleep<'_> {
         if self.timeline.now() >= self.at {
             return Poll::Ready(());
         }
-        if self.armed.is_none() {
-            self.armed = Some(self.timeline.alarm(self.at, context.waker()));
-        }
+        self.armed = Some(self.timeline.alarm(self.at, self.armed, context.waker()));
         Poll::Pending
     }
 }

@@ -132,6 +132,45 @@ fn waiting_is_an_alarm_until_it_is_over() {
     assert_eq!(timeline.next_alarm(), None, "nobody waits any more");
 }
 
+/// A future may be polled by one task and then by another, as under `select` and `join`.
+#[test]
+fn of_several_that_poll_the_last_one_is_woken() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    let counts: [Arc<Count>; 2] = Default::default();
+    let wakers = counts.clone().map(Waker::from);
+    let woken = || counts.each_ref().map(|count| count.0.swap(0, Ordering::Relaxed));
+    let mut sleep = pin!(timeline.sleep_until(at(10)));
+    for waker in &wakers {
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    timeline.advance(at(10));
+    assert_eq!(woken(), [0, 1], "a sleep");
+    let mut cursor = timeline.cursor(pin);
+    let mut next = pin!(cursor.next_before(at(20)));
+    for waker in &wakers {
+        assert!(next.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    timeline.advance(at(20));
+    assert_eq!(woken(), [0, 1], "an absence");
+    assert_eq!(timeline.next_alarm(), None, "one future, one alarm");
+}
+
+#[test]
+fn who_asks_often_is_woken_once() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let mut cursor = timeline.cursor(pin);
+    for _ in 0..1000 {
+        let next = pin!(cursor.next_before(at(100)));
+        assert!(next.poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    edge(&timeline, pin, 1);
+    assert_eq!(count.0.load(Ordering::Relaxed), 1, "a lane that is silent for hours must not pile up wakers");
+}
+
 #[test]
 fn a_push_wakes_only_who_waits_for_its_source() {
     let timeline = Timeline::new();

@@ -12,8 +12,10 @@ use rigor_core::Fidelity;
 use serde::Deserialize;
 use toml::Spanned;
 
-/// Larger files are not rig files.
-const MAX_FILE_BYTES: usize = 64 * 1024;
+/// Larger files are not rig files, in bytes.
+pub const MAX_FILE_BYTES: usize = 64 * 1024;
+/// Characters of a complaint that are kept.
+const MAX_COMPLAINT: usize = 400;
 /// The schema that this code reads.
 const SCHEMA: u32 = 1;
 
@@ -185,7 +187,10 @@ impl Place<'_> {
     fn error(&self, offset: usize, what: impl Into<String>, instead: impl Into<String>) -> RigFileError {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
-        RigFileError { path: self.path.to_owned(), line, what: what.into(), instead: instead.into() }
+        // It may quote the file, whatever that holds and however long it is.
+        let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        let what = what.into().chars().take(MAX_COMPLAINT).map(printable).collect();
+        RigFileError { path: self.path.to_owned(), line, what, instead: instead.into() }
     }
 }
 
@@ -199,6 +204,16 @@ impl RigFile {
 
     /// Reads `text`, the contents of the file `path`.
     ///
+    /// ```
+    /// use rigor_rigs::RigFile;
+    ///
+    /// let text = "schema = 1\nname = \"desk\"\ndut = \"toy\"\nback_end = \"virtual\"\n[power]";
+    /// let rig = RigFile::parse("rigs/desk.toml", text)?;
+    /// // The part is the capability: what the file does not name does not exist.
+    /// assert!(rig.power.is_some() && rig.console.is_none());
+    /// # Ok::<(), rigor_rigs::RigFileError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`RigFileError`] for the first thing that is wrong.
     pub fn parse(path: &str, text: &str) -> Result<Self, RigFileError> {
@@ -206,7 +221,7 @@ impl RigFile {
         if text.len() > MAX_FILE_BYTES {
             return Err(place.error(
                 0,
-                format!("{} bytes are no rig file", text.len()),
+                format!("more than {MAX_FILE_BYTES} bytes are no rig file"),
                 "keep it below 64 KiB",
             ));
         }
@@ -409,8 +424,20 @@ pixels = 160
     #[case("\u{0}\u{ff}")]
     #[case("[[[[[[[[[[")]
     #[case("schema = 99999999999999999999")]
+    #[case("a = {b = ")]
     fn hostile_files_are_refused(#[case] text: &str) {
         assert!(RigFile::parse("rig.toml", text).is_err());
         assert!(RigFile::parse("rig.toml", &text.repeat(1000)).is_err());
+    }
+
+    #[rstest]
+    #[case("back_end = \"virtual\"", "back_end = \"virtual\"\n\"\\u001b[2J\\r\" = 1")]
+    #[case("signal = \"leds.0\"", "\"\\u001b[2J\" = 1")]
+    #[case("signal = \"leds.0\"", "signal = \"\"\npixel = 1\n\"LONG\" = 1")]
+    fn what_a_file_holds_cannot_move_the_cursor(#[case] from: &str, #[case] to: &str) {
+        let hostile = GOOD.replace(from, to).replace("LONG", &"x".repeat(10_000));
+        let error = RigFile::parse("rig.toml", &hostile).expect_err("invalid").to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
+        assert!(error.len() < 1000, "{error}");
     }
 }

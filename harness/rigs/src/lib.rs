@@ -1,7 +1,7 @@
 //! Where a case finds its device under test: rig files and the back ends that they name.
 //!
-//! A rig file ([`file`]) says what is wired to which device. [`take`] turns it into a
-//! [`Rig`](rigor_core::Rig) whose clock and parts are those of one back end. A new back end is a
+//! A rig file ([`mod@file`]) says what is wired to which device. [`take`] turns it into a
+//! [`Rig`] whose clock and parts are those of one back end. A new back end is a
 //! module here and a line in [`take`].
 
 pub mod file;

@@ -2,7 +2,8 @@
 //!
 //! Names, filters, `--list`, `--exact`, `--skip`, `--ignored` and `--test-threads` are
 //! libtest's, by libtest-mimic, so that cargo and nextest know their way about. What counts is the
-//! record that the run leaves: `results.json`, `junit.xml` and the table.
+//! record that the run leaves: `results.json`, `junit.xml` and the table. No case is ignored, so
+//! `--ignored` runs none, which is never green.
 //!
 //! | Variable | Chooses | Default |
 //! |---|---|---|
@@ -13,6 +14,7 @@
 //! Relative paths start at the workspace's root, wherever cargo starts the binary.
 
 mod environment;
+mod plan;
 mod record;
 
 use std::io::{IsTerminal, Write};
@@ -22,44 +24,44 @@ use std::time::Instant as WallInstant;
 
 use libtest_mimic::{Arguments, Completion, Failed, FormatSetting};
 use rigor_core::requirement::{Catalogue, CatalogueErrors, Class};
-use rigor_core::result::{EXIT_HARNESS, EXIT_PRODUCT};
+use rigor_core::result::{EXIT_HARNESS, EXIT_PRODUCT, RunResult};
 use rigor_core::verdict::Verdict;
 use rigor_rigs::Firmwares;
 
-use crate::case::Case;
 use crate::suite::Suite;
-use crate::trial::{self, Setup, Trial};
+use crate::trial::Trial;
 use environment::Environment;
-use record::{Record, Records};
+use plan::{Planned, Seat, plan};
+use record::Records;
 
 /// The whole test binary: reads the arguments, runs what they choose, leaves the record, and says
 /// by its exit code whose fault it is (see [`rigor_core::result::exit_code`]).
 pub fn main(suites: Result<Vec<Suite>, CatalogueErrors>, firmwares: Firmwares) -> ExitCode {
     let arguments = Arguments::from_args();
-    let suites = suites.map_err(|errors| errors.to_string());
-    let planned = match suites.and_then(|suites| plan(suites, firmwares)) {
+    let planned = match planned(suites, firmwares) {
         Ok(planned) => planned,
         Err(complaint) => {
             eprintln!("{complaint}");
             return ExitCode::from(EXIT_HARNESS);
         }
     };
-    let Planned { environment, catalogues, seats } = planned;
     let records = Arc::new(Mutex::new(Records::default()));
-    let several_rigs = environment.rigs.len() > 1;
-    let trials = seats.iter().map(|seat| seat.as_trial(several_rigs, &records)).collect();
-    let started = WallInstant::now();
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let several_rigs = planned.several_rigs();
+    let trials: Vec<_> = planned.seats.iter().map(|seat| as_trial(seat, several_rigs, &records)).collect();
     if arguments.list {
-        return conclusion.exit_code();
+        print(&list(&arguments, &trials), false);
+        return ExitCode::SUCCESS;
     }
+    let started = WallInstant::now();
+    // Its conclusion knows no blame; the record does.
+    let _ = libtest_mimic::run(&arguments, trials);
     let records = std::mem::take(&mut *records.lock().unwrap_or_else(PoisonError::into_inner));
-    let result = record::assemble(&environment, &catalogues, &seats, records, started);
+    let result = record::assemble(&planned, records, started);
     let table = rigor_reports::table::render(&result, use_colours());
     // libtest's machine-readable formats own the standard output.
     let machine_readable = matches!(arguments.format, Some(FormatSetting::Json));
     print(&table, machine_readable);
-    match record::keep(&environment, &result) {
+    match record::keep(&planned.environment, &result) {
         Ok(folder) => print(&format!("\nresults: {}\n", folder.display()), machine_readable),
         Err(complaint) => {
             eprintln!("the results could not be kept: {complaint}");
@@ -74,8 +76,37 @@ pub fn main(suites: Result<Vec<Suite>, CatalogueErrors>, firmwares: Firmwares) -
     ExitCode::from(result.exit_code)
 }
 
-/// Writes to the standard output, or the standard error if `aside`. A reader that went away, such
-/// as `head`, is no reason to lose the record.
+/// A whole run without a command line: every case of every suite on every rig that the environment
+/// chooses, one after the other on this thread. Nothing is printed and nothing kept.
+///
+/// # Errors
+/// Everything that is wrong with catalogues, rig files and variables, a line each.
+pub fn run_all(
+    suites: Result<Vec<Suite>, CatalogueErrors>,
+    firmwares: Firmwares,
+) -> Result<RunResult, String> {
+    let planned = planned(suites, firmwares)?;
+    let started = WallInstant::now();
+    let several_rigs = planned.several_rigs();
+    let records = planned.seats.iter().map(|seat| seat.run(several_rigs)).collect();
+    Ok(record::assemble(&planned, records, started))
+}
+
+/// What the environment chooses of the suites, or everything that is wrong, a line each.
+fn planned(suites: Result<Vec<Suite>, CatalogueErrors>, firmwares: Firmwares) -> Result<Planned, String> {
+    let suites = suites.map_err(|errors| errors.to_string())?;
+    let (planned, complaints) = plan(Environment::read()?, suites, firmwares);
+    if complaints.is_empty() { Ok(planned) } else { Err(complaints.join("\n")) }
+}
+
+/// What `--list` prints, as libtest does. libtest-mimic would panic if its reader went away.
+fn list(arguments: &Arguments, trials: &[libtest_mimic::Trial]) -> String {
+    let chosen = trials.iter().filter(|trial| !arguments.is_filtered_out(trial));
+    chosen.map(|trial| format!("{}: test\n", trial.name())).collect()
+}
+
+/// Writes to the standard output, or the standard error if `aside`. A reader that went away is no
+/// reason to lose the record.
 fn print(text: &str, aside: bool) {
     let written = if aside {
         std::io::stderr().write_all(text.as_bytes())
@@ -90,82 +121,15 @@ fn use_colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// A case with the rig that it would run on.
-struct Seat {
-    catalogue: Arc<Catalogue>,
-    case: Arc<Case>,
-    setup: Arc<Setup>,
-}
-
-struct Planned {
-    environment: Environment,
-    catalogues: Vec<Arc<Catalogue>>,
-    seats: Vec<Seat>,
-}
-
-/// Every case of every suite on every rig that holds its device. Touches no rig.
-fn plan(suites: Vec<Suite>, firmwares: Firmwares) -> Result<Planned, String> {
-    let environment = Environment::read()?;
-    let mut complaints = Vec::new();
-    let mut catalogues = Vec::new();
-    let mut seats = Vec::new();
-    for suite in suites {
-        let decided = suite.cases().iter().map(|case| (case.name(), case.decides()));
-        if let Err(errors) = suite.catalogue().cross_check(decided) {
-            complaints.extend(errors.iter().map(ToString::to_string));
-        }
-        let mut names: Vec<&str> = suite.cases().iter().map(Case::name).collect();
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            complaints.push(format!(
-                "suite {}: two cases are called `{}`; rename one",
-                suite.system(),
-                twice[0]
-            ));
-        }
-        let (catalogue, cases) = suite.into_parts();
-        for rig in environment.rigs.iter().filter(|rig| rig.dut == catalogue.system) {
-            let setup = Arc::new(Setup {
-                rig: rig.clone(),
-                firmwares: firmwares.clone(),
-                seed: environment.seed,
-                wall_time: trial::DEFAULT_WALL_TIME,
-            });
-            seats.extend(cases.iter().map(|case| Seat {
-                catalogue: catalogue.clone(),
-                case: case.clone(),
-                setup: setup.clone(),
-            }));
-        }
-        catalogues.push(catalogue);
-    }
-    if complaints.is_empty() {
-        Ok(Planned { environment, catalogues, seats })
-    } else {
-        Err(complaints.join("\n"))
-    }
-}
-
-impl Seat {
-    fn full_name(&self, several_rigs: bool) -> String {
-        let name = self.case.full_name(&self.catalogue.system);
-        if several_rigs { format!("{name}@{}", self.setup.rig.name) } else { name }
-    }
-
-    fn as_trial(&self, several_rigs: bool, records: &Arc<Mutex<Records>>) -> libtest_mimic::Trial {
-        let (catalogue, case, setup) = (self.catalogue.clone(), self.case.clone(), self.setup.clone());
-        let records = records.clone();
-        let name = self.full_name(several_rigs);
-        let full_name = name.clone();
-        libtest_mimic::Trial::ignorable_test(name, move || {
-            let trial = trial::run(&catalogue, &case, &setup);
-            let completion = completion(&catalogue, &trial);
-            let record = Record { full_name, trial };
-            let key = (catalogue.system.clone(), case.name().to_owned(), setup.rig.name.clone());
-            records.lock().unwrap_or_else(PoisonError::into_inner).insert(key, record);
-            completion
-        })
-    }
+/// `seat` as libtest-mimic runs it, leaving its record in `records`.
+fn as_trial(seat: &Seat, several_rigs: bool, records: &Arc<Mutex<Records>>) -> libtest_mimic::Trial {
+    let (seat, records) = (seat.clone(), records.clone());
+    libtest_mimic::Trial::ignorable_test(seat.full_name(several_rigs), move || {
+        let (key, record) = seat.run(several_rigs);
+        let completion = completion(&seat.catalogue, &record.trial);
+        records.lock().unwrap_or_else(PoisonError::into_inner).insert(key, record);
+        completion
+    })
 }
 
 /// What libtest is told. It knows no classes and no blame: a case that gates is a failure.
@@ -177,18 +141,78 @@ fn completion(catalogue: &Catalogue, trial: &Trial) -> Result<Completion, Failed
             catalogue.get(id).is_none_or(|requirement| requirement.class == Class::Must)
         }
     });
-    let verdict = trial.verdict();
-    let reason = rigor_reports::visible(trial.reason().unwrap_or_default());
     if gates {
-        let mut text = format!("{verdict}: {reason}");
+        let mut text = grievances(trial).join("\n");
         for line in &trial.log_tail {
             text.push_str("\n    | ");
             text.push_str(&rigor_reports::visible(line));
         }
         Err(Failed::from(text))
-    } else if verdict == Verdict::NotRun {
-        Ok(Completion::ignored_with(reason))
+    } else if trial.verdict() == Verdict::NotRun {
+        Ok(Completion::ignored_with(rigor_reports::visible(trial.reason().unwrap_or_default())))
     } else {
         Ok(Completion::Completed)
+    }
+}
+
+/// A line for each thing that was found amiss, with the requirements that it concerns.
+fn grievances(trial: &Trial) -> Vec<String> {
+    let mut told: Vec<(Verdict, &str, Vec<&str>)> = Vec::new();
+    for (id, decision) in trial.decisions.iter().filter(|(_, decision)| decision.verdict != Verdict::Pass) {
+        let reason = decision.reason.as_deref().unwrap_or_default();
+        match told.iter_mut().find(|(verdict, known, _)| (*verdict, *known) == (decision.verdict, reason)) {
+            Some((_, _, ids)) => ids.push(id),
+            None => told.push((decision.verdict, reason, vec![id])),
+        }
+    }
+    let line = |(verdict, reason, ids): (Verdict, &str, Vec<&str>)| {
+        format!("{verdict} {}: {}", ids.join(" "), rigor_reports::visible(reason))
+    };
+    told.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rigor_core::Fidelity;
+    use rigor_core::result::Decision;
+
+    use super::*;
+
+    #[test]
+    fn the_list_is_libtest_s_and_follows_the_filter() {
+        let trials = ["toy::T-ONE::works", "toy::T-TWO::rests"]
+            .map(|name| libtest_mimic::Trial::test(name, || Ok(())));
+        let listed = |arguments: &[&str]| {
+            let arguments = Arguments::from_iter([&["hil", "--list"], arguments].concat());
+            list(&arguments, &trials)
+        };
+        assert_eq!(listed(&[]), "toy::T-ONE::works: test\ntoy::T-TWO::rests: test\n");
+        assert_eq!(listed(&["T-TWO"]), "toy::T-TWO::rests: test\n");
+        assert_eq!(listed(&["--ignored"]), "", "no case is ignored");
+    }
+
+    #[test]
+    fn a_failure_names_its_requirements_and_says_each_thing_once() {
+        let decision = |id: &str, verdict, reason: &str| {
+            let mut decision = Decision::new("case", "rig", Fidelity::Modelled, verdict);
+            decision.reason = Some(reason.to_owned());
+            (id.to_owned(), decision)
+        };
+        let trial = Trial {
+            decisions: vec![
+                decision("T-ONE", Verdict::Fail, "it is slow"),
+                decision("T-TWO", Verdict::Pass, ""),
+                decision("T-THREE", Verdict::Inconclusive, "\u{1b}[2J"),
+                decision("T-FOUR", Verdict::Fail, "it is slow"),
+            ],
+            rig_time: Duration::ZERO,
+            wall_time: Duration::ZERO,
+            retries: 0,
+            log_tail: Vec::new(),
+        };
+        let told = ["FAIL T-ONE T-FOUR: it is slow", "INCONCLUSIVE T-THREE: \\u{1b}[2J"];
+        assert_eq!(grievances(&trial), told);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A case says what it saw; the catalogue's budgets say whether that is good enough. A case that
 //! says nothing of a requirement that it claims to decide, or something of another one, is a
-//! defect of the case.
+//! defect of the case; so is one that calls a requirement kept without asking its budget.
 
 use rigor_core::Fidelity;
 use rigor_core::requirement::{Catalogue, Class, Requirement};
@@ -64,6 +64,12 @@ fn decide_one(catalogue: &Catalogue, id: &str, witness: &Witness, findings: &Fin
         return witness.says(Verdict::HarnessBug, format!("the catalogue has no {id}"));
     };
     let found = findings.0.iter().filter(|(found, _)| found == id);
+    // A budget that is never asked could not fail.
+    let only_words = found.clone().all(|(_, finding)| matches!(finding, Finding::Holds(_)));
+    if requirement.budget.is_some() && only_words && found.clone().next().is_some() {
+        let reason = format!("{id} has a budget, but the case measured nothing and says that it holds");
+        return witness.says(Verdict::HarnessBug, reason);
+    }
     // The worst of several findings decides; among equals the one with the least margin.
     found
         .map(|(_, finding)| weigh(requirement, witness, finding))
@@ -173,6 +179,18 @@ class = "must"
         let mut figures = Findings::new();
         figures.measured("T-TWO", samples(1.0));
         assert_eq!(verdicts(&["T-TWO"], Ok(figures)), [Verdict::HarnessBug], "no budget to judge by");
+        let mut words = Findings::new();
+        words.observed("T-ONE", true, "fast enough");
+        assert_eq!(
+            verdicts(&["T-ONE"], Ok(words.clone())),
+            [Verdict::HarnessBug],
+            "the budget was not asked"
+        );
+        words.measured("T-ONE", samples(1.0));
+        assert_eq!(verdicts(&["T-ONE"], Ok(words)), [Verdict::Pass], "words beside figures");
+        let mut words = Findings::new();
+        words.observed("T-ONE", false, "it never came");
+        assert_eq!(verdicts(&["T-ONE"], Ok(words)), [Verdict::Fail], "there may be nothing to measure");
     }
 
     #[test]

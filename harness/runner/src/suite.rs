@@ -7,6 +7,40 @@ use rigor_core::requirement::Catalogue;
 use crate::case::{Case, Handler};
 
 /// The catalogue of one system with its cases.
+///
+/// ```
+/// use std::time::Duration;
+/// use rigor_core::requirement::Catalogue;
+/// use rigor_runner::need::{Clock, Console};
+/// use rigor_runner::{Findings, Outcome, Suite};
+///
+/// /// The arguments are what the case needs of a rig.
+/// async fn greets(mut console: Console, clock: Clock) -> Outcome {
+///     let line = console.expect_text("hello", Duration::from_secs(5)).await?;
+///     let mut findings = Findings::new();
+///     findings.observed("TOY-SYS-001", true, format!("{:?} by {}", line.text, clock.now()));
+///     Ok(findings)
+/// }
+///
+/// let catalogue = Catalogue::parse(
+///     r#"
+///         schema = 1
+///         system = "toy"
+///         title = "Toy"
+///         [[requirement]]
+///         id = "TOY-SYS-001"
+///         title = "greeting"
+///         clause = "1"
+///         text = "It greets within 5 s."
+///         class = "must"
+///     "#,
+///     "toy.toml",
+/// )?;
+/// let mut suite = Suite::new(catalogue);
+/// suite.case("greets", &["TOY-SYS-001"], greets);
+/// assert_eq!(suite.cases()[0].full_name(suite.system()), "toy::TOY-SYS-001::greets");
+/// # Ok::<(), rigor_core::requirement::CatalogueErrors>(())
+/// ```
 pub struct Suite {
     pub(crate) catalogue: Catalogue,
     pub(crate) cases: Vec<Case>,

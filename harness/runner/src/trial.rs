@@ -199,22 +199,25 @@ fn check_evidence(rig: &Rig, outcome: Outcome) -> Outcome {
     if matches!(outcome, Err(Blame::Product(_))) {
         rig.drive.self_check()?;
     }
-    for source in rig.timeline.sources() {
-        if let Some(event) = rig.timeline.find(source, |event| crash(event).is_some()) {
-            let message = crash(&event).unwrap_or_default();
-            return Err(ProductError(format!("the firmware crashed at {}: {message}", event.at)).into());
-        }
-        if let Some(event) = rig.timeline.find(source, |event| matches!(event.kind, Kind::Gap(_)))
-            && let Kind::Gap(gap) = &event.kind
-            && outcome.is_ok()
-        {
-            let name = rig.timeline.name(source);
-            return Err(Inconclusive(format!(
-                "source `{name}` lost {:?} at {}: {}",
-                gap.length, event.at, gap.reason
-            ))
-            .into());
-        }
+    let first = |matches: fn(&Event) -> bool| {
+        let found = |source| Some((source, rig.timeline.find(source, matches)?));
+        rig.timeline.sources().into_iter().filter_map(found).min_by_key(|(_, event)| event.at)
+    };
+    if let Some((_, event)) = first(|event| crash(event).is_some()) {
+        let message = crash(&event).unwrap_or_default();
+        return Err(ProductError(format!("the firmware crashed at {}: {message}", event.at)).into());
+    }
+    // What was found, and above all what was not found, may be in what was lost.
+    if matches!(outcome, Ok(_) | Err(Blame::Product(_)))
+        && let Some((source, event)) = first(|event| matches!(event.kind, Kind::Gap(_)))
+        && let Kind::Gap(gap) = &event.kind
+    {
+        let name = rig.timeline.name(source);
+        return Err(Inconclusive(format!(
+            "source `{name}` lost {:?} at {}: {}",
+            gap.length, event.at, gap.reason
+        ))
+        .into());
     }
     outcome
 }

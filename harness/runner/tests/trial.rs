@@ -9,13 +9,14 @@ use embedded_io_async::Write;
 use rigor_board::cpu::TaskSpec;
 use rigor_board::{Chip, Firmware};
 use rigor_core::distribution::Distribution;
+use rigor_core::event::{Gap, Kind};
 use rigor_core::requirement::Catalogue;
-use rigor_core::verdict::{Inconclusive, RigError, Verdict};
+use rigor_core::verdict::{Blame, Inconclusive, ProductError, RigError, Verdict};
 use rigor_rigs::{Firmwares, RigFile};
 use rigor_runner::case::{Case, Handler};
 use rigor_runner::need::{Clock, Console, Leds};
 use rigor_runner::trial::{self, Setup, Trial};
-use rigor_runner::{Findings, Outcome};
+use rigor_runner::{Bench, Findings, Outcome};
 use rstest::rstest;
 
 /// What the toy does after it has said hello.
@@ -210,6 +211,39 @@ fn a_panic_of_the_case_is_a_harness_bug() {
         "{:?}",
         trial.reason()
     );
+}
+
+/// A source of the bench loses data while the case looks on.
+fn lose_data(bench: &Bench) -> Result<(), Blame> {
+    let gap = Gap { length: Duration::from_millis(1), reason: "overrun".into() };
+    let source = bench.timeline.source("analyser");
+    Ok(bench.timeline.push(source, bench.timeline.now(), Duration::ZERO, Kind::Gap(gap))?)
+}
+
+#[rstest]
+#[case(|| took(5))]
+#[case(|| took(6))]
+#[case(|| Err(ProductError("no line came".into()).into()))]
+#[case(|| Err(Inconclusive("too noisy".into()).into()))]
+fn nobody_can_tell_where_data_is_lost(#[case] outcome: fn() -> Outcome) {
+    let trial = run(rests, move |bench: Bench| async move {
+        lose_data(&bench)?;
+        outcome()
+    });
+    assert_eq!(trial.verdict(), Verdict::Inconclusive, "{:?}", trial.reason());
+}
+
+#[test]
+fn a_crash_is_a_crash_whatever_else_was_lost() {
+    fn panics() -> Rc<dyn Firmware> {
+        Rc::new(Toy::Panics)
+    }
+    let trial = run(panics, |bench: Bench, clock: Clock| async move {
+        lose_data(&bench)?;
+        clock.sleep(Duration::from_millis(100)).await;
+        took(1)
+    });
+    assert_eq!(trial.verdict(), Verdict::Fail, "{:?}", trial.reason());
 }
 
 #[test]

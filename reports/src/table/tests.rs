@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+
+use rigor_core::budget::BudgetTable;
 use rigor_core::result::{Firmware, RigUsed};
 use rigor_core::time::Fidelity;
 use rigor_core::unit::Unit;
@@ -6,7 +9,7 @@ use super::*;
 use crate::sample;
 
 const LOOK: &str = "\
-prism-k1  firmware 1.0.0
+prism-k1  firmware prism-k1 1.0.0
   K1-LED-002  frame period   p50 8.333 ms   p99 8.341 ms                  budget mean 8.333 ms ±5 %            PASS              modelled
   K1-LED-003  frame jitter   p50 8.333 ms   p99 8.341 ms    100 % within  budget >= 99 % within 8.333 ms ±5 %  PASS              modelled
   K1-LED-004  longest gap    p50 8.333 ms   p99 8.341 ms                  budget every <= 16.67 ms             PASS              modelled
@@ -30,7 +33,7 @@ prism-k1  firmware 1.0.0
 not decided yet (1; reasons in results.json):
   K1-LED-011 a day without a gap
 
-3 pass, 2 fail, 1 harness bug, 1 rig fault, 1 inconclusive, 2 not run (1 planned) of 10 requirements; 8 of 9 cases ran (1 retry) on virtual (modelled), seed 1, 7.9 s
+3 pass, 2 fail, 1 harness bug, 1 rig fault, 1 inconclusive, 2 not run (1 planned, 1 for want of a part) of 10 requirements; 8 of 9 cases ran (1 retry) on virtual (modelled), seed 1, 7.9 s
 exit code 1: the product fails a `must`
 ";
 
@@ -74,6 +77,47 @@ fn the_judged_figure_is_shown_where_it_says_more() {
     assert!(table.contains("p99 8.341 ms  max 20 ms  PASS  modelled"), "{table}");
 }
 
+/// Without a budget there is room to the verdict's column, and words need it.
+#[test]
+fn words_stand_across_figures_and_budget_and_break_no_column() {
+    let long = "14 of 14: the next request on the connection is answered, and no slot is lost";
+    let mut run = sample::run();
+    for requirement in run.requirements.iter_mut().filter(|r| r.budget.is_none()) {
+        requirement.measured = Some(Measured::Text(long.to_owned()));
+        requirement.verdict = Verdict::Pass;
+    }
+    let table = render(&run, false);
+    assert!(table.contains(long), "{table}");
+    let verdicts: BTreeSet<Option<usize>> = table
+        .lines()
+        .filter(|line| line.starts_with("  K1-") && line.contains("PASS"))
+        .map(|line| line.split("PASS").next().map(width))
+        .collect();
+    assert_eq!(verdicts.len(), 1, "{table}");
+}
+
+#[test]
+fn a_bare_number_says_what_it_counts() {
+    let table = only(3, |r| {
+        let mut budget = BudgetTable::new("bursts that are torn", Unit::Count);
+        budget.at_most = Some(0.0);
+        r.budget = Some(budget.check().unwrap());
+        let none = summary_of([0.0; 5]);
+        r.measured = Some(Measured::Distribution(Summary { unit: Unit::Count, ..none }));
+    });
+    assert!(table.contains("  0 (bursts that are torn)  budget every <= 0  "), "{table}");
+}
+
+#[test]
+fn a_failure_that_does_not_gate_says_so() {
+    let mut run = sample::run();
+    run.requirements.retain(|r| matches!(r.id.as_str(), "K1-LED-002" | "K1-UPL-014"));
+    run.cases.retain(|case| case.verdict == Verdict::Pass);
+    let run = RunResult::new(run.run, run.rigs, run.firmware, run.requirements, run.cases);
+    let table = render(&run, false);
+    assert!(table.contains("1 pass, 1 fail (no `must`) of 2"), "{table}");
+}
+
 #[test]
 fn an_empty_run_says_so() {
     assert_eq!(
@@ -107,7 +151,7 @@ fn systems_are_grouped() {
     let run = RunResult::new(run.run, run.rigs, run.firmware, run.requirements, run.cases);
     let table = render(&run, false);
     assert!(table.starts_with("badge\n  K1-LED-003"), "{table}");
-    assert!(table.contains("\n\nprism-k1  firmware 1.0.0\n  K1-LED-002"), "{table}");
+    assert!(table.contains("\n\nprism-k1  firmware prism-k1 1.0.0\n  K1-LED-002"), "{table}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl RequirementResult {
     /// 3. Among equals the one with figures and the least margin is shown; then the first by rig
     ///    and case.
     ///
-    /// Without any decision it is not run: as planned, or because nothing was selected.
+    /// Without any decision it is not run: as planned, or because no rig of the run holds the system.
     pub fn combine(system: &str, requirement: &Requirement, decisions: &[Decision]) -> Self {
         let ran: BTreeSet<&str> = decisions
             .iter()
@@ -96,7 +96,7 @@ impl RequirementResult {
         let (not_run, reason) = match worst {
             None => match &requirement.planned {
                 Some(plan) => (Some(NotRun::Planned), Some(plan.clone())),
-                None => (Some(NotRun::NotSelected), Some("no case was selected".to_owned())),
+                None => (Some(NotRun::NotSelected), Some("no rig of the run holds its device".to_owned())),
             },
             Some(worst) => (
                 (verdict == Verdict::NotRun).then_some(worst.not_run.unwrap_or(NotRun::NeedMissing)),

@@ -166,13 +166,18 @@ fn nothing_at_all_is_not_green() {
     assert_eq!(exit_code(&[], &[]), EXIT_UNDECIDED);
 }
 
-#[test]
-fn a_requirement_that_did_not_run_does_not_gate_a_run_that_decided_others() {
+#[rstest]
+#[case(NotRun::Planned, Class::Must, EXIT_OK)]
+#[case(NotRun::NotSelected, Class::Must, EXIT_OK)]
+#[case(NotRun::NeedMissing, Class::Must, EXIT_UNDECIDED)]
+#[case(NotRun::NeedMissing, Class::Should, EXIT_OK)]
+fn a_hole_gates_only_where_nobody_chose_it(#[case] cause: NotRun, #[case] class: Class, #[case] code: u8) {
     let mut passed = run_of(Class::Must, Verdict::Pass);
-    let mut hole = run_of(Class::Must, Verdict::NotRun).requirements.remove(0);
+    let mut hole = run_of(class, Verdict::NotRun).requirements.remove(0);
     hole.id = RequirementId::new("K1-LED-003").unwrap();
+    hole.not_run = Some(cause);
     passed.requirements.push(hole);
-    assert_eq!(exit_code(&passed.requirements, &passed.cases), EXIT_OK);
+    assert_eq!(exit_code(&passed.requirements, &passed.cases), code);
 }
 
 #[test]

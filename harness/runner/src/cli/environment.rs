@@ -1,8 +1,11 @@
 //! What the environment chooses: rigs, seed, folder.
 
+use std::env::VarError;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rigor_rigs::RigFile;
+use rigor_rigs::file::MAX_FILE_BYTES;
 
 /// The choices of one run.
 pub(super) struct Environment {
@@ -19,18 +22,20 @@ impl Environment {
     /// Reads the variables and the rig files that they name.
     pub(super) fn read() -> Result<Self, String> {
         let root = workspace_root()?;
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let seed = match variable("RIGOR_SEED") {
+        let seed = match variable("RIGOR_SEED")? {
             None => DEFAULT_SEED,
             Some(text) => text.parse().map_err(|_| {
                 format!("RIGOR_SEED is {text:?}; write a whole number from 0 to {}", u64::MAX)
             })?,
         };
-        let out = root.join(variable("RIGOR_OUT").unwrap_or_else(|| "target/rigor".to_owned()));
-        let rig = variable("RIGOR_RIG");
+        let out = root.join(variable("RIGOR_OUT")?.unwrap_or_else(|| "target/rigor".to_owned()));
+        let rig = variable("RIGOR_RIG")?;
         let mut files = Vec::new();
-        for path in rig.as_deref().unwrap_or("rigs/virtual").split(':') {
+        for path in rig.as_deref().unwrap_or("rigs/virtual").split(':').filter(|path| !path.is_empty()) {
             files.extend(rig_files(&root.join(path))?);
+        }
+        if files.is_empty() {
+            return Err("RIGOR_RIG: no path stands between the `:`; name a rig file or a folder".to_owned());
         }
         let rigs = files.iter().map(|file| read_rig(&root, file)).collect::<Result<Vec<_>, _>>()?;
         let mut names: Vec<&str> = rigs.iter().map(|rig| rig.name.as_str()).collect();
@@ -42,6 +47,15 @@ impl Environment {
             ));
         }
         Ok(Environment { rig, rigs, seed, out })
+    }
+}
+
+/// What the variable says; `None` if it is not set or empty.
+fn variable(name: &str) -> Result<Option<String>, String> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(value)) => Err(format!("{name} is {value:?}; write it in UTF-8")),
     }
 }
 
@@ -82,7 +96,29 @@ fn rig_files(path: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn read_rig(root: &Path, file: &Path) -> Result<RigFile, String> {
     let shown = file.strip_prefix(root).unwrap_or(file).display().to_string();
-    let text = std::fs::read_to_string(file)
+    let mut text = String::new();
+    // One byte too many tells a file that is too large, were it endless.
+    let limit = MAX_FILE_BYTES as u64 + 1;
+    std::fs::File::open(file)
+        .and_then(|file| file.take(limit).read_to_string(&mut text))
         .map_err(|error| format!("{shown}: {error}; name a readable rig file"))?;
     RigFile::parse(&shown, &text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn an_endless_file_is_refused() {
+        let error = read_rig(Path::new("/dev"), Path::new("/dev/zero")).expect_err("no rig file");
+        assert!(error.starts_with("zero:1: more than 65536 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_named_with_the_remedy() {
+        let error = rig_files(Path::new("no/such/folder")).expect_err("nothing there");
+        assert!(error.contains("no/such/folder") && error.contains("name a rig file"), "{error}");
+    }
 }

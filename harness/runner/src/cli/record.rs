@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant as WallInstant};
 
 use chrono::{SecondsFormat, Utc};
-use rigor_core::requirement::{Catalogue, RequirementId};
+use rigor_core::requirement::RequirementId;
 use rigor_core::result::{
     CaseResult, Decision, Firmware, NotRun, RequirementResult, RigUsed, Run, RunResult,
 };
 use rigor_core::verdict::Verdict;
 use rigor_reports::store::{RunFolder, StoreError};
 
-use super::Seat;
 use super::environment::Environment;
+use super::{Planned, Seat};
 use crate::trial::Trial;
 
 /// A trial that took place.
@@ -23,19 +22,17 @@ pub(super) struct Record {
     pub(super) trial: Trial,
 }
 
-/// Trials by system, case and rig.
-pub(super) type Records = BTreeMap<(String, String, String), Record>;
+/// System, case and rig.
+pub(super) type Key = (String, String, String);
+
+/// The trials that took place.
+pub(super) type Records = BTreeMap<Key, Record>;
 
 const NOT_SELECTED: &str = "the filter left it out";
 
 /// The result of the run: every requirement of every suite, decided or not.
-pub(super) fn assemble(
-    environment: &Environment,
-    catalogues: &[Arc<Catalogue>],
-    seats: &[Seat],
-    records: Records,
-    started: WallInstant,
-) -> RunResult {
+pub(super) fn assemble(planned: &Planned, records: Records, started: WallInstant) -> RunResult {
+    let Planned { environment, catalogues, seats } = planned;
     let mut cases = Vec::new();
     let mut decisions: BTreeMap<(&str, &str), Vec<Decision>> = BTreeMap::new();
     let mut rigs = Vec::new();

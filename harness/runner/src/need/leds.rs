@@ -7,9 +7,8 @@ use rigor_core::Instant;
 use rigor_core::rig::Lane;
 use rigor_core::timeline::{Cursor, Next};
 use rigor_core::verdict::{Blame, ProductError};
-use rigor_decode::ws2812::{ColourOrder, Config, Frame, LaneDecoder, Rgb};
-
 use rigor_decode::ws2812::relation::{periods, skew};
+use rigor_decode::ws2812::{ColourOrder, Config, Frame, LaneDecoder, Rgb};
 
 use super::{Bench, Missing, Need};
 

@@ -1,0 +1,165 @@
+//! What a run could do: every case on every rig that holds its device.
+
+use std::sync::Arc;
+
+use rigor_core::requirement::Catalogue;
+use rigor_rigs::Firmwares;
+
+use super::environment::Environment;
+use super::record::{Key, Record};
+use crate::case::Case;
+use crate::suite::Suite;
+use crate::trial::{self, Setup};
+
+/// A case with the rig that it would run on.
+#[derive(Clone)]
+pub(super) struct Seat {
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) case: Arc<Case>,
+    pub(super) setup: Arc<Setup>,
+}
+
+/// What a run could do.
+pub(super) struct Planned {
+    pub(super) environment: Environment,
+    pub(super) catalogues: Vec<Arc<Catalogue>>,
+    pub(super) seats: Vec<Seat>,
+}
+
+impl Planned {
+    /// Whether the name of a case has to say on which rig it runs.
+    pub(super) fn several_rigs(&self) -> bool {
+        self.environment.rigs.len() > 1
+    }
+}
+
+/// Every case of every suite on every rig that holds its device, and what does not fit together.
+/// Touches no rig.
+pub(super) fn plan(
+    environment: Environment,
+    suites: Vec<Suite>,
+    firmwares: Firmwares,
+) -> (Planned, Vec<String>) {
+    let systems: Vec<&str> = suites.iter().map(Suite::system).collect();
+    // Left alone, it would be a rig on which nothing runs and of which nobody hears.
+    let mut complaints: Vec<String> = environment
+        .rigs
+        .iter()
+        .filter(|rig| !systems.contains(&rig.dut.as_str()))
+        .map(|rig| {
+            format!("{}: no suite is for `{}`; write a `dut` of: {}", rig.path, rig.dut, systems.join(", "))
+        })
+        .collect();
+    let mut catalogues = Vec::new();
+    let mut seats = Vec::new();
+    for suite in suites {
+        let decided = suite.cases().iter().map(|case| (case.name(), case.decides()));
+        if let Err(errors) = suite.catalogue().cross_check(decided) {
+            complaints.extend(errors.iter().map(ToString::to_string));
+        }
+        let mut names: Vec<&str> = suite.cases().iter().map(Case::name).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            complaints.push(format!(
+                "suite {}: two cases are called `{}`; rename one",
+                suite.system(),
+                twice[0]
+            ));
+        }
+        let (catalogue, cases) = suite.into_parts();
+        for rig in environment.rigs.iter().filter(|rig| rig.dut == catalogue.system) {
+            let setup = Arc::new(Setup {
+                rig: rig.clone(),
+                firmwares: firmwares.clone(),
+                seed: environment.seed,
+                wall_time: trial::DEFAULT_WALL_TIME,
+            });
+            seats.extend(cases.iter().map(|case| Seat {
+                catalogue: catalogue.clone(),
+                case: case.clone(),
+                setup: setup.clone(),
+            }));
+        }
+        catalogues.push(catalogue);
+    }
+    (Planned { environment, catalogues, seats }, complaints)
+}
+
+impl Seat {
+    pub(super) fn full_name(&self, several_rigs: bool) -> String {
+        let name = self.case.full_name(&self.catalogue.system);
+        if several_rigs { format!("{name}@{}", self.setup.rig.name) } else { name }
+    }
+
+    /// Runs the case.
+    pub(super) fn run(&self, several_rigs: bool) -> (Key, Record) {
+        let key = (self.catalogue.system.clone(), self.case.name().to_owned(), self.setup.rig.name.clone());
+        let trial = trial::run(&self.catalogue, &self.case, &self.setup);
+        (key, Record { full_name: self.full_name(several_rigs), trial })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use rigor_rigs::RigFile;
+
+    use super::*;
+    use crate::case::Findings;
+
+    const CATALOGUE: &str = r#"
+schema = 1
+system = "toy"
+title = "Toy"
+
+[[requirement]]
+id = "T-ONE"
+title = "it works"
+clause = "1"
+text = "It works."
+class = "must"
+"#;
+
+    fn plan_for(duts: &[&str], cases: &[(&'static str, &'static str)]) -> (Planned, Vec<String>) {
+        let rig = |(index, dut): (usize, &&str)| {
+            let text = format!("schema = 1\nname = \"rig-{index}\"\ndut = \"{dut}\"\nback_end = \"virtual\"");
+            RigFile::parse("desk.toml", &text).expect("a valid rig file")
+        };
+        let rigs = duts.iter().enumerate().map(rig).collect();
+        let environment = Environment { rig: None, rigs, seed: 1, out: PathBuf::new() };
+        let mut suite = Suite::new(Catalogue::parse(CATALOGUE, "toy.toml").expect("a valid catalogue"));
+        for (name, id) in cases {
+            suite.case(*name, &[id], || async { Ok(Findings::new()) });
+        }
+        plan(environment, vec![suite], Firmwares::new())
+    }
+
+    #[test]
+    fn every_case_has_a_seat_on_every_rig_of_its_device() {
+        let (planned, complaints) =
+            plan_for(&["toy", "toy"], &[("works", "T-ONE"), ("works_still", "T-ONE")]);
+        assert_eq!(complaints, [""; 0]);
+        let names: Vec<String> = planned.seats.iter().map(|seat| seat.full_name(true)).collect();
+        let expected = [
+            "toy::T-ONE::works@rig-0",
+            "toy::T-ONE::works_still@rig-0",
+            "toy::T-ONE::works@rig-1",
+            "toy::T-ONE::works_still@rig-1",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn what_would_run_nothing_or_run_unseen_is_complained_of() {
+        let complaint =
+            |duts: &[&str], cases: &[(&'static str, &'static str)]| plan_for(duts, cases).1.join("\n");
+        let works = ("works", "T-ONE");
+        let told = complaint(&["toy", "tyo"], &[works]);
+        assert_eq!(told, "desk.toml: no suite is for `tyo`; write a `dut` of: toy");
+        let told = complaint(&["toy"], &[works, works]);
+        assert!(told.contains("two cases are called `works`"), "{told}");
+        let told = complaint(&["toy"], &[("works", "T-TWO")]);
+        assert!(told.contains("no case decides `T-ONE`") && told.contains("`T-TWO`"), "{told}");
+    }
+}
