@@ -88,16 +88,15 @@ impl RunFolder {
         self.root.join(&self.id)
     }
 
-    /// Writes `results.json` and `junit.xml`, then points `latest` here.
+    /// Writes `results.json` and `junit.xml`. [`RunFolder::point_latest_here`] makes it the newest.
     ///
     /// # Errors
-    /// [`StoreError`]; `latest` then still points to the run before.
+    /// [`StoreError`]; no file is then half-written.
     pub fn publish(&self, result: &RunResult) -> Result<(), StoreError> {
         let path = self.path().join("results.json");
         let json = result.to_json().map_err(|source| StoreError::Result { path: path.clone(), source })?;
         write_atomically(&path, json.as_bytes())?;
-        write_atomically(&self.path().join("junit.xml"), junit::render(result)?.as_bytes())?;
-        self.point_latest_here()
+        write_atomically(&self.path().join("junit.xml"), junit::render(result)?.as_bytes())
     }
 
     /// Makes `root/latest` a link to this folder, replacing an older link in one step. Where the
@@ -203,8 +202,10 @@ mod tests {
         let scratch = Scratch::new("published");
         let first = RunFolder::create(&scratch.0.join("deep/er"), "run-1").unwrap();
         first.publish(&sample::empty()).unwrap();
+        first.point_latest_here().unwrap();
         let second = RunFolder::create(&scratch.0.join("deep/er"), "run-2").unwrap();
         second.publish(&sample::run()).unwrap();
+        second.point_latest_here().unwrap();
         assert_eq!(scratch.names("deep/er"), ["latest", "run-1", "run-2"]);
         assert_eq!(scratch.names("deep/er/latest"), ["junit.xml", "results.json"]);
         let latest = scratch.0.join("deep/er/latest");
@@ -240,7 +241,8 @@ mod tests {
         let scratch = Scratch::new("in-the-way");
         fs::create_dir_all(scratch.0.join("latest/precious")).unwrap();
         let folder = RunFolder::create(&scratch.0, "run").unwrap();
-        let error = folder.publish(&sample::run()).unwrap_err().to_string();
+        folder.publish(&sample::run()).unwrap();
+        let error = folder.point_latest_here().unwrap_err().to_string();
         assert!(error.contains("cannot replace") && error.contains("latest"), "{error}");
         assert_eq!(scratch.names("latest"), ["precious"]);
         assert_eq!(scratch.names("."), ["latest", "run"], "a temporary link was left behind");

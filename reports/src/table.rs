@@ -31,7 +31,7 @@ const MAX_WORDS: usize = 88;
 /// Characters of a line that stands alone.
 const MAX_LINE: usize = 400;
 /// Characters of a line of names.
-const HOLES_WIDTH: usize = 110;
+const LISTING_WIDTH: usize = 110;
 
 /// What a requirement's line says of its figures.
 enum Figures {
@@ -88,6 +88,7 @@ pub fn render(result: &RunResult, colours: bool) -> String {
     if result.cases.iter().all(|case| case.not_run != Some(NotRun::NotSelected)) {
         table.push_str(&holes(result));
     }
+    table.push_str(&troubles(result));
     table.push_str(&summary(result, colours));
     table.push('\n');
     table
@@ -102,21 +103,34 @@ fn was_tried(result: &RunResult, requirement: &RequirementResult) -> bool {
         .any(|case| case.requirements.contains(&requirement.id))
 }
 
-/// The requirements that no case decides yet, by name, in lines of bearable length.
+/// The requirements that no case decides yet, by name.
 fn holes(result: &RunResult) -> String {
-    let planned: Vec<String> = result
+    let planned = result.requirements.iter().filter(|found| found.not_run == Some(NotRun::Planned));
+    let names = planned.map(|found| format!("{} {}", found.id, clip(&found.title, MAX_CELL))).collect();
+    listing("not decided yet, reasons in results.json", names)
+}
+
+/// What was tried and did not pass, once more by name: in a long table it scrolls away.
+fn troubles(result: &RunResult) -> String {
+    let tried = |verdict| !matches!(verdict, Verdict::Pass | Verdict::NotRun);
+    let names = result
         .requirements
         .iter()
-        .filter(|requirement| requirement.not_run == Some(NotRun::Planned))
-        .map(|requirement| format!("{} {}", requirement.id, clip(&requirement.title, MAX_CELL)))
+        .filter(|found| tried(found.verdict))
+        .map(|found| format!("{} {}", found.id, verdict_text(found)))
         .collect();
-    if planned.is_empty() {
+    listing("did not pass", names)
+}
+
+/// A heading with the number of `names`, and these in lines of bearable length; nothing for none.
+fn listing(heading: &str, names: Vec<String>) -> String {
+    if names.is_empty() {
         return String::new();
     }
-    let mut text = format!("not decided yet ({}; reasons in results.json):\n", planned.len());
+    let mut text = format!("{heading} ({}):\n", names.len());
     let mut line = String::new();
-    for name in planned {
-        if !line.is_empty() && width(&line) + width(&name) > HOLES_WIDTH {
+    for name in names {
+        if !line.is_empty() && width(&line) + width(&name) > LISTING_WIDTH {
             let _ = writeln!(text, " {line}");
             line.clear();
         }
@@ -126,10 +140,20 @@ fn holes(result: &RunResult) -> String {
     text
 }
 
+/// The verdict, with the class where that is not the gating one.
+fn verdict_text(requirement: &RequirementResult) -> String {
+    match requirement.class {
+        Class::Must => requirement.verdict.to_string(),
+        class => format!("{} ({class})", requirement.verdict),
+    }
+}
+
 fn heading(table: &mut String, result: &RunResult, system: &str) {
     table.push_str(&clip(system, MAX_CELL));
     for firmware in result.firmware.iter().filter(|firmware| firmware.system == system) {
-        let text = format!("  firmware {} {}", firmware.name, firmware.version);
+        // Most are called like their system.
+        let name = if firmware.name == system { "" } else { &firmware.name };
+        let text = format!("  firmware {name}{}{}", if name.is_empty() { "" } else { " " }, firmware.version);
         table.push_str(&clip(&text, MAX_CELL));
     }
     table.push('\n');
@@ -149,10 +173,6 @@ fn row(result: &RunResult, requirement: &RequirementResult) -> Row {
         Some(budget) => clip(&format!("budget {budget}"), MAX_CELL),
         None => String::new(),
     };
-    let class = match requirement.class {
-        Class::Must => String::new(),
-        class => format!(" ({class})"),
-    };
     let mut below = Vec::new();
     let reason = requirement.reason.as_deref().unwrap_or_default();
     let remark = match requirement.verdict {
@@ -169,7 +189,7 @@ fn row(result: &RunResult, requirement: &RequirementResult) -> Row {
         figures,
         budget,
         verdict: requirement.verdict,
-        verdict_text: format!("{}{class}", requirement.verdict),
+        verdict_text: verdict_text(requirement),
         remark,
         below,
     }

@@ -3,6 +3,8 @@
 //! The schema is documented in `rigs/README.md`. A part that the file does not name does not
 //! exist. Every error says file, line, and what to write instead.
 
+mod raw;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,14 +12,13 @@ use rigor_board::BoardConfig;
 use rigor_board::net::LinkConfig;
 use rigor_core::Fidelity;
 use serde::Deserialize;
-use toml::Spanned;
 
 /// Larger files are not rig files, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
 /// Characters of a complaint that are kept.
 const MAX_COMPLAINT: usize = 400;
 /// The schema that this code reads.
-const SCHEMA: u32 = 1;
+const SCHEMA: i64 = 1;
 
 /// A rig as its file describes it.
 #[derive(Clone, PartialEq, Debug)]
@@ -55,8 +56,7 @@ pub enum BackEnd {
 
 /// The model of a virtual board. What the file leaves out is the default of
 /// [`BoardConfig`].
-#[derive(Clone, PartialEq, Default, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Default, Debug)]
 pub struct VirtualBoard {
     /// Clock of the cores, in MHz.
     pub cpu_mhz: Option<u32>,
@@ -102,16 +102,14 @@ impl VirtualBoard {
 pub struct Present {}
 
 /// The serial console.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Console {
     /// Bits per second.
     pub baud: u32,
 }
 
 /// The network.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Net {
     /// TCP ports of the device's services, by name.
     pub ports: BTreeMap<String, u16>,
@@ -122,8 +120,7 @@ pub struct Net {
 }
 
 /// One lane of an addressable LED strip.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LedLane {
     /// Name of the signal.
     pub signal: String,
@@ -134,8 +131,7 @@ pub struct LedLane {
 }
 
 /// A wire that the rig can drive.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PinWire {
     /// Name of the signal.
     pub signal: String,
@@ -155,26 +151,6 @@ pub struct RigFileError {
     pub what: String,
     /// What to write instead.
     pub instead: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    schema: Spanned<u32>,
-    name: Spanned<String>,
-    dut: Spanned<String>,
-    back_end: Spanned<String>,
-    #[serde(rename = "virtual")]
-    board: Option<Spanned<VirtualBoard>>,
-    console: Option<Spanned<Console>>,
-    power: Option<Present>,
-    reset: Option<Present>,
-    flash: Option<Present>,
-    net: Option<Spanned<Net>>,
-    #[serde(default)]
-    leds: Vec<Spanned<LedLane>>,
-    #[serde(default)]
-    pins: Vec<Spanned<PinWire>>,
 }
 
 /// Finds lines by byte offset.
@@ -225,7 +201,7 @@ impl RigFile {
                 "keep it below 64 KiB",
             ));
         }
-        let raw: Raw = toml::from_str(text).map_err(|error| {
+        let raw: raw::RawFile = toml::from_str(text).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start);
             place.error(
                 offset,
@@ -233,130 +209,8 @@ impl RigFile {
                 "rigs/README.md lists every table and key",
             )
         })?;
-        Self::check(&place, raw)
+        raw.check(&place)
     }
-
-    fn check(place: &Place<'_>, raw: Raw) -> Result<Self, RigFileError> {
-        if *raw.schema.get_ref() != SCHEMA {
-            return Err(place.error(
-                raw.schema.span().start,
-                format!("schema {} is unknown", raw.schema.get_ref()),
-                format!("write `schema = {SCHEMA}`"),
-            ));
-        }
-        for (key, value) in [("name", &raw.name), ("dut", &raw.dut)] {
-            let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            if value.get_ref().is_empty() || !value.get_ref().chars().all(valid) {
-                return Err(place.error(
-                    value.span().start,
-                    format!("`{key}` is {:?}", value.get_ref()),
-                    "write letters, digits, `-` and `_`",
-                ));
-            }
-        }
-        let back_end = match raw.back_end.get_ref().as_str() {
-            "virtual" => {
-                let board = raw.board.as_ref();
-                let sizes = board.map(|board| (board.span().start, board.get_ref()));
-                if let Some((offset, board)) = sizes {
-                    check_board(place, offset, board)?;
-                }
-                BackEnd::Virtual(board.map_or_else(VirtualBoard::default, |board| board.get_ref().clone()))
-            }
-            other => {
-                return Err(place.error(
-                    raw.back_end.span().start,
-                    format!("no back end is called {other:?}"),
-                    "write `back_end = \"virtual\"`",
-                ));
-            }
-        };
-        if let Some(console) =
-            raw.console.as_ref().filter(|console| !(300..=5_000_000).contains(&console.get_ref().baud))
-        {
-            return Err(place.error(
-                console.span().start,
-                format!("{} baud is no console", console.get_ref().baud),
-                "write a rate from 300 to 5000000",
-            ));
-        }
-        if let Some(net) = raw.net.as_ref() {
-            if let Some((name, _)) = net.get_ref().ports.iter().find(|(_, port)| **port == 0) {
-                return Err(place.error(
-                    net.span().start,
-                    format!("port `{name}` is 0"),
-                    "write a port from 1 to 65535",
-                ));
-            }
-            if net.get_ref().mbit_per_s == Some(0) {
-                return Err(place.error(
-                    net.span().start,
-                    "a link of 0 Mbit/s carries nothing",
-                    "write at least 1",
-                ));
-            }
-        }
-        let mut signals = BTreeMap::new();
-        let leds =
-            raw.leds.iter().map(|lane| (lane.span().start, &lane.get_ref().signal, lane.get_ref().pin));
-        let pins = raw.pins.iter().map(|pin| (pin.span().start, &pin.get_ref().signal, pin.get_ref().pin));
-        for (offset, signal, pin) in leds.chain(pins) {
-            if signal.is_empty() {
-                return Err(place.error(
-                    offset,
-                    "a signal has no name",
-                    "write, for example, `signal = \"leds.0\"`",
-                ));
-            }
-            if let Some(other) = signals.insert(signal.clone(), pin) {
-                return Err(place.error(
-                    offset,
-                    format!("signal `{signal}` is on pin {other} already"),
-                    "give each wire a name of its own",
-                ));
-            }
-        }
-        if let Some(lane) = raw.leds.iter().find(|lane| !(1..=100_000).contains(&lane.get_ref().pixels)) {
-            return Err(place.error(
-                lane.span().start,
-                format!("lane `{}` has {} pixels", lane.get_ref().signal, lane.get_ref().pixels),
-                "write a number from 1 to 100000",
-            ));
-        }
-        Ok(RigFile {
-            path: place.path.to_owned(),
-            name: raw.name.into_inner(),
-            dut: raw.dut.into_inner(),
-            back_end,
-            console: raw.console.map(Spanned::into_inner),
-            power: raw.power,
-            reset: raw.reset,
-            flash: raw.flash,
-            net: raw.net.map(Spanned::into_inner),
-            leds: raw.leds.into_iter().map(Spanned::into_inner).collect(),
-            pins: raw.pins.into_iter().map(Spanned::into_inner).collect(),
-        })
-    }
-}
-
-fn check_board(place: &Place<'_>, offset: usize, board: &VirtualBoard) -> Result<(), RigFileError> {
-    let ranges = [
-        ("cpu_mhz", board.cpu_mhz, 1, 1_000),
-        ("heap_kib", board.heap_kib, 16, 65_536),
-        ("flash_mib", board.flash_mib, 1, 128),
-        ("erase_sector_us", board.erase_sector_us, 1, 10_000_000),
-        ("program_page_us", board.program_page_us, 1, 1_000_000),
-    ];
-    for (key, value, low, high) in ranges {
-        if let Some(value) = value.filter(|value| !(low..=high).contains(value)) {
-            return Err(place.error(
-                offset,
-                format!("`{key} = {value}` is out of range"),
-                format!("write a number from {low} to {high}"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -398,14 +252,23 @@ pixels = 160
     #[case("schema = 1", "schema = 2", 2, "schema 2 is unknown")]
     #[case("\"bench\"", "\"be nch\"", 3, "`name` is \"be nch\"")]
     #[case("\"virtual\"\n", "\"quantum\"\n", 5, "no back end is called \"quantum\"")]
-    #[case("heap_kib = 320", "heap_kib = 1", 7, "`heap_kib = 1` is out of range")]
+    #[case("heap_kib = 320", "heap_kib = 1", 8, "`heap_kib = 1` is out of range")]
     #[case("heap_kib = 320", "heap = 1", 8, "unknown field `heap`")]
-    #[case("baud = 115200", "baud = 1", 10, "1 baud is no console")]
+    #[case("baud = 115200", "baud = 1", 11, "`baud = 1` is out of range")]
     #[case("baud = 115200", "baud = \"fast\"", 11, "invalid type")]
-    #[case("n = 8080", "n = 0", 13, "port `n` is 0")]
-    #[case("n = 8080", "n = 80800", 14, "invalid value")]
-    #[case("pixels = 160", "pixels = 0", 16, "has 0 pixels")]
-    #[case("pixels = 160", "pixels = 160\n[[pins]]\nsignal = \"leds.0\"\npin = 1", 20, "is on pin 9 already")]
+    #[case("n = 8080", "n = 0", 14, "`n = 0` is out of range")]
+    #[case("n = 8080", "n = 80800", 14, "`n = 80800` is out of range")]
+    #[case("pixels = 160", "pixels = 0", 19, "`pixels = 0` is out of range")]
+    #[case("pixels = 160", "pixels = 160\n[[pins]]\nsignal = \"leds.0\"\npin = 1", 21, "is on pin 9 already")]
+    #[case("n = 8080", "n = 8080, f = 8080", 14, "port 8080 is service `f` already")]
+    #[case("pin = 9", "pin = 300", 18, "`pin = 300` is out of range")]
+    #[case("pixels = 160", "pixels = -1", 19, "`pixels = -1` is out of range")]
+    #[case(
+        "pixels = 160",
+        "pixels = 160\n[[pins]]\nsignal = \"button\"\npin = 9",
+        22,
+        "pin 9 is signal `leds.0` already"
+    )]
     #[case("pin = 9", "pin = = 9", 18, "")]
     fn an_error_names_its_line_and_the_remedy(
         #[case] from: &str,

@@ -20,24 +20,28 @@ mod record;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant as WallInstant;
 
+use clap::Parser;
 use libtest_mimic::{Arguments, Completion, Failed, FormatSetting};
 use rigor_core::requirement::{Catalogue, CatalogueErrors, Class};
-use rigor_core::result::{EXIT_HARNESS, EXIT_PRODUCT, RunResult};
+use rigor_core::result::{EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT, RunResult};
 use rigor_core::verdict::Verdict;
+use rigor_reports::store::{RunFolder, StoreError};
 use rigor_rigs::Firmwares;
 
 use crate::suite::Suite;
 use crate::trial::Trial;
 use environment::Environment;
 use plan::{Planned, Seat, plan};
-use record::Records;
+use record::{Begun, Records};
 
 /// The whole test binary: reads the arguments, runs what they choose, leaves the record, and says
 /// by its exit code whose fault it is (see [`rigor_core::result::exit_code`]).
 pub fn main(suites: Result<Vec<Suite>, CatalogueErrors>, firmwares: Firmwares) -> ExitCode {
-    let arguments = Arguments::from_args();
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let planned = match planned(suites, firmwares) {
         Ok(planned) => planned,
         Err(complaint) => {
@@ -52,28 +56,48 @@ pub fn main(suites: Result<Vec<Suite>, CatalogueErrors>, firmwares: Firmwares) -
         print(&list(&arguments, &trials), false);
         return ExitCode::SUCCESS;
     }
-    let started = WallInstant::now();
+    let begun = Begun::now();
+    // Before anything runs: nobody should learn at the end that nothing can be kept.
+    let folder = match RunFolder::create(&planned.environment.out, &begun.id) {
+        Ok(folder) => folder,
+        Err(complaint) => {
+            eprintln!("the results cannot be kept: {complaint}; choose another folder with RIGOR_OUT");
+            return ExitCode::from(EXIT_HARNESS);
+        }
+    };
     // Its conclusion knows no blame; the record does.
     let _ = libtest_mimic::run(&arguments, trials);
     let records = std::mem::take(&mut *records.lock().unwrap_or_else(PoisonError::into_inner));
-    let result = record::assemble(&planned, records, started);
+    let result = record::assemble(&planned, records, &begun);
     let table = rigor_reports::table::render(&result, use_colours());
     // libtest's machine-readable formats own the standard output.
     let machine_readable = matches!(arguments.format, Some(FormatSetting::Json));
     print(&table, machine_readable);
-    match record::keep(&planned.environment, &result) {
-        Ok(folder) => print(&format!("\nresults: {}\n", folder.display()), machine_readable),
-        Err(complaint) => {
-            eprintln!("the results could not be kept: {complaint}");
-            // A failure of the product stays the loudest.
-            return ExitCode::from(if result.exit_code == EXIT_PRODUCT {
-                EXIT_PRODUCT
-            } else {
-                EXIT_HARNESS
-            });
-        }
+    if let Err(complaint) = keep(&folder, &result) {
+        eprintln!("the results could not be kept: {complaint}");
+        // A failure of the product stays the loudest.
+        let loudest = if result.exit_code == EXIT_PRODUCT { EXIT_PRODUCT } else { EXIT_HARNESS };
+        return ExitCode::from(loudest);
     }
+    print(&format!("\nresults: {}\n", folder.path().display()), machine_readable);
     ExitCode::from(result.exit_code)
+}
+
+/// Writes the record. Under nextest each case is a process and a run of its own, of which none is
+/// the newest.
+fn keep(folder: &RunFolder, result: &RunResult) -> Result<(), StoreError> {
+    folder.publish(result)?;
+    if std::env::var_os("NEXTEST").is_some() { Ok(()) } else { folder.point_latest_here() }
+}
+
+/// The command line, or libtest's answer to a wrong one. Its exit code for that would be taken for
+/// an undecided run.
+fn arguments() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|complaint| {
+        // Nothing can be done about a closed standard output.
+        let _ = complaint.print();
+        ExitCode::from(if complaint.use_stderr() { EXIT_HARNESS } else { EXIT_OK })
+    })
 }
 
 /// A whole run without a command line: every case of every suite on every rig that the environment
@@ -86,10 +110,10 @@ pub fn run_all(
     firmwares: Firmwares,
 ) -> Result<RunResult, String> {
     let planned = planned(suites, firmwares)?;
-    let started = WallInstant::now();
+    let begun = Begun::now();
     let several_rigs = planned.several_rigs();
     let records = planned.seats.iter().map(|seat| seat.run(several_rigs)).collect();
-    Ok(record::assemble(&planned, records, started))
+    Ok(record::assemble(&planned, records, &begun))
 }
 
 /// What the environment chooses of the suites, or everything that is wrong, a line each.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use rigor_core::Rig;
+use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, ProductError};
 
 use crate::case::{Outcome, Running};
@@ -53,7 +54,8 @@ pub fn to_the_end(rig: &mut Rig, mut case: Running, rig_time: Duration, interrup
         }
         if rig.timeline.now() >= deadline {
             return Err(Blame::Product(ProductError(format!(
-                "the case did not end within {rig_time:?} of rig time"
+                "the case did not end within {} of rig time: what it waited for did not come; give it more time with `Case::within` if it needs more",
+                Amount::from(rig_time)
             ))));
         }
         let until = rig.timeline.next_alarm().unwrap_or(deadline).min(deadline);

@@ -23,7 +23,7 @@ use crate::judge::{self, Witness};
 use crate::need::Bench;
 
 /// Wall-clock time of a trial before the device is interrupted.
-pub const DEFAULT_WALL_TIME: Duration = Duration::from_secs(60);
+pub const DEFAULT_WALL_TIME: Duration = Duration::from_secs(30);
 
 /// Wall-clock time that an interrupted trial has to end by itself. Firmware that never calls into
 /// the board cannot be interrupted; its thread is given up and ends with the process.

@@ -2,15 +2,15 @@
 
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
-use rigor_core::verdict::{Blame, ProductError};
+use rigor_core::verdict::{Blame, Inconclusive, ProductError};
 use rigor_runner::need::{Console, Flash, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use crate::kit::{self, LITTLEFS_ADDRESS, LITTLEFS_BLOCK_BYTES, LITTLEFS_BYTES};
+use crate::kit::{self, Answer, LITTLEFS_ADDRESS, LITTLEFS_BLOCK_BYTES, LITTLEFS_BYTES};
 use crate::partitions::{APP, DATA, Entry, Table};
 use crate::report::number_after;
-use crate::tlv::{Profile, Reply, request};
-use crate::{p11, pattern};
+use crate::tlv::{Profile, Reply};
+use crate::{p11, pattern, status};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     let layout = [
@@ -26,8 +26,9 @@ pub(crate) fn add_to(suite: &mut Suite) {
     ];
     suite.case("partition_table", &layout, partition_table);
     suite.case("file_system", &["K1-FLS-008", "K1-FLS-009", "K1-FLS-010"], file_system);
-    suite.case("templates_stored", &["K1-FLS-011"], templates_stored);
+    suite.case("templates_stored", &["K1-FLS-011", "K1-FLS-012"], templates_stored);
     suite.case("space_left", &["K1-FLS-013"], space_left);
+    suite.case("safety_margin", &["K1-FLS-014"], safety_margin);
 }
 
 /// Subtypes of app partitions for updates, and of data partitions (ESP-IDF Programming Guide,
@@ -154,83 +155,142 @@ async fn file_system(mut console: Console, flash: Flash) -> Outcome {
         .into_iter()
         .find(|log| log.tag == "storage" && log.message.split(' ').any(|word| word == "/littlefs"));
     match line {
-        Some(line) => findings.observed("K1-FLS-010", true, format!("the log says {:?}", line.message)),
+        Some(line) => findings.observed("K1-FLS-010", true, format!("the log says `{}`", line.message)),
         None => findings.observed("K1-FLS-010", false, "no line of the storage names /littlefs"),
     };
     Ok(findings)
 }
 
-/// On a board that was never on, every file is a template; each is read as the format wants it.
+/// The identifiers of the templates (specification, section 6.3).
+const TEMPLATES: [&str; 15] = [
+    "flow-horizon",
+    "flow-lattice",
+    "flow-orbit",
+    "flow-trace",
+    "flow-fall",
+    "sine-backbeat",
+    "sine-marquee",
+    "sine-ripple",
+    "sine-glacier",
+    "sine-midnight",
+    "noise-storm",
+    "noise-meadow",
+    "noise-cascade",
+    "noise-rain",
+    "noise-holo",
+];
+
+/// Why `file` is no template, if it is none. No source fixes what a template is made of; one that
+/// claims to be packaged has to be whole.
+fn template_fault(file: &[u8]) -> Option<String> {
+    if file.is_empty() {
+        return Some("it is empty".to_owned());
+    }
+    if file.starts_with(b"PRSM") { p11::check(file).err() } else { None }
+}
+
+/// On a board that was never on, every file is a template.
 async fn templates_stored(mut console: Console, flash: Flash) -> Outcome {
     kit::settled(&mut console).await?;
     let files = kit::stored_files(&flash)?;
     let mut findings = Findings::new();
-    findings.measured("K1-FLS-011", count(files.values().filter(|file| p11::check(file).is_ok()).count())?);
+    let whole = files.values().filter(|file| template_fault(file).is_none()).count();
+    findings.measured("K1-FLS-011", count(whole)?);
     for (path, file) in &files {
-        if let Err(fault) = p11::check(file) {
-            findings.observed(
-                "K1-FLS-011",
-                false,
-                format!("{path} ({} bytes) is no template: {fault}", file.len()),
-            );
+        if let Some(fault) = template_fault(file) {
+            findings.observed("K1-FLS-011", false, format!("{path} ({} bytes): {fault}", file.len()));
         }
     }
+    let is_called = |path: &String, id: &str| {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        file == id || file.rsplit_once('.').is_some_and(|(stem, _)| stem == id)
+    };
+    let missing = TEMPLATES.iter().filter(|id| !files.keys().any(|path| is_called(path, id)));
+    findings.measured("K1-FLS-012", count(missing.count())?);
     Ok(findings)
+}
+
+/// Free bytes by the file system's own count of its blocks.
+fn free_bytes(flash: &Flash) -> Result<f64, Blame> {
+    let used = kit::mounted(flash)?
+        .fs_size()
+        .map_err(|error| ProductError(format!("the blocks in use cannot be counted ({error:?})")))?;
+    Ok(f64::from(LITTLEFS_BYTES) - f64::from(used) * f64::from(LITTLEFS_BLOCK_BYTES))
 }
 
 /// A pattern of the largest size beside the templates, and what is free then: by the file system's
-/// own count of its blocks, and as the device tells it.
+/// own count, and as the device tells it.
 async fn space_left(mut console: Console, net: Net, flash: Flash) -> Outcome {
     kit::settled(&mut console).await?;
+    let templates = kit::stored_files(&flash)?;
     let pattern = pattern::file(1, pattern::MAX_FILE_BYTES);
     let mut socket = kit::open(&net, Profile::F).await?;
     kit::upload(&mut socket, Profile::F, "largest", &pattern).await?;
-    socket.send_binary(&request::status())?;
-    let deadline = socket.tcp.now() + kit::ANSWER_LIMIT;
-    let told = match kit::answer(&mut socket, deadline).await {
-        (_, kit::Answer::Reply(Reply::Status(status))) => bytes_free(&status)
-            .ok_or_else(|| ProductError(format!("a STATUS of {} bytes gives no free space", status.len())))?,
-        (_, other) => return Err(ProductError(format!("STATUS was answered with {other:?}")).into()),
-    };
+    let told = status::ask(&mut socket).await?.bytes_free;
     let files = kit::stored_files(&flash)?;
-    let fs = kit::mounted(&flash)?;
-    let used = fs
-        .fs_size()
-        .map_err(|error| ProductError(format!("the blocks in use cannot be counted: {error:?}")))?;
-    let free = f64::from(LITTLEFS_BYTES) - f64::from(used) * f64::from(LITTLEFS_BLOCK_BYTES);
     let mut findings = Findings::new();
-    findings.measured("K1-FLS-013", Distribution::new(Unit::Bytes, [free, f64::from(told)])?);
+    let free = [free_bytes(&flash)?, f64::from(told)];
+    findings.measured("K1-FLS-013", Distribution::new(Unit::Bytes, free)?);
     if !files.values().any(|file| *file == pattern) {
         findings.observed("K1-FLS-013", false, "the pattern was acknowledged and is not in the file system");
     }
-    let templates = files.values().filter(|file| p11::check(file).is_ok()).count();
-    if templates < 15 {
-        findings.observed("K1-FLS-013", false, format!("beside the pattern there are {templates} templates"));
+    let lost = templates.iter().filter(|(path, bytes)| files.get(*path) != Some(*bytes)).count();
+    if lost > 0 {
+        findings.observed("K1-FLS-013", false, format!("templates lost to the pattern: {lost}"));
     }
     Ok(findings)
 }
 
-/// From a reply to STATUS: the version with its length, the LED count, then the free bytes
-/// (specification, section 1.3).
-fn bytes_free(status: &[u8]) -> Option<u32> {
-    let (length, rest) = status.split_first_chunk()?;
-    let rest = rest.get(usize::try_from(u32::from_le_bytes(*length)).ok()?..)?;
-    Some(u32::from_le_bytes(*rest.get(2..)?.first_chunk()?))
+/// Sizes of the files that fill the storage: each as often as it is taken.
+const FILLING: [usize; 4] = [pattern::MAX_FILE_BYTES, 65_536, 16_384, 4096];
+/// The known firmware takes 25 patterns, whatever their size (specification, section 2.1).
+const MOST_PATTERNS: usize = 25;
+/// Code of an ERROR for a full storage (specification, section 1.3).
+const STORAGE_FULL: u8 = 4;
+
+/// Uploads of ever smaller files until none is taken: what is free after each.
+async fn safety_margin(mut console: Console, net: Net, flash: Flash) -> Outcome {
+    kit::settled(&mut console).await?;
+    let mut findings = Findings::new();
+    let mut free = Vec::new();
+    for size in FILLING {
+        loop {
+            if free.len() == MOST_PATTERNS {
+                return Err(Inconclusive(format!("{MOST_PATTERNS} files did not fill the storage")).into());
+            }
+            let mut socket = kit::open(&net, Profile::F).await?;
+            let name = format!("fill-{}", free.len());
+            let messages = Profile::F.upload(&name, &pattern::file(free.len() as u8, size));
+            let early = kit::send_in_turn(&mut socket, &messages).await?;
+            let deadline = socket.tcp.now() + kit::COMMIT_LIMIT;
+            let answer = match early {
+                kit::Early { error: Some((code, text)), .. } => Answer::Reply(Reply::Error { code, text }),
+                kit::Early { ended: Some(_), .. } => Answer::Closed,
+                _ => kit::answer(&mut socket, deadline).await.1,
+            };
+            socket.tcp.finish()?;
+            match answer {
+                Answer::Reply(Reply::Status(_)) => free.push(free_bytes(&flash)?),
+                Answer::Closed | Answer::Reply(Reply::Error { code: STORAGE_FULL, .. }) => break,
+                other => {
+                    let seen = format!("a file for which there is no room was answered with {other}");
+                    findings.observed("K1-FLS-014", false, seen);
+                    break;
+                }
+            }
+        }
+    }
+    if free.is_empty() {
+        findings.observed("K1-FLS-014", false, "not even the first upload was taken");
+    } else {
+        findings.measured("K1-FLS-014", Distribution::new(Unit::Bytes, free)?);
+    }
+    Ok(findings)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The vector of the specification, section 1.3, without frame.
-    #[test]
-    fn free_space_stands_behind_version_and_led_count() {
-        let status =
-            [&[5, 0, 0, 0][..], b"1.0.0", &[0x40, 0x01, 0x40, 0x42, 0x0F, 0x00, 0xF9, 0x0F, 0x0F]].concat();
-        assert_eq!(bytes_free(&status), Some(1_000_000));
-        assert!((0..13).all(|length| bytes_free(&status[..length]).is_none()));
-        assert_eq!(bytes_free(&[0xFF; 18]), None);
-    }
 
     #[test]
     fn superblocks_are_found_where_they_are() {

@@ -1,12 +1,13 @@
 //! What the cases of PRISM K1 share: waiting for the device, talking to it, reading its storage.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use littlefs_rust::{Config, Filesystem, RamStorage, Storage};
 use rigor_core::Instant;
 use rigor_core::verdict::{Blame, HarnessError, ProductError};
-use rigor_decode::websocket::{Close, Message, ServerEvent};
+use rigor_decode::websocket::{Message, ServerEvent};
 use rigor_runner::need::{Console, Flash, Heard, Net, WebSocket};
 
 use crate::tlv::{Profile, Reply};
@@ -75,6 +76,17 @@ pub enum Answer {
     Silence,
 }
 
+/// In few words, for results.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Reply(reply) => reply.fmt(f),
+            Answer::Closed => f.write_str("the end of the connection"),
+            Answer::Silence => f.write_str("nothing"),
+        }
+    }
+}
+
 /// The next answer on `socket` before `deadline`.
 pub async fn answer(socket: &mut WebSocket, deadline: Instant) -> (Instant, Answer) {
     while let Some((at, heard)) = socket.next(deadline).await {
@@ -89,43 +101,62 @@ pub async fn answer(socket: &mut WebSocket, deadline: Instant) -> (Instant, Answ
     (deadline, Answer::Silence)
 }
 
-/// How the device refused something, and how the connection ended.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Refusal {
-    /// The ERROR frame, if there was one.
+/// PUT_BEGIN and PUT_DATA may be acknowledged or not (specification, section 11, reading 10). Such
+/// acknowledgements have come when the device says nothing for this long (our bound): more than it
+/// takes to erase a sector of the flash, and far below the idle rule.
+const ACKNOWLEDGEMENTS: Duration = Duration::from_millis(150);
+
+/// What the device said about messages that need no answer.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Early {
+    /// The first ERROR.
     pub error: Option<(u8, String)>,
-    /// What the Close frame says, if there was one.
-    pub close: Option<Close>,
-    /// When the device closed the TCP connection, if it did.
+    /// The end of the connection, at this instant.
     pub ended: Option<Instant>,
-    /// A STATUS, which a refusal must not have.
-    pub status: bool,
 }
 
-impl Refusal {
-    /// It was refused: an ERROR or an end of the connection, and no STATUS (specification, section
-    /// 11, reading 11).
-    pub fn is_refused(&self) -> bool {
-        !self.status && (self.error.is_some() || self.close.is_some() || self.ended.is_some())
-    }
-}
-
-/// Listens until the device ends the connection or `deadline`.
-pub async fn refusal(socket: &mut WebSocket, deadline: Instant) -> Refusal {
-    let mut refusal = Refusal { error: None, close: None, ended: None, status: false };
-    for (at, heard) in socket.rest(deadline).await {
+/// Listens until the device says nothing more, so that an acknowledgement of what was sent before
+/// is not taken for the answer to what is sent next.
+pub async fn quiet(socket: &mut WebSocket) -> Early {
+    let mut early = Early::default();
+    while let Some((at, heard)) = socket.next(socket.tcp.now() + ACKNOWLEDGEMENTS).await {
         match heard {
-            Heard::Said(ServerEvent::Message(Message::Binary(bytes))) => match Reply::parse(&bytes) {
-                Reply::Error { code, text } => refusal.error = Some((code, text)),
-                Reply::Status(_) => refusal.status = true,
-                Reply::Malformed(_) => {}
-            },
-            Heard::Said(ServerEvent::Close(close)) => refusal.close = Some(close),
+            Heard::Said(ServerEvent::Message(Message::Binary(bytes))) => {
+                if let Reply::Error { code, text } = Reply::parse(&bytes) {
+                    // What follows may be about its consequences.
+                    early.error.get_or_insert((code, text));
+                }
+            }
+            Heard::Said(ServerEvent::Close(_)) | Heard::Ended(_) => {
+                early.ended = early.ended.or(Some(at));
+            }
             Heard::Said(_) => {}
-            Heard::Ended(_) => refusal.ended = Some(at),
         }
     }
-    refusal
+    early
+}
+
+/// Sends `messages` one after the other without waiting.
+///
+/// # Errors
+/// The rig's, if the link does not take them.
+pub fn send_all(socket: &WebSocket, messages: &[Vec<u8>]) -> Result<(), Blame> {
+    messages.iter().try_for_each(|message| socket.send_binary(message))
+}
+
+/// Sends `messages` such that the next STATUS is the answer to the last one: that one waits until
+/// the device has nothing more to say about the others, and is not sent to who has hung up.
+///
+/// # Errors
+/// The rig's, if the link does not take them.
+pub async fn send_in_turn(socket: &mut WebSocket, messages: &[Vec<u8>]) -> Result<Early, Blame> {
+    let Some((last, before)) = messages.split_last() else { return Ok(Early::default()) };
+    send_all(socket, before)?;
+    let early = if before.is_empty() { Early::default() } else { quiet(socket).await };
+    if early.ended.is_none() {
+        socket.send_binary(last)?;
+    }
+    Ok(early)
 }
 
 /// A finished upload.
@@ -139,7 +170,7 @@ pub struct Upload {
     pub status: Vec<u8>,
 }
 
-/// Uploads `file` on `socket` without waiting between messages, and waits for its STATUS.
+/// Uploads `file` on `socket` and waits for its STATUS.
 ///
 /// # Errors
 /// The product's, if the device answers otherwise or not within [`COMMIT_LIMIT`].
@@ -150,18 +181,23 @@ pub async fn upload(
     file: &[u8],
 ) -> Result<Upload, Blame> {
     let begun = socket.tcp.now();
-    for message in profile.upload(name, file) {
-        socket.send_binary(&message)?;
-    }
-    match answer(socket, begun + COMMIT_LIMIT).await {
-        (acknowledged, Answer::Reply(Reply::Status(status))) => Ok(Upload { begun, acknowledged, status }),
-        (_, other) => Err(ProductError(format!(
-            "an upload of {} bytes in profile {} was answered with {other:?}",
-            file.len(),
-            profile.service()
-        ))
-        .into()),
-    }
+    let early = send_in_turn(socket, &profile.upload(name, file)).await?;
+    let came = match (early.error, early.ended) {
+        (Some((code, text)), _) => Answer::Reply(Reply::Error { code, text }),
+        (None, Some(_)) => Answer::Closed,
+        (None, None) => match answer(socket, socket.tcp.now() + COMMIT_LIMIT).await {
+            (acknowledged, Answer::Reply(Reply::Status(status))) => {
+                return Ok(Upload { begun, acknowledged, status });
+            }
+            (_, other) => other,
+        },
+    };
+    Err(ProductError(format!(
+        "an upload of {} bytes in profile {} was answered with {came}",
+        file.len(),
+        profile.service()
+    ))
+    .into())
 }
 
 /// Opens a connection, uploads `file`, waits for its STATUS and closes.

@@ -9,7 +9,7 @@ mod steady;
 use std::time::Duration;
 
 use rigor_core::Instant;
-use rigor_core::verdict::{Blame, ProductError};
+use rigor_core::verdict::{Blame, Inconclusive, ProductError};
 use rigor_runner::need::{Console, Leds, Net};
 use rigor_runner::{Findings, Suite};
 
@@ -59,7 +59,7 @@ fn measured_lanes(
     for lane in evidence.intervals() {
         match evidence.times(counted(lane).into_iter().map(Interval::nanos))? {
             Some(samples) => findings.measured(id, samples),
-            None => findings.observed(id, true, "an overrun was logged for every interval"),
+            None => findings.unclear(id, Inconclusive("an overrun was logged for every interval".to_owned())),
         };
     }
     Ok(())

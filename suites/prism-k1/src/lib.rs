@@ -2,7 +2,7 @@
 //!
 //! `requirements.toml` is the specification; each module holds the cases of one group of it. What
 //! the cases share is in [`kit`] and in the modules of the formats that the device speaks ([`tlv`],
-//! [`pattern`], [`p11`], [`partitions`], [`report`]), which are written from the specification and
+//! [`pattern`], [`p11`], [`partitions`], [`report`], [`status`]), which are written from the specification and
 //! know nothing of the firmware's own code.
 
 pub mod kit;
@@ -10,12 +10,15 @@ pub mod p11;
 pub mod partitions;
 pub mod pattern;
 pub mod report;
+pub mod status;
 pub mod tlv;
 
+mod control;
 mod flash;
 mod leds;
 mod memory;
 mod net;
+mod rows;
 mod system;
 mod upload;
 
@@ -37,5 +40,6 @@ pub fn suite() -> Result<Suite, CatalogueErrors> {
     leds::add_to(&mut suite);
     net::add_to(&mut suite);
     upload::add_to(&mut suite);
+    control::add_to(&mut suite);
     Ok(suite)
 }

@@ -23,10 +23,13 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.case("heap_used", &["K1-SYS-005"], heap_used);
     suite.case("pools", &["K1-MEM-001", "K1-MEM-002"], pools);
     suite.case("boot_heap", &["K1-MEM-005"], boot_heap);
+    suite.case("pools_in_use", &["K1-MEM-004", "K1-MEM-010"], pools_in_use);
 }
 
 /// A report that is this late does not come (our bound; the seed wants one every 30 s).
 const REPORT_LIMIT: Duration = Duration::from_secs(40);
+/// Reports come this far apart (seed, section 7).
+const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// Reports that a case waits for: the first, and two intervals.
 const REPORTS: usize = 3;
 /// What the device says of its free heap may differ from what the rig saw up to a second apart by
@@ -242,10 +245,8 @@ async fn pools(mut console: Console) -> Outcome {
         .filter(|log| log.tag == "POOL" || log.tag == "memory_pool")
         .map(|log| log.message.to_owned())
         .collect();
-    // "4K Pool: 8/8 free (peak usage: 0)"
     let blocks = |name: &str| {
-        let line = told.iter().find_map(|line| line.strip_prefix(&format!("{name} Pool: ")))?;
-        let (free, all) = (number_after(line, "")?, number_after(line, "/")?);
+        let (_, free, all) = told.iter().filter_map(|line| report::pool(line)).find(|pool| pool.0 == name)?;
         (free == all).then_some(all)
     };
     let wrong = POOLS.map(|(name, _, expected)| f64::from(u8::from(blocks(name) != Some(expected))));
@@ -259,7 +260,50 @@ async fn pools(mut console: Console) -> Outcome {
         let totals = totals.into_iter().flatten().map(|bytes| bytes as f64);
         findings.measured("K1-MEM-002", Distribution::new(Unit::Bytes, totals)?);
     } else {
-        findings.observed("K1-MEM-002", false, format!("the pools' lines lack a figure: {told:?}"));
+        findings.observed(
+            "K1-MEM-002",
+            false,
+            format!("the pools' lines lack a figure: {}", told.join(" | ")),
+        );
+    }
+    Ok(findings)
+}
+
+/// How long before a report is due its clients connect: late enough that they are not idle by then.
+const CONNECTED_BEFORE: Duration = Duration::from_secs(2);
+/// How many there are, report by report. First the device has worked for others, who have left.
+const CONNECTED: [u64; 4] = [0, 1, 2, 0];
+
+/// The pools in reports that find no client, one, two, and none again.
+async fn pools_in_use(mut console: Console, net: Net, clock: Clock) -> Outcome {
+    let mut last = report::next(&mut console, REPORT_LIMIT).await?.start;
+    worked(work(&net).await)?;
+    let (mut at_rest, mut of_a_client) = (Vec::new(), Vec::new());
+    let mut findings = Findings::new();
+    for count in CONNECTED {
+        clock.sleep_until(last + REPORT_EVERY - CONNECTED_BEFORE).await;
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            clients.push(kit::open(&net, Profile::F).await?);
+        }
+        let report = report::next(&mut console, REPORT_LIMIT).await?;
+        last = report.start;
+        for client in clients {
+            client.tcp.finish()?;
+        }
+        match (count, report.pool_blocks_in_use(None), report.pool_blocks_in_use(Some("4K"))) {
+            (0, Some(all), _) => at_rest.push(all as f64),
+            (_, Some(_), Some(blocks)) => of_a_client.push(blocks as f64 / count as f64),
+            _ => {
+                let seen = format!("the report at {last} does not give the pools");
+                findings.observed("K1-MEM-004", false, &seen).observed("K1-MEM-010", false, &seen);
+            }
+        }
+    }
+    for (id, samples) in [("K1-MEM-004", at_rest), ("K1-MEM-010", of_a_client)] {
+        if !samples.is_empty() {
+            findings.measured(id, Distribution::new(Unit::Count, samples)?);
+        }
     }
     Ok(findings)
 }
@@ -305,6 +349,7 @@ mod tests {
             largest_block: None,
             fragmentation: None,
             trend: Vec::new(),
+            pools: Vec::new(),
         }
     }
 

@@ -1,9 +1,8 @@
-//! The packaged pattern format P11 ("PRSM" v1.1), checked: what the templates are.
+//! The packaged pattern format P11 ("PRSM" v1.1), written and checked: what the templates are.
 //!
 //! A header of 64 bytes, 16 of timing, JSON, a palette and frames of palette indices (specification,
 //! section 6.1). A frame has 160 indices and goes to both lanes.
 
-use crate::pattern::packaged;
 use crate::tlv::crc32;
 
 /// Pixels of a frame: one lane's.
@@ -15,6 +14,36 @@ const TIMING_BYTES: usize = 16;
 const RATE: u32 = 120 * 256;
 /// Flag of a frame whose segment is runs.
 const RUN_LENGTHS: u8 = 0b10;
+
+/// A file of the packaged format, version 1.1: pixels are indices into a palette (specification,
+/// section 6.1).
+///
+/// `fps` is in 256ths. Each frame is its flags (1: XOR with the frame before, 2: run lengths) and
+/// its segment.
+pub fn packaged(fps: u32, palette: &[[u8; 3]], frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    let meta = [1_u8, 0, 0, 0, 0, 0];
+    let mut head = b"PRSM\x01\x01\xA0\x00".to_vec();
+    head.extend((frames.len() as u32).to_le_bytes());
+    head.extend(fps.to_le_bytes());
+    head.extend([1, 0, 0, 0]);
+    let crc = header_crc(&head, &meta);
+    head.extend(crc.to_le_bytes());
+    head.resize(64, 0);
+    head.extend(meta);
+    // The rest of the metadata, and no extra data.
+    head.resize(82, 0);
+    let mut payload = (palette.len() as u16).to_le_bytes().to_vec();
+    payload.extend(palette.iter().flatten());
+    for (flags, segment) in frames {
+        payload.push(*flags);
+        payload.extend((segment.len() as u16).to_le_bytes());
+        payload.extend(segment);
+    }
+    let crc = crc32(&payload);
+    head.extend(payload);
+    head.extend(crc.to_le_bytes());
+    head
+}
 
 /// A pattern of one frame in which every pixel has this colour (red, green, blue).
 pub fn solid(colour: [u8; 3]) -> Vec<u8> {

@@ -6,8 +6,6 @@
 
 use rigor_runner::need::Picture;
 
-use crate::tlv::crc32;
-
 /// Pixels of the strip (seed, section 1).
 pub const PIXELS: usize = 320;
 /// Bytes of a frame (seed, section 1).
@@ -49,49 +47,9 @@ pub fn file(series: u8, bytes: usize) -> Vec<u8> {
     file
 }
 
-/// A file of the packaged format, version 1.1: pixels are indices into a palette (specification,
-/// section 6.1).
-///
-/// `fps` is in 256ths. Each frame is its flags (1: XOR with the frame before, 2: run lengths) and
-/// its segment.
-pub fn packaged(fps: u32, palette: &[[u8; 3]], frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
-    let meta = [1_u8, 0, 0, 0, 0, 0];
-    let mut head = b"PRSM\x01\x01\xA0\x00".to_vec();
-    head.extend((frames.len() as u32).to_le_bytes());
-    head.extend(fps.to_le_bytes());
-    head.extend([1, 0, 0, 0]);
-    let crc = crc32(&[&head[..], &meta].concat());
-    head.extend(crc.to_le_bytes());
-    head.resize(64, 0);
-    head.extend(meta);
-    // The rest of the metadata, and no extra data.
-    head.resize(82, 0);
-    let mut payload = (palette.len() as u16).to_le_bytes().to_vec();
-    payload.extend(palette.iter().flatten());
-    for (flags, segment) in frames {
-        payload.push(*flags);
-        payload.extend((segment.len() as u16).to_le_bytes());
-        payload.extend(segment);
-    }
-    let crc = crc32(&payload);
-    head.extend(payload);
-    head.extend(crc.to_le_bytes());
-    head
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The vectors of the specification, section 6.1.
-    #[test]
-    fn packaged_files_equal_the_specification_s_vectors() {
-        let run = |index| vec![0xFF, index, 0xA1, index];
-        let red = packaged(120 * 256, &[[255, 0, 0]], &[(2, vec![0xFF, 0, 0xA1, 0])]);
-        assert_eq!((red.len(), crc32(&red)), (98, 0xD244_8183));
-        let both = packaged(60 * 256, &[[255, 0, 0], [0, 0, 255]], &[(2, run(0)), (3, run(1))]);
-        assert_eq!((both.len(), crc32(&both)), (108, 0x7AD4_59E1));
-    }
 
     #[test]
     fn no_two_pixels_of_a_frame_are_alike_under_any_swap_of_channels() {

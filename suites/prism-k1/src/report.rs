@@ -31,6 +31,8 @@ pub struct Report {
     pub fragmentation: Option<u64>,
     /// Free bytes and percent of fragmentation in the last seconds.
     pub trend: Vec<(u64, u64)>,
+    /// Of each pool its name, its free blocks and all of them.
+    pub pools: Vec<(String, u64, u64)>,
 }
 
 /// The number that follows `label` in `text`, up to the first other character.
@@ -49,7 +51,17 @@ impl Report {
             largest_block: None,
             fragmentation: None,
             trend: Vec::new(),
+            pools: Vec::new(),
         }
+    }
+
+    /// Blocks in use of the pool `name`, or of all of them.
+    pub fn pool_blocks_in_use(&self, name: Option<&str>) -> Option<u64> {
+        let pools = self.pools.iter().filter(|(pool, ..)| name.is_none_or(|name| name == pool));
+        pools
+            .map(|(_, free, all)| all.checked_sub(*free))
+            .sum::<Option<u64>>()
+            .filter(|_| !self.pools.is_empty())
     }
 
     fn take(&mut self, message: &str) {
@@ -72,6 +84,12 @@ impl Report {
     }
 }
 
+/// From "4K Pool: 8/8 free (peak usage: 0)": its name, its free blocks and all of them.
+pub fn pool(message: &str) -> Option<(String, u64, u64)> {
+    let (name, figures) = message.split_once(" Pool: ")?;
+    Some((name.to_owned(), number_after(figures, "")?, number_after(figures, "/")?))
+}
+
 fn is_begin(line: &Line) -> bool {
     line.text.contains(BEGIN)
 }
@@ -87,8 +105,10 @@ pub async fn next(console: &mut Console, limit: Duration) -> Result<Report, Blam
     console.expect("the end of a heap report", LENGTH_LIMIT, ends).await?;
     let mut report = Report::at(begin.start);
     for log in console.seen()[from..].iter().filter_map(Line::log) {
-        if log.tag == "HEAP_MON" {
-            report.take(log.message);
+        match log.tag {
+            "HEAP_MON" => report.take(log.message),
+            "POOL" | "memory_pool" => report.pools.extend(pool(log.message)),
+            _ => {}
         }
     }
     Ok(report)
@@ -137,6 +157,13 @@ mod tests {
         }
         assert_eq!((report.free, report.minimum_free, report.largest_block), (Some(1234), Some(7), None));
         assert_eq!((report.trend.as_slice(), report.missing()), (&[(10, 4)][..], 1));
+        assert_eq!(pool("4K Pool: 7/8 free (peak usage: 2)"), Some(("4K".to_owned(), 7, 8)));
+        assert_eq!(pool("Memory pools initialized successfully"), None);
+        report.pools = vec![("4K".to_owned(), 6, 8), ("1K".to_owned(), 15, 16)];
+        assert_eq!(
+            (report.pool_blocks_in_use(None), report.pool_blocks_in_use(Some("4K"))),
+            (Some(3), Some(2))
+        );
         assert_eq!(number_after("Free: 99999999999999999999 bytes", "Free:"), None);
     }
 }

@@ -100,11 +100,11 @@ fn pools_come_first(lines: &[Line]) -> (bool, String) {
         (Some(ready), Some(other)) if other < ready => (
             false,
             format!(
-                "{:?} at {} precedes {:?} at {}",
+                "`{}` at {} precedes `{}` at {}",
                 lines[other].text, lines[other].start, lines[ready].text, lines[ready].end
             ),
         ),
-        (Some(ready), _) => (true, format!("the pools were reported as initialised at {}", lines[ready].end)),
+        (Some(ready), _) => (true, format!("pools ready at {}, before all others", lines[ready].end)),
     }
 }
 
@@ -118,12 +118,22 @@ async fn banner(mut console: Console, power: Power) -> Outcome {
     };
     let versions = told("Firmware: ");
     let right = versions.iter().all(|version| version.as_deref() == Some("v1.0.0"));
-    findings.observed("K1-SYS-007", right, format!("the boots say {versions:?}"));
+    findings.observed("K1-SYS-007", right, told_at_boots(&versions));
     let builds = told("Build: ");
     let same = builds[0] == builds[1];
     let stamped = builds.iter().flatten().any(|build| is_time_stamp(build));
-    findings.observed("K1-SYS-015", same && stamped, format!("the boots say {builds:?}"));
+    findings.observed("K1-SYS-015", same && stamped, told_at_boots(&builds));
     Ok(findings)
+}
+
+fn told_at_boots(values: &[Option<String>]) -> String {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    match values {
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => {
+            format!("{} at {} boots", value(first), values.len())
+        }
+        _ => values.iter().map(value).collect::<Vec<_>>().join(", then "),
+    }
 }
 
 fn banner_value(lines: &[Line], label: &str) -> Option<String> {
@@ -174,7 +184,7 @@ async fn console_rate(mut console: Console, bench: Bench) -> Outcome {
         findings.observed(
             "K1-SYS-016",
             false,
-            format!("a line at {} is no text: {:?}", line.start, line.text),
+            format!("a line at {} is no text: `{}`", line.start, line.text),
         );
     }
     Ok(findings)

@@ -4,6 +4,8 @@
 //! firmware's (types 10 to 30 and FF, big-endian, a CRC on every frame). The device answers both
 //! in `f`'s framing. Source: specification, sections 1.2 and 1.3.
 
+use std::fmt;
+
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 /// CRC-32/ISO-HDLC, the one of zlib (specification, section 1.1).
@@ -88,14 +90,6 @@ impl Profile {
         messages.push(self.end(crc));
         messages
     }
-
-    /// The name under which the device stores an upload called `name`.
-    pub fn stored_name(self, name: &str) -> String {
-        match self {
-            Profile::N => "pattern".to_owned(),
-            Profile::F => name.to_owned(),
-        }
-    }
 }
 
 /// A frame of profile `n`: type, little-endian length, value.
@@ -121,15 +115,19 @@ pub mod request {
 
     /// CONTROL PLAY.
     pub fn play(name: &str) -> Vec<u8> {
-        tlv_f(0x20, &[&[0x01, name.len() as u8], name.as_bytes()].concat())
+        control(&[&[0x01, name.len() as u8], name.as_bytes()].concat())
+    }
+    /// CONTROL of any kind: its sub-command and what belongs to it.
+    pub fn control(payload: &[u8]) -> Vec<u8> {
+        tlv_f(0x20, payload)
     }
     /// CONTROL STOP.
     pub fn stop() -> Vec<u8> {
-        tlv_f(0x20, &[0x02])
+        control(&[0x02])
     }
     /// CONTROL DEPLOY_TEMPLATE.
     pub fn deploy(id: &str) -> Vec<u8> {
-        tlv_f(0x20, &[&[0x12, id.len() as u8], id.as_bytes()].concat())
+        control(&[&[0x12, id.len() as u8], id.as_bytes()].concat())
     }
     /// DELETE.
     pub fn delete(name: &str) -> Vec<u8> {
@@ -159,6 +157,17 @@ pub enum Reply {
     },
     /// Not a well-formed frame of profile `f`; the text says what is wrong.
     Malformed(String),
+}
+
+/// In few words, for results.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reply::Status(payload) => write!(f, "a STATUS of {} bytes", payload.len()),
+            Reply::Error { code, text } => write!(f, "ERROR {code} ({text})"),
+            Reply::Malformed(why) => write!(f, "a malformed reply ({why})"),
+        }
+    }
 }
 
 impl Reply {

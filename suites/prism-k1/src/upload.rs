@@ -22,17 +22,20 @@ use rigor_core::event::{Direction, FlowKind};
 use rigor_core::unit::Unit;
 use rigor_core::verdict::{Blame, ProductError};
 use rigor_decode::websocket::{Message, ServerEvent};
+use rigor_runner::Suite;
 use rigor_runner::need::{Device, Flash, Heard, Net, WebSocket};
-use rigor_runner::{Findings, Suite};
 
 use crate::tlv::{Profile, Reply};
-use crate::{kit, pattern};
+use crate::{kit, p11, pattern};
 
 /// Messages of a client, in order.
 type Messages = Vec<Vec<u8>>;
 
 /// The name of uploads that carry one, unless the name is the point.
 const NAME: &str = "upl";
+
+/// The name under which profile n's uploads are stored, unless the device chooses another.
+const DEFAULT_NAME: &str = "pattern";
 
 /// A connection that ends this long after the last byte went to the device, or later, ended
 /// because nothing more came (K1-NET-006), not because something was refused.
@@ -73,16 +76,24 @@ impl Stored {
         Ok(Stored(kit::stored_files(flash)?))
     }
 
-    /// The contents of the pattern called `name`; none at all if there is no such file. No source
-    /// fixes folder and extension.
-    fn pattern(&self, name: &str) -> &[u8] {
-        self.0
-            .iter()
-            .find(|(path, _)| {
-                let file = path.rsplit('/').next().unwrap_or(path);
-                file == name || file.strip_suffix(".bin") == Some(name)
-            })
-            .map_or(&[], |(_, bytes)| bytes)
+    /// The contents of the pattern that `profile` uploaded as `name`; none at all if there is no such
+    /// file. No source fixes folder and extension, and in profile n the device chooses the name too
+    /// (specification, section 11, reading 29): there it is the one file that is no template.
+    fn pattern(&self, profile: Profile, name: &str) -> &[u8] {
+        let name = match profile {
+            Profile::N => DEFAULT_NAME,
+            Profile::F => name,
+        };
+        let has_name = |path: &str| {
+            let file = path.rsplit('/').next().unwrap_or(path);
+            file == name || file.rsplit_once('.').is_some_and(|(stem, _)| stem == name)
+        };
+        let named = self.0.iter().find(|(path, _)| has_name(path)).map(|(_, bytes)| bytes);
+        let lonely = || {
+            let mut others = self.0.values().filter(|bytes| p11::check(bytes).is_err());
+            others.next().filter(|_| profile == Profile::N && others.next().is_none())
+        };
+        named.or_else(lonely).map_or(&[], Vec::as_slice)
     }
 
     /// The paths of the files that `other` has not got, or not with these bytes, and the reverse.
@@ -108,32 +119,6 @@ fn counted(attempts: impl IntoIterator<Item = bool>) -> Result<Distribution, Bla
 /// a refused upload left (our bound).
 const SETTLING: Duration = Duration::from_millis(300);
 
-/// What became of one requirement under several attempts.
-#[derive(Default)]
-struct Tally {
-    held: Vec<String>,
-    broken: Vec<String>,
-}
-
-impl Tally {
-    /// One more attempt: whether the requirement held, and what was seen.
-    fn note(&mut self, holds: bool, seen: String) {
-        if holds { &mut self.held } else { &mut self.broken }.push(seen);
-    }
-
-    /// Reports on requirement `id`. Without an attempt there is nothing to report, which the
-    /// runner takes for a defect of the case.
-    fn report(&self, id: &str, findings: &mut Findings) {
-        let tried = self.held.len() + self.broken.len();
-        if !self.broken.is_empty() {
-            let seen = format!("{} of {tried} ways broken: {}", self.broken.len(), self.broken.join("; "));
-            findings.observed(id, false, seen);
-        } else if tried > 0 {
-            findings.observed(id, true, format!("{tried} ways: {}", self.held.join("; ")));
-        }
-    }
-}
-
 /// What the device did about messages that were sent to it.
 #[derive(Clone, PartialEq, Debug)]
 enum Answered {
@@ -150,28 +135,30 @@ impl fmt::Display for Answered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Answered::Stored => write!(f, "stored"),
-            Answered::Refused(Some((code, text))) => write!(f, "refused with {code} ({text})"),
+            Answered::Refused(Some((code, _))) => write!(f, "refused with ERROR {code}"),
             Answered::Refused(None) => write!(f, "refused by closing"),
             Answered::Ignored => write!(f, "ignored"),
         }
     }
 }
 
-/// Sends `messages` one after the other without waiting.
-fn send_all(socket: &WebSocket, messages: &[Vec<u8>]) -> Result<(), Blame> {
-    messages.iter().try_for_each(|message| socket.send_binary(message))
-}
-
-/// What the device does about what was sent on `socket`. After an ERROR it is watched for
+/// Sends `messages` on `socket`; what the device does about them. After an ERROR it is watched for
 /// `aftermath`, or until it ends the connection.
-async fn answered(socket: &mut WebSocket, aftermath: Duration) -> Answered {
+async fn answered(
+    socket: &mut WebSocket,
+    messages: &[Vec<u8>],
+    aftermath: Duration,
+) -> Result<Answered, Blame> {
+    let kit::Early { mut error, ended } = kit::send_in_turn(socket, messages).await?;
+    if ended.is_some() {
+        return Ok(Answered::Refused(error));
+    }
     let begun = socket.tcp.now();
-    let mut deadline = begun + kit::COMMIT_LIMIT;
-    let mut error = None;
+    let mut deadline = begun + if error.is_some() { aftermath } else { kit::COMMIT_LIMIT };
     while let Some((at, heard)) = socket.next(deadline).await {
         match heard {
             Heard::Said(ServerEvent::Message(Message::Binary(bytes))) => match Reply::parse(&bytes) {
-                Reply::Status(_) => return Answered::Stored,
+                Reply::Status(_) => return Ok(Answered::Stored),
                 Reply::Error { code, text } => {
                     error = Some((code, text));
                     deadline = deadline.min(at + aftermath);
@@ -185,12 +172,16 @@ async fn answered(socket: &mut WebSocket, aftermath: Duration) -> Answered {
                     .map(|(at, _)| at)
                     .next();
                 let idle = last.is_some_and(|last| at >= last + IDLE);
-                return if error.is_none() && idle { Answered::Ignored } else { Answered::Refused(error) };
+                return Ok(if error.is_none() && idle {
+                    Answered::Ignored
+                } else {
+                    Answered::Refused(error)
+                });
             }
             Heard::Said(_) => {}
         }
     }
-    if error.is_some() { Answered::Refused(error) } else { Answered::Ignored }
+    Ok(if error.is_some() { Answered::Refused(error) } else { Answered::Ignored })
 }
 
 /// Sends `messages` on a connection of their own; what the device does about it. After anything but
@@ -200,13 +191,22 @@ async fn answered(socket: &mut WebSocket, aftermath: Duration) -> Answered {
 /// The product's, if it does not accept the connection.
 async fn attempt(net: &Net, profile: Profile, messages: &[Vec<u8>]) -> Result<Answered, Blame> {
     let mut socket = kit::open(net, profile).await?;
-    send_all(&socket, messages)?;
-    let answered = answered(&mut socket, AFTERMATH).await;
+    let answered = answered(&mut socket, messages, AFTERMATH).await?;
     socket.tcp.finish()?;
     if answered != Answered::Stored {
         socket.sleep_until(socket.tcp.now() + SETTLING).await;
     }
     Ok(answered)
+}
+
+/// What a row says of files: nothing if they are as they should be.
+fn and_changed(changes: &[String]) -> String {
+    if changes.is_empty() { String::new() } else { format!(", changed {}", changes.join(" and ")) }
+}
+
+/// What a row says of a stored file: how many bytes of it are wrong, if any.
+fn and_differ(differ: usize) -> String {
+    if differ == 0 { String::new() } else { format!(", {differ} bytes differ") }
 }
 
 /// The device has not restarted since `from`, and a good upload still reaches its storage.
@@ -222,7 +222,7 @@ async fn still_well(
 ) -> Result<(), Blame> {
     let file = pattern::file(7, 777);
     kit::upload_once(net, profile, NAME, &file).await?;
-    if Stored::read(flash)?.pattern(&profile.stored_name(NAME)) != file {
+    if Stored::read(flash)?.pattern(profile, NAME) != file {
         return Err(
             ProductError("a good upload at the end was acknowledged but is not stored".to_owned()).into()
         );

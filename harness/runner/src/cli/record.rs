@@ -1,16 +1,14 @@
 //! From trials to the record of the run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant as WallInstant};
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use rigor_core::requirement::RequirementId;
 use rigor_core::result::{
     CaseResult, Decision, Firmware, NotRun, RequirementResult, RigUsed, Run, RunResult,
 };
 use rigor_core::verdict::Verdict;
-use rigor_reports::store::{RunFolder, StoreError};
 
 use super::environment::Environment;
 use super::{Planned, Seat};
@@ -28,10 +26,26 @@ pub(super) type Key = (String, String, String);
 /// The trials that took place.
 pub(super) type Records = BTreeMap<Key, Record>;
 
+/// The beginning of a run.
+pub(super) struct Begun {
+    /// Name of the run, unique on this machine.
+    pub(super) id: String,
+    at: DateTime<Utc>,
+    wall: WallInstant,
+}
+
+impl Begun {
+    pub(super) fn now() -> Self {
+        let at = Utc::now();
+        let id = format!("{}-{}", at.format("%Y%m%dT%H%M%SZ"), std::process::id());
+        Begun { id, at, wall: WallInstant::now() }
+    }
+}
+
 const NOT_SELECTED: &str = "the filter left it out";
 
 /// The result of the run: every requirement of every suite, decided or not.
-pub(super) fn assemble(planned: &Planned, records: Records, started: WallInstant) -> RunResult {
+pub(super) fn assemble(planned: &Planned, records: Records, begun: &Begun) -> RunResult {
     let Planned { environment, catalogues, seats } = planned;
     let mut cases = Vec::new();
     let mut decisions: BTreeMap<(&str, &str), Vec<Decision>> = BTreeMap::new();
@@ -74,11 +88,10 @@ pub(super) fn assemble(planned: &Planned, records: Records, started: WallInstant
             RequirementResult::combine(&catalogue.system, requirement, found.map_or(&[], Vec::as_slice))
         })
         .collect();
-    let now = Utc::now();
     let run = Run {
-        id: format!("{}-{}", now.format("%Y%m%dT%H%M%SZ"), std::process::id()),
-        started: (now - started.elapsed()).to_rfc3339_opts(SecondsFormat::Millis, true),
-        wall_ms: millis(started.elapsed()),
+        id: begun.id.clone(),
+        started: begun.at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        wall_ms: millis(begun.wall.elapsed()),
         seed: environment.seed,
         args: std::env::args().skip(1).collect(),
     };
@@ -129,11 +142,4 @@ fn case_result(seat: &Seat, environment: &Environment, record: Option<&Record>) 
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Writes the result; the folder that holds it.
-pub(super) fn keep(environment: &Environment, result: &RunResult) -> Result<PathBuf, StoreError> {
-    let folder = RunFolder::create(&environment.out, &result.run.id)?;
-    folder.publish(result)?;
-    Ok(folder.path())
 }

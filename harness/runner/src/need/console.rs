@@ -7,6 +7,7 @@ use std::time::Duration;
 use rigor_core::Instant;
 use rigor_core::part;
 use rigor_core::timeline::{Cursor, Next};
+use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, ProductError};
 use rigor_decode::console::{Line, LineDecoder};
 
@@ -69,7 +70,11 @@ impl Console {
             }
         }
         let last: Vec<&str> = self.seen.iter().rev().take(3).rev().map(|line| line.text.as_str()).collect();
-        Err(ProductError(format!("no line with {what} within {limit:?}; the last lines: {last:?}")).into())
+        Err(ProductError(format!(
+            "no line with {what} within {}; the last lines: {last:?}",
+            Amount::from(limit)
+        ))
+        .into())
     }
 
     /// The next line that contains `text`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rigor_core::Instant;
 use rigor_core::rig::Lane;
 use rigor_core::timeline::{Cursor, Next};
+use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, ProductError};
 use rigor_decode::ws2812::relation::{periods, skew};
 use rigor_decode::ws2812::{ColourOrder, Config, Frame, LaneDecoder, Rgb};
@@ -183,7 +184,7 @@ impl Leds {
                 return Ok(picture);
             }
         }
-        Err(ProductError(format!("the strip did not show {what} within {limit:?}")).into())
+        Err(ProductError(format!("the strip did not show {what} within {}", Amount::from(limit))).into())
     }
 }
 

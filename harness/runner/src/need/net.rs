@@ -8,6 +8,7 @@ use rigor_core::Instant;
 use rigor_core::event::{ConnectionId, Direction, FlowKind, Kind};
 use rigor_core::part;
 use rigor_core::timeline::{Cursor, Next};
+use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, HarnessError, ProductError};
 
 use super::{Bench, Missing, Need};
@@ -58,7 +59,8 @@ impl Net {
             }
             Some((_, other)) => Err(HarnessError(format!("a connection began with {other:?}")).into()),
             None => Err(ProductError(format!(
-                "the device did not accept a connection to port {port} within {limit:?}"
+                "the device did not accept a connection to port {port} within {}",
+                Amount::from(limit)
             ))
             .into()),
         }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use rigor_core::Instant;
+use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, ProductError};
 use rigor_decode::websocket::{ClientFrame, Handshake, Message, Response, ServerEvent, ServerStream};
 
@@ -76,7 +77,10 @@ impl WebSocket {
             Some(Err(refused)) => {
                 Err(ProductError(format!("the upgrade was answered with status {}", refused.status)).into())
             }
-            None => Err(ProductError(format!("the upgrade was not answered within {limit:?}")).into()),
+            None => {
+                Err(ProductError(format!("the upgrade was not answered within {}", Amount::from(limit)))
+                    .into())
+            }
         }
     }
 

@@ -71,8 +71,7 @@ async fn upload_load(
     measured_lanes(&mut findings, "K1-LED-021", &evidence, |lane| lane)?;
     measured_lanes(&mut findings, "K1-LED-022", &evidence, |lane| unexcused(lane, &logged))?;
     // Profile n replaces the pattern that plays, and the new one may begin before its STATUS.
-    let replaces = profile.stored_name("load") == Profile::N.stored_name("");
-    findings.extend(bursts_under_load(&evidence, replaces)?);
+    findings.extend(bursts_under_load(&evidence, profile == Profile::N)?);
 
     let writes = flash.busy(upload.begun, upload.acknowledged);
     let written: u64 = writes

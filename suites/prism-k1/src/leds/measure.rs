@@ -19,6 +19,9 @@ use rigor_runner::need::Recording;
 /// the frame period, so that lanes that are driven one after the other find their partners too.
 const SAME_FRAME: Duration = Duration::from_millis(8);
 
+/// A burst that no other follows for this long shows nothing but a cleared strip (our bound).
+const CLEARED: Duration = Duration::from_millis(100);
+
 /// A log line about an overrun comes at most this long after the overrun: other lines may be in
 /// its way on a slow console (our bound).
 const LOGGED_WITHIN: Duration = Duration::from_millis(500);
@@ -88,10 +91,19 @@ impl Evidence {
         Ok(Evidence { lanes, frames, from, until, uncertainty: uncertainty * 2 })
     }
 
-    /// The same from the first burst on: what was before is not a silence but the start.
+    /// The same from the first burst on that another one follows: what was before is not a silence
+    /// but the start, even if the strip was cleared once.
     pub(super) fn since_first_burst(mut self) -> Self {
-        let first = self.lanes.iter().flatten().map(|frame| frame.start).min();
-        self.from = first.unwrap_or(self.from).max(self.from);
+        let is_followed = |pair: &&[Frame]| pair[1].start.since(pair[0].start) < CLEARED;
+        let begins = |lane: &Vec<Frame>| {
+            let begin = lane.windows(2).find(is_followed).map(|pair| &pair[0]).or(lane.first());
+            begin.map(|frame| frame.start)
+        };
+        if let Some(first) = self.lanes.iter().filter_map(begins).min() {
+            self.from = first.max(self.from);
+        }
+        let from = self.from;
+        self.lanes.iter_mut().for_each(|lane| lane.retain(|frame| frame.start >= from));
         self
     }
 
@@ -457,6 +469,10 @@ mod tests {
         let late = evidence(&[(40_000, PIXELS), (48_000, PIXELS)], &[]);
         assert_eq!(lengths(&late.intervals()[0]), [8000, 40_000]);
         assert_eq!(lengths(&late.since_first_burst().intervals()[0]), [8000]);
+        let cleared = [(1_000_000, PIXELS), (3_000_000, PIXELS), (3_008_000, PIXELS)];
+        let mut seen = evidence(&cleared, &cleared);
+        seen.until = at(3_010_000);
+        assert_eq!(lengths(&seen.since_first_burst().intervals()[1]), [8000]);
     }
 
     fn line(at_us: u64, text: &str) -> Line {

@@ -8,8 +8,9 @@ use rigor_decode::websocket::{ClientFrame, CloseCode, Opcode, ServerEvent};
 use rigor_runner::need::{Console, Device, Heard, Leds, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::scene::{self, END_LIMIT, Reaction, Rows, Scene};
+use super::scene::{self, END_LIMIT, Reaction, Scene};
 use crate::kit;
+use crate::rows::Rows;
 use crate::tlv::{Profile, request};
 
 /// A pong that has not come after this long is not waited for.
@@ -129,7 +130,7 @@ async fn close_handshake(console: Console, net: Net, leds: Leds, device: Device)
         }
         scene.bait_works().await?;
     }
-    rows.decide("K1-NET-024", &mut findings)?;
+    rows.veto("K1-NET-024", &mut findings);
     if !answers.is_empty() {
         findings.measured("K1-NET-024", Distribution::of_durations(answers)?);
     }

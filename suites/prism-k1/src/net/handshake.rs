@@ -8,8 +8,9 @@ use rigor_decode::websocket::{ClientFrame, Handshake, HandshakeFault, ServerEven
 use rigor_runner::need::{Clock, Console, Device, Heard, Leds, Net, Received, Tcp, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::scene::{self, END_LIMIT, Rows, Scene};
+use super::scene::{self, END_LIMIT, Scene};
 use crate::kit::{self, Answer};
+use crate::rows::Rows;
 use crate::tlv::{Profile, Reply, request};
 
 /// The nonce of requests that need no other.

@@ -6,7 +6,8 @@ use rigor_decode::websocket::{ClientFrame, LengthField, Opcode};
 use rigor_runner::need::{Console, Device, Leds, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::scene::{self, END_LIMIT, Reaction, Rows, Scene};
+use super::scene::{self, END_LIMIT, Reaction, Scene};
+use crate::rows::Rows;
 use crate::tlv::Profile;
 
 /// What is sent, and what is wrong with it.

@@ -9,9 +9,10 @@ use rigor_decode::websocket::{ClientFrame, Opcode};
 use rigor_runner::need::{Console, Device, Flash, Leds, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::scene::{self, END_LIMIT, Reaction, Rows, Scene};
+use super::scene::{self, END_LIMIT, Reaction, Scene};
 use crate::kit::{self, Answer};
 use crate::pattern;
+use crate::rows::Rows;
 use crate::tlv::{Profile, Reply, crc32, request};
 
 pub(super) fn add_to(suite: &mut Suite) {
@@ -42,7 +43,7 @@ fn is_stored(flash: &Flash, files: &[&[u8]]) -> Result<bool, Blame> {
 /// How a long message reaches the device.
 #[derive(Clone, Copy)]
 enum Delivery {
-    /// With the messages around it in one go.
+    /// In one go.
     AtOnce,
     /// In pieces with pauses between them, cut inside the frame's header too.
     InPieces,
@@ -58,9 +59,11 @@ async fn full_message(mut console: Console, net: Net, flash: Flash) -> Outcome {
             for size in [4094, 4095, 4096] {
                 let file = file_for(profile, size, series);
                 let mut socket = kit::open(&net, profile).await?;
-                for message in in_one_message(profile, &file) {
-                    deliver(&socket, message, delivery).await?;
-                }
+                let [begin, data, end] = in_one_message(profile, &file);
+                deliver(&socket, begin, delivery).await?;
+                deliver(&socket, data, delivery).await?;
+                kit::quiet(&mut socket).await;
+                deliver(&socket, end, delivery).await?;
                 let limit = socket.tcp.now() + kit::COMMIT_LIMIT;
                 let (_, answer) = kit::answer(&mut socket, limit).await;
                 // What the shorter ones come to shows on the chip when the longest does.
@@ -121,6 +124,7 @@ async fn oversize(console: Console, net: Net, leds: Leds, device: Device, flash:
             let (_, mut socket) = scene::accepted(&scene.net, profile, kit::ANSWER_LIMIT).await?;
             let [begin, _, end] = in_one_message(profile, &file_for(profile, size as usize, 4));
             socket.send_binary(&begin)?;
+            kit::quiet(&mut socket).await;
             let sent = scene.now();
             socket.send_binary(&message)?;
             let (_, mut next) = scene::accepted(&scene.net, Profile::F, kit::COMMIT_LIMIT).await?;
@@ -150,9 +154,7 @@ async fn oversize(console: Console, net: Net, leds: Leds, device: Device, flash:
         }
         // Where the refusals begin: the longest legal message is not among them.
         let (_, mut socket) = scene::accepted(&scene.net, profile, kit::ANSWER_LIMIT).await?;
-        for message in in_one_message(profile, &file_for(profile, 4096, 4)) {
-            socket.send_binary(&message)?;
-        }
+        kit::send_in_turn(&mut socket, &in_one_message(profile, &file_for(profile, 4096, 4))).await?;
         let limit = socket.tcp.now() + kit::COMMIT_LIMIT;
         if !matches!(kit::answer(&mut socket, limit).await, (_, Answer::Reply(Reply::Status(_)))) {
             refused.push(4096.0);
@@ -163,7 +165,7 @@ async fn oversize(console: Console, net: Net, leds: Leds, device: Device, flash:
     if !smallest.is_empty() {
         findings.measured("K1-NET-007", Distribution::new(Unit::Bytes, smallest)?);
     }
-    alive.decide("K1-NET-016", &mut findings)?;
+    alive.veto("K1-NET-016", &mut findings);
     findings.measured("K1-NET-016", Distribution::of_durations(until_served)?);
     Ok(findings)
 }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use rigor_core::Instant;
-use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError};
+use rigor_core::verdict::{Blame, Inconclusive, ProductError};
 use rigor_decode::websocket::{ClientFrame, Close, CloseCode, Message, Opcode, Response, ServerEvent};
-use rigor_runner::Findings;
 use rigor_runner::need::{Console, Device, Heard, Leds, Net, WebSocket};
 
 use crate::kit::{self, Answer};
@@ -172,6 +171,9 @@ impl Scene {
 
     /// Shows that the bait works when it is sent as it should be: without that, its absence
     /// elsewhere would mean nothing. The strip shows something else afterwards.
+    ///
+    /// # Errors
+    /// Inconclusive, if it does not: that it should is the business of K1-UPL-041 and K1-LED-012.
     pub(super) async fn bait_works(&self) -> Result<(), Blame> {
         let mut socket = self.baiter().await?;
         let sent = socket.tcp.now();
@@ -179,7 +181,8 @@ impl Scene {
         match kit::answer(&mut socket, sent + kit::COMMIT_LIMIT).await {
             (_, Answer::Reply(Reply::Status(_))) => {}
             (_, other) => {
-                return Err(ProductError(format!("a proper request was answered with {other:?}")).into());
+                let seen = format!("no effect can be told: a proper request was answered with {other}");
+                return Err(Inconclusive(seen).into());
             }
         }
         self.leds
@@ -187,7 +190,11 @@ impl Scene {
                 Profile::N => pattern::recognise(BAIT, picture).is_some(),
                 Profile::F => picture.is_black(),
             })
-            .await?;
+            .await
+            .map_err(|blame| match blame {
+                Blame::Product(error) => Inconclusive(format!("no effect can be told: {error}")).into(),
+                other => other,
+            })?;
         leave(socket).await
     }
 }
@@ -269,8 +276,8 @@ impl std::fmt::Display for Reaction {
         if self.pong {
             parts.push("pong".to_owned());
         }
-        if let Some((code, text)) = &self.error {
-            parts.push(format!("ERROR {code} ({text})"));
+        if let Some((code, _)) = &self.error {
+            parts.push(format!("ERROR {code}"));
         }
         if let Some(other) = &self.other {
             parts.push(other.chars().take(80).collect());
@@ -283,54 +290,6 @@ impl std::fmt::Display for Reaction {
     }
 }
 
-/// Failed rows that a verdict's reason tells of.
-const SHOWN: usize = 5;
-
-/// Rows of a table that are judged together.
-#[derive(Default)]
-pub(super) struct Rows {
-    rows: usize,
-    failed: Vec<String>,
-    /// What the good rows looked like, each kind once.
-    seen: Vec<String>,
-}
-
-impl Rows {
-    /// A row that was as it should be, and what was seen.
-    pub(super) fn good(&mut self, seen: impl Into<String>) {
-        self.rows += 1;
-        let seen = seen.into();
-        if !self.seen.contains(&seen) {
-            self.seen.push(seen);
-        }
-    }
-
-    /// A row that was not, and what was seen.
-    pub(super) fn bad(&mut self, row: &str, seen: impl std::fmt::Display) {
-        self.rows += 1;
-        self.failed.push(format!("{row}: {seen}"));
-    }
-
-    /// Decides `id` by all rows.
-    ///
-    /// # Errors
-    /// The harness's, if there was no row.
-    pub(super) fn decide(self, id: &str, findings: &mut Findings) -> Result<(), Blame> {
-        if self.rows == 0 {
-            return Err(HarnessError(format!("no row decides {id}")).into());
-        }
-        let (rows, failed) = (self.rows, self.failed.len());
-        if failed == 0 {
-            findings.observed(id, true, format!("{rows} of {rows}: {}", self.seen.join("; ")));
-        } else {
-            let shown = self.failed.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
-            let more = if failed > SHOWN { "; and so on" } else { "" };
-            findings.observed(id, false, format!("{failed} of {rows} wrong: {shown}{more}"));
-        }
-        Ok(())
-    }
-}
-
 /// Asks for the status in profile `f`: how long the answer takes, or what came instead.
 pub(super) async fn ask(socket: &mut WebSocket) -> Result<Result<Duration, String>, Blame> {
     let asked = socket.tcp.now();
@@ -338,7 +297,7 @@ pub(super) async fn ask(socket: &mut WebSocket) -> Result<Result<Duration, Strin
     Ok(match kit::answer(socket, asked + kit::ANSWER_LIMIT).await {
         // STATUS has at least a version, the LEDs, free bytes and the chunk (specification, 1.3).
         (at, Answer::Reply(Reply::Status(payload))) if payload.len() >= 12 => Ok(at.since(asked)),
-        (_, other) => Err(format!("{other:?}")),
+        (_, other) => Err(other.to_string()),
     })
 }
 
@@ -358,12 +317,10 @@ pub(super) async fn serve(
     profile: Profile,
 ) -> Result<Result<Duration, String>, Blame> {
     let wished = socket.tcp.now();
-    for message in wish(profile) {
-        socket.send_binary(&message)?;
-    }
-    Ok(match kit::answer(socket, wished + kit::COMMIT_LIMIT).await {
+    kit::send_in_turn(socket, &wish(profile)).await?;
+    Ok(match kit::answer(socket, socket.tcp.now() + kit::COMMIT_LIMIT).await {
         (at, Answer::Reply(Reply::Status(_))) => Ok(at.since(wished)),
-        (_, other) => Err(format!("{other:?}")),
+        (_, other) => Err(other.to_string()),
     })
 }
 

@@ -2,12 +2,15 @@
 
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
-use rigor_runner::need::{Console, Flash, Net};
+use rigor_runner::need::{Console, Device, Flash, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::{Answered, Messages, NAME, Stored, Tally, attempt, differing, named};
+use super::{
+    Answered, Messages, NAME, Stored, and_changed, and_differ, attempt, differing, named, still_well,
+};
 use crate::kit;
 use crate::pattern;
+use crate::rows::Rows;
 use crate::tlv::{Profile, crc32, tlv_f, tlv_n};
 
 pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
@@ -31,7 +34,11 @@ pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
         });
     match profile {
         Profile::N => suite.case("end_without_crc", &["K1-UPL-035"], end_without_crc),
-        Profile::F => suite.case("stored_names", &["K1-UPL-040"], stored_names),
+        Profile::F => suite.case("stored_names", &["K1-UPL-040"], stored_names).case(
+            "name_lengths",
+            &["K1-FMT-005"],
+            name_lengths,
+        ),
     };
 }
 
@@ -62,11 +69,11 @@ async fn message_types(
         }
     };
     let answered = attempt(&net, profile, &[begin, data, end]).await?;
-    let differ = differing(&file, Stored::read(&flash)?.pattern(&profile.stored_name("multi")));
+    let differ = differing(&file, Stored::read(&flash)?.pattern(profile, "multi"));
     let mut findings = Findings::new();
     for id in ids {
         let holds = answered == Answered::Stored && differ == 0;
-        findings.observed(id, holds, format!("{answered}; {differ} bytes differ"));
+        findings.observed(id, holds, format!("{answered}{}", and_differ(differ)));
     }
     Ok(findings)
 }
@@ -136,22 +143,23 @@ async fn byte_order(profile: Profile, mut console: Console, net: Net, flash: Fla
         ("offset", Orders { offset: true, ..right }),
         ("CRC", Orders { crc: true, ..right }),
     ];
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     let file = pattern::file(1, 0x0902);
     let answered = attempt(&net, profile, &upload_with(profile, &file, 0x0307, right)).await?;
     let stored = Stored::read(&flash)?;
-    let differ = differing(&file, stored.pattern(&profile.stored_name(NAME)));
+    let differ = differing(&file, stored.pattern(profile, NAME));
     let holds = answered == Answered::Stored && differ == 0;
-    tally.note(holds, format!("the profile's order {answered}, {differ} bytes differ"));
+    rows.note(holds, "the profile's order", format!("the profile's order {answered}{}", and_differ(differ)));
     let other = pattern::file(2, 0x0902);
     for (field, orders) in wrong {
         let answered = attempt(&net, profile, &upload_with(profile, &other, 0x0307, orders)).await?;
         let changes = Stored::read(&flash)?.changes(&stored);
         let holds = matches!(answered, Answered::Refused(_)) && changes.is_empty();
-        tally.note(holds, format!("{field} the other way round {answered}, files changed: {changes:?}"));
+        let seen = format!("the other order {answered}{}", and_changed(&changes));
+        rows.note(holds, field, seen);
     }
     let mut findings = Findings::new();
-    tally.report("K1-UPL-034", &mut findings);
+    rows.decide("K1-UPL-034", &mut findings)?;
     Ok(findings)
 }
 
@@ -168,17 +176,17 @@ async fn crc_variant(profile: Profile, mut console: Console, net: Net, flash: Fl
     ];
     kit::settled(&mut console).await?;
     let messages = |crc| [profile.begin(NAME, 9, crc), profile.data(0, FILE), profile.end(crc)];
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     for (name, crc) in RELATIVES {
         let answered = attempt(&net, profile, &messages(crc)).await?;
-        tally.note(matches!(answered, Answered::Refused(_)), format!("{name} {answered}"));
+        rows.note(matches!(answered, Answered::Refused(_)), name, format!("relatives {answered}"));
     }
     let answered = attempt(&net, profile, &messages(0xCBF4_3926)).await?;
-    let differ = differing(FILE, Stored::read(&flash)?.pattern(&profile.stored_name(NAME)));
+    let differ = differing(FILE, Stored::read(&flash)?.pattern(profile, NAME));
     let holds = answered == Answered::Stored && differ == 0;
-    tally.note(holds, format!("0xcbf43926 {answered}, {differ} bytes differ"));
+    rows.note(holds, "0xCBF43926", format!("0xCBF43926 {answered}{}", and_differ(differ)));
     let mut findings = Findings::new();
-    tally.report("K1-UPL-039", &mut findings);
+    rows.decide("K1-UPL-039", &mut findings)?;
     Ok(findings)
 }
 
@@ -219,8 +227,7 @@ async fn wrong_crc(profile: Profile, mut console: Console, net: Net, flash: Flas
         attempts.push((format!("byte {at} damaged"), messages));
     }
 
-    let name = profile.stored_name(NAME);
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     let mut changed = Vec::new();
     for has_old in [false, true] {
         if has_old {
@@ -232,14 +239,14 @@ async fn wrong_crc(profile: Profile, mut console: Console, net: Net, flash: Flas
             let after = Stored::read(&flash)?;
             let changes = after.changes(&before);
             let holds = matches!(answered, Answered::Refused(_)) && changes.is_empty();
-            tally.note(holds, format!("{what} {answered}, files changed: {changes:?}"));
+            rows.note(holds, what, format!("{answered}{}", and_changed(&changes)));
             if has_old {
-                changed.push(differing(&old, after.pattern(&name)) as f64);
+                changed.push(differing(&old, after.pattern(profile, NAME)) as f64);
             }
         }
     }
     let mut findings = Findings::new();
-    tally.report("K1-UPL-003", &mut findings);
+    rows.decide("K1-UPL-003", &mut findings)?;
     findings.measured("K1-UPL-021", Distribution::new(Unit::Bytes, changed)?);
     Ok(findings)
 }
@@ -250,7 +257,7 @@ async fn end_without_crc(mut console: Console, net: Net, flash: Flash) -> Outcom
     let file = pattern::file(1, 500);
     let crc = crc32(&file).to_le_bytes();
     let before = Stored::read(&flash)?;
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     for value in [&crc[..0], &crc[..1], &crc[..3], &[&crc[..], &[0]].concat()] {
         let mut messages = Profile::N.upload(NAME, &file);
         messages.pop();
@@ -258,10 +265,14 @@ async fn end_without_crc(mut console: Console, net: Net, flash: Flash) -> Outcom
         let answered = attempt(&net, Profile::N, &messages).await?;
         let changes = Stored::read(&flash)?.changes(&before);
         let holds = matches!(answered, Answered::Refused(_)) && changes.is_empty();
-        tally.note(holds, format!("{} bytes of CRC {answered}, files changed: {changes:?}", value.len()));
+        rows.note(
+            holds,
+            &format!("{} bytes of CRC", value.len()),
+            format!("{answered}{}", and_changed(&changes)),
+        );
     }
     let mut findings = Findings::new();
-    tally.report("K1-UPL-035", &mut findings);
+    rows.decide("K1-UPL-035", &mut findings)?;
     Ok(findings)
 }
 
@@ -281,17 +292,50 @@ async fn stored_names(mut console: Console, net: Net, flash: Flash) -> Outcome {
         (".", "pattern"),
         (&long, &long),
     ];
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     for (index, (sent, normal)) in names.into_iter().enumerate() {
         let file = pattern::file(index as u8, 64 + index);
         let status = kit::upload_once(&net, Profile::F, sent, &file).await?.status;
         let expected = [&[normal.len() as u8], normal.as_bytes()].concat();
-        let differ = differing(&file, Stored::read(&flash)?.pattern(normal));
-        let said = String::from_utf8_lossy(status.get(1..).unwrap_or_default()).into_owned();
-        let holds = status == expected && differ == 0;
-        tally.note(holds, format!("{sent:?} as {said:?}, {differ} bytes differ"));
+        let differ = differing(&file, Stored::read(&flash)?.pattern(Profile::F, normal));
+        if status == expected && differ == 0 {
+            rows.good("normalised, in the STATUS and in the storage");
+        } else {
+            let said = String::from_utf8_lossy(status.get(1..).unwrap_or_default());
+            rows.bad(sent, format!("the STATUS says `{said}`{}", and_differ(differ)));
+        }
     }
     let mut findings = Findings::new();
-    tally.report("K1-UPL-040", &mut findings);
+    rows.decide("K1-UPL-040", &mut findings)?;
+    Ok(findings)
+}
+
+/// Names around the longest one: where the refusals begin.
+async fn name_lengths(mut console: Console, net: Net, flash: Flash, device: Device) -> Outcome {
+    kit::settled(&mut console).await?;
+    let begun = kit::upload_once(&net, Profile::F, NAME, b"settled").await?.acknowledged;
+    let mut findings = Findings::new();
+    let mut shortest = None;
+    let mut before = Stored::read(&flash)?;
+    for length in [1, 62, 63, 64, 65, 128] {
+        let messages = Profile::F.upload(&"n".repeat(length), &pattern::file(3, 100 + length));
+        let answered = attempt(&net, Profile::F, &messages).await?;
+        let after = Stored::read(&flash)?;
+        let refused = matches!(answered, Answered::Refused(_));
+        if refused && shortest.is_none() {
+            shortest = Some(length);
+        }
+        let changes = after.changes(&before);
+        if refused != changes.is_empty() || refused != shortest.is_some() {
+            let seen = format!("name of {length} bytes: {answered}{}", and_changed(&changes));
+            findings.observed("K1-FMT-005", false, seen);
+        }
+        before = after;
+    }
+    still_well(&net, &flash, &device, Profile::F, begun).await?;
+    match shortest {
+        Some(length) => findings.measured("K1-FMT-005", Distribution::new(Unit::Bytes, [length as f64])?),
+        None => findings.observed("K1-FMT-005", false, "no name was too long"),
+    };
     Ok(findings)
 }

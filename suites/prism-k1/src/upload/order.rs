@@ -3,9 +3,10 @@
 use rigor_runner::need::{Console, Device, Flash, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::{Answered, Messages, NAME, Stored, Tally, attempt, named, still_well};
+use super::{Answered, Messages, NAME, Stored, and_changed, attempt, named, still_well};
 use crate::kit;
 use crate::pattern;
+use crate::rows::Rows;
 use crate::tlv::{Profile, crc32};
 
 pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
@@ -92,24 +93,25 @@ async fn never_wrong(
     kit::settled(&mut console).await?;
     let begun = kit::upload_once(&net, profile, NAME, &pattern::file(1, BYTES)).await?.acknowledged;
     let mut before = Stored::read(&flash)?;
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     for (index, order) in orders.into_iter().enumerate() {
         let file = pattern::file(2 + index as u8 % 2, BYTES);
         let answered = attempt(&net, profile, &order.messages(profile, &file)).await?;
         let after = Stored::read(&flash)?;
-        let changes = after.changes(&before).len();
+        let changes = after.changes(&before);
         let holds = match answered {
             Answered::Stored => {
-                !order.as_it_came && after.pattern(&profile.stored_name(NAME)) == file && changes <= 1
+                !order.as_it_came && after.pattern(profile, NAME) == file && changes.len() <= 1
             }
-            Answered::Refused(_) => changes == 0,
+            Answered::Refused(_) => changes.is_empty(),
             Answered::Ignored => false,
         };
-        tally.note(holds, format!("{} {answered}, {changes} files changed", order.what));
+        let seen = if holds { answered.to_string() } else { format!("{answered}{}", and_changed(&changes)) };
+        rows.note(holds, order.what, seen);
         before = after;
     }
     still_well(&net, &flash, &device, profile, begun).await?;
     let mut findings = Findings::new();
-    tally.report(id, &mut findings);
+    rows.decide(id, &mut findings)?;
     Ok(findings)
 }

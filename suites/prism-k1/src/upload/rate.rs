@@ -6,15 +6,15 @@ use rigor_core::Instant;
 use rigor_core::distribution::Distribution;
 use rigor_core::event::{Direction, FlowKind};
 use rigor_core::unit::Unit;
-use rigor_core::verdict::{Blame, HarnessError};
+use rigor_core::verdict::{Blame, HarnessError, ProductError};
 use rigor_decode::websocket::ClientFrame;
-use rigor_runner::need::{Console, Flash, Net};
+use rigor_runner::need::{Console, Flash, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::{NAME, named};
-use crate::kit;
+use crate::kit::{self, Answer, Upload};
 use crate::pattern::{self, MAX_FILE_BYTES};
-use crate::tlv::Profile;
+use crate::tlv::{Profile, Reply};
 
 pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
     suite.case(
@@ -61,6 +61,25 @@ fn framed(message: &[u8]) -> usize {
     ClientFrame::binary(message).masked([1, 2, 3, 4]).encode().len()
 }
 
+/// Sends a whole upload without a pause, which would count against its rate. Its STATUS is the last
+/// one before the device falls silent: those of BEGIN and DATA, if there are any, come before.
+async fn at_once(socket: &mut WebSocket, messages: &[Vec<u8>]) -> Result<Upload, Blame> {
+    let begun = socket.tcp.now();
+    kit::send_all(socket, messages)?;
+    let mut last = None;
+    let mut deadline = begun + kit::COMMIT_LIMIT;
+    while let (at, Answer::Reply(reply)) = kit::answer(socket, deadline).await {
+        let Reply::Status(status) = reply else {
+            return Err(
+                ProductError(format!("an upload of the largest size was answered with {reply}")).into()
+            );
+        };
+        deadline = at + kit::COMMIT_LIMIT;
+        last = Some(Upload { begun, acknowledged: at, status });
+    }
+    last.ok_or_else(|| ProductError("an upload of the largest size had no STATUS".to_owned()).into())
+}
+
 /// Four uploads of the largest size, each over the one before: the first finds blank flash, the
 /// others have to erase.
 async fn rate(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
@@ -70,9 +89,9 @@ async fn rate(profile: Profile, mut console: Console, net: Net, flash: Flash) ->
     for series in 0..4 {
         let file = pattern::file(series, MAX_FILE_BYTES);
         let mut socket = kit::open(&net, profile).await?;
-        let done = kit::upload(&mut socket, profile, NAME, &file).await?;
-        socket.tcp.finish()?;
         let messages = profile.upload(NAME, &file);
+        let done = at_once(&mut socket, &messages).await?;
+        socket.tcp.finish()?;
         let sent = socket.tcp.history(done.begun, done.acknowledged);
         let begin = framed(&messages[0]);
         let all: usize = messages.iter().map(|message| framed(message)).sum();

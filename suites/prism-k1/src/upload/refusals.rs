@@ -12,11 +12,12 @@ use rigor_runner::need::{Console, Device, Flash, Leds, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::{
-    AFTERMATH, Answered, Messages, NAME, SETTLING, Stored, Tally, answered, attempt, counted, named,
-    send_all, still_well,
+    AFTERMATH, Answered, Messages, NAME, SETTLING, Stored, and_changed, answered, attempt, counted, named,
+    still_well,
 };
 use crate::kit;
 use crate::pattern;
+use crate::rows::Rows;
 use crate::tlv::{Profile, crc32, tlv_f, tlv_n};
 
 type Table = fn(Profile) -> Vec<Attack>;
@@ -28,9 +29,16 @@ pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
         ("data_out_of_bounds", out_of_bounds, &["K1-UPL-006", "K1-UPL-007"]),
         ("malformed_uploads", malformed, &[]),
     ];
+    const MALFORMED_F: [&str; 6] =
+        ["K1-FMT-001", "K1-FMT-002", "K1-FMT-003", "K1-FMT-004", "K1-FMT-006", "K1-FMT-007"];
     const EFFECTS: [&str; 3] = ["K1-UPL-028", "K1-UPL-030", "K1-UPL-031"];
     for (name, table, ids) in TABLES {
-        let decides = [ids, &EFFECTS].concat();
+        let formats: &[&str] = match (name, profile) {
+            ("malformed_uploads", Profile::N) => &["K1-FMT-003", "K1-FMT-019"],
+            ("malformed_uploads", Profile::F) => &MALFORMED_F,
+            _ => &[],
+        };
+        let decides = [ids, formats, &EFFECTS].concat();
         suite.case(named(name, profile), &decides, move |console, net, flash, device, leds| {
             refuse_all(profile, table, console, net, flash, device, leds)
         });
@@ -51,16 +59,19 @@ struct Attack {
     what: &'static str,
     /// A good upload of the old version is sent first on the same connection.
     after_upload: bool,
+    /// Refusing the last message need not end the upload that it is in the middle of.
+    message_only: bool,
     messages: Messages,
 }
 
 impl Attack {
     fn new(id: &'static str, what: &'static str, messages: Messages) -> Self {
-        Attack { id: Some(id), what, after_upload: false, messages }
+        Attack { id: Some(id), what, after_upload: false, message_only: false, messages }
     }
 
+    /// One whose refusal another group's requirement asks for, or none.
     fn malformed(what: &'static str, messages: Messages) -> Self {
-        Attack { id: None, what, after_upload: false, messages }
+        Attack { id: None, ..Attack::new("", what, messages) }
     }
 
     fn after_upload(mut self) -> Self {
@@ -68,14 +79,19 @@ impl Attack {
         self
     }
 
-    /// Sends it on a connection of its own.
-    async fn begin(&self, net: &Net, profile: Profile) -> Result<WebSocket, Blame> {
+    /// Sends it on a connection of its own; what the device does about it within `aftermath`.
+    async fn send(
+        &self,
+        net: &Net,
+        profile: Profile,
+        aftermath: Duration,
+    ) -> Result<(WebSocket, Answered), Blame> {
         let mut socket = kit::open(net, profile).await?;
         if self.after_upload {
             kit::upload(&mut socket, profile, NAME, &old()).await?;
         }
-        send_all(&socket, &self.messages)?;
-        Ok(socket)
+        let answered = answered(&mut socket, &self.messages, aftermath).await?;
+        Ok((socket, answered))
     }
 }
 
@@ -222,11 +238,12 @@ fn malformed(profile: Profile) -> Vec<Attack> {
     let new = new();
     let crc = crc32(&new);
     let mut attacks = Vec::new();
-    for (what, message) in messages {
+    for (id, what, message) in messages {
         let good = upload(profile, 3000, &[(0, &new[..1000]), (1000, &new[1000..])], crc);
         // Whatever follows, the device may be out of step with it: it is not part of the attack.
-        attacks.push(Attack::malformed(what, [&good[..2], std::slice::from_ref(&message)].concat()));
-        attacks.push(Attack::malformed(what, vec![message]));
+        let within = [&good[..2], std::slice::from_ref(&message)].concat();
+        attacks.push(Attack { id, message_only: true, ..Attack::malformed(what, within) });
+        attacks.push(Attack { id, ..Attack::malformed(what, vec![message]) });
     }
     // Refused for what they say. That they are refused is for other cases to decide; what follows
     // from it belongs here.
@@ -239,35 +256,41 @@ fn malformed(profile: Profile) -> Vec<Attack> {
     attacks
 }
 
-fn malformed_n() -> Vec<(&'static str, Vec<u8>)> {
+/// A message, what is wrong with it, and the requirement that says so, if there is one.
+type Malformed = (Option<&'static str>, &'static str, Vec<u8>);
+
+fn malformed_n() -> Vec<Malformed> {
+    let length = Some("K1-FMT-019");
     let begin = Profile::N.begin(NAME, 3000, 0);
     let data = Profile::N.data(1000, &[0x5A; 100]);
     vec![
-        ("one byte", vec![0x01]),
-        ("half a length", vec![0x02, 0x04]),
-        ("BEGIN without a size", tlv_n(0x01, &[])),
-        ("BEGIN with half a size", tlv_n(0x01, &[0, 1])),
-        ("BEGIN with five bytes", tlv_n(0x01, &[0, 1, 0, 0, 0])),
-        ("BEGIN of 0xFFFFFFFF", tlv_n(0x01, &[0xFF; 4])),
-        ("BEGIN cut short", begin[..6].to_vec()),
-        ("BEGIN with a byte after it", [&begin[..], &[0]].concat()),
-        ("BEGIN twice in a message", [&begin[..], &begin[..]].concat()),
-        ("DATA without an offset", tlv_n(0x02, &[])),
-        ("DATA with half an offset", tlv_n(0x02, &[0, 0])),
-        ("DATA cut short", data[..data.len() - 1].to_vec()),
-        ("DATA with a byte after it", [&data[..], &[0]].concat()),
-        ("DATA of length 0xFFFF", vec![0x02, 0xFF, 0xFF, 0, 0, 0, 0, 1]),
-        ("END with three bytes", tlv_n(0x03, &[0; 3])),
-        ("END with five bytes", tlv_n(0x03, &[0; 5])),
-        ("type 0x00", tlv_n(0x00, &[0; 4])),
-        ("type 0x04", tlv_n(0x04, &[0; 4])),
-        ("type 0x99", tlv_n(0x99, &[0; 4])),
-        ("full message of 0xFF", vec![0xFF; 4096]),
-        ("full message of 0x00", vec![0x00; 4096]),
+        (length, "one byte", vec![0x01]),
+        (length, "half a length", vec![0x02, 0x04]),
+        (length, "BEGIN without a size", tlv_n(0x01, &[])),
+        (length, "BEGIN with half a size", tlv_n(0x01, &[0, 1])),
+        (length, "BEGIN with five bytes", tlv_n(0x01, &[0, 1, 0, 0, 0])),
+        (None, "BEGIN of 0xFFFFFFFF", tlv_n(0x01, &[0xFF; 4])),
+        (length, "BEGIN cut short", begin[..6].to_vec()),
+        (length, "BEGIN with a byte after it", [&begin[..], &[0]].concat()),
+        (length, "BEGIN twice in a message", [&begin[..], &begin[..]].concat()),
+        (length, "DATA without an offset", tlv_n(0x02, &[])),
+        (length, "DATA with half an offset", tlv_n(0x02, &[0, 0])),
+        (length, "DATA cut short", data[..data.len() - 1].to_vec()),
+        (length, "DATA with a byte after it", [&data[..], &[0]].concat()),
+        (length, "DATA of length 0xFFFF", vec![0x02, 0xFF, 0xFF, 0, 0, 0, 0, 1]),
+        (length, "END with three bytes", tlv_n(0x03, &[0; 3])),
+        (length, "END with five bytes", tlv_n(0x03, &[0; 5])),
+        (None, "type 0x00", tlv_n(0x00, &[0; 4])),
+        (None, "type 0x04", tlv_n(0x04, &[0; 4])),
+        (Some("K1-FMT-003"), "type 0x99", tlv_n(0x99, &[0; 4])),
+        (None, "full message of 0xFF", vec![0xFF; 4096]),
+        (None, "full message of 0x00", vec![0x00; 4096]),
     ]
 }
 
-fn malformed_f() -> Vec<(&'static str, Vec<u8>)> {
+fn malformed_f() -> Vec<Malformed> {
+    let crc = Some("K1-FMT-001");
+    let length = Some("K1-FMT-002");
     let begin = |name_length: u8, name: &[u8], size: u32| {
         tlv_f(0x10, &[&[name_length], name, &size.to_be_bytes(), &[0; 4]].concat())
     };
@@ -279,34 +302,35 @@ fn malformed_f() -> Vec<(&'static str, Vec<u8>)> {
         bytes
     };
     vec![
-        ("one byte", vec![0x10]),
-        ("six bytes", vec![0x12, 0, 0, 0xE0, 0xE3, 0xAE]),
-        ("BEGIN without a payload", tlv_f(0x10, &[])),
-        ("BEGIN without a name", begin(0, b"", 100)),
-        ("BEGIN with a name of 64", begin(64, &[b'x'; 64], 100)),
-        ("BEGIN with a name of 255", begin(255, &[b'x'; 255], 100)),
-        ("BEGIN whose name is longer than it", begin(63, b"abc", 100)),
-        ("BEGIN whose name is shorter than said", begin(4, b"abc", 100)),
-        ("BEGIN whose name is longer than said", begin(2, b"abc", 100)),
-        ("BEGIN without its CRC", tlv_f(0x10, b"\x03abc\0\0\x01\0")),
-        ("BEGIN of 300,000 bytes", begin(3, b"abc", 300_000)),
-        ("BEGIN of 0xFFFFFFFF bytes", begin(3, b"abc", u32::MAX)),
-        ("DATA without an offset", tlv_f(0x11, &[])),
-        ("DATA with half an offset", tlv_f(0x11, &[0, 0])),
-        ("DATA cut short", data[..data.len() - 1].to_vec()),
-        ("DATA with a byte after it", [&data[..], &[0]].concat()),
-        ("DATA with a flipped bit", flipped(50)),
-        ("DATA with a flipped offset", flipped(6)),
-        ("DATA with a flipped CRC", flipped(data.len() - 1)),
-        ("DATA without a CRC", data[..data.len() - 4].to_vec()),
-        ("DATA one longer than it says", with_crc(&[0x11, 0, 5, 0, 0, 0, 0, 1, 2])),
-        ("DATA one shorter than it says", with_crc(&[0x11, 0, 7, 0, 0, 0, 0, 1, 2])),
-        ("DATA of length 0xFFFF", with_crc(&[0x11, 0xFF, 0xFF, 0, 0, 0, 0, 1])),
-        ("two messages in one", [&data[..], &data[..]].concat()),
-        ("type 0x13", tlv_f(0x13, &[0; 4])),
-        ("type 0x99", tlv_f(0x99, &[0; 4])),
-        ("full message of 0xFF", vec![0xFF; 4096]),
-        ("full message of 0x00", vec![0x00; 4096]),
+        (None, "one byte", vec![0x10]),
+        (None, "six bytes", vec![0x12, 0, 0, 0xE0, 0xE3, 0xAE]),
+        (None, "BEGIN without a payload", tlv_f(0x10, &[])),
+        (Some("K1-FMT-004"), "BEGIN without a name", begin(0, b"", 100)),
+        (None, "BEGIN with a name of 64", begin(64, &[b'x'; 64], 100)),
+        (Some("K1-FMT-006"), "BEGIN with a name of 255", begin(255, &[b'x'; 255], 100)),
+        (Some("K1-FMT-006"), "BEGIN with a name of 255, three bytes there", begin(255, b"abc", 100)),
+        (None, "BEGIN whose name is longer than it", begin(63, b"abc", 100)),
+        (None, "BEGIN whose name is shorter than said", begin(4, b"abc", 100)),
+        (None, "BEGIN whose name is longer than said", begin(2, b"abc", 100)),
+        (None, "BEGIN without its CRC", tlv_f(0x10, b"\x03abc\0\0\x01\0")),
+        (Some("K1-FMT-007"), "BEGIN of 300,000 bytes", begin(3, b"abc", 300_000)),
+        (None, "BEGIN of 0xFFFFFFFF bytes", begin(3, b"abc", u32::MAX)),
+        (None, "DATA without an offset", tlv_f(0x11, &[])),
+        (None, "DATA with half an offset", tlv_f(0x11, &[0, 0])),
+        (length, "DATA cut short", data[..data.len() - 1].to_vec()),
+        (length, "DATA with a byte after it", [&data[..], &[0]].concat()),
+        (crc, "DATA with a flipped bit", flipped(50)),
+        (crc, "DATA with a flipped offset", flipped(6)),
+        (crc, "DATA with a flipped CRC", flipped(data.len() - 1)),
+        (None, "DATA without a CRC", data[..data.len() - 4].to_vec()),
+        (length, "DATA one longer than it says", with_crc(&[0x11, 0, 5, 0, 0, 0x03, 0xE8, 1, 2])),
+        (length, "DATA one shorter than it says", with_crc(&[0x11, 0, 7, 0, 0, 0x03, 0xE8, 1, 2])),
+        (length, "DATA of length 0xFFFF", with_crc(&[0x11, 0xFF, 0xFF, 0, 0, 0, 0, 1])),
+        (None, "two messages in one", [&data[..], &data[..]].concat()),
+        (None, "type 0x13", tlv_f(0x13, &[0; 4])),
+        (Some("K1-FMT-003"), "type 0x99", tlv_f(0x99, &[0; 4])),
+        (None, "full message of 0xFF", vec![0xFF; 4096]),
+        (None, "full message of 0x00", vec![0x00; 4096]),
     ]
 }
 
@@ -321,20 +345,22 @@ async fn refuse_all(
     leds: Leds,
 ) -> Outcome {
     kit::settled(&mut console).await?;
+    // In profile f nothing plays by itself, and what plays not can be seen to stop.
+    kit::upload_once(&net, Profile::N, NAME, &old()).await?;
+    leds.expect("an uploaded pattern", kit::ANSWER_LIMIT, |picture| !picture.is_black()).await?;
     let begun = kit::upload_once(&net, profile, NAME, &old()).await?.acknowledged;
     let before = Stored::read(&flash)?;
     let mut looked = begun;
-    let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
+    let mut tallies: BTreeMap<&str, Rows> = BTreeMap::new();
     let (mut changed, mut silent) = (Vec::new(), Vec::new());
     let mut findings = Findings::new();
     for attack in table(profile) {
-        let mut socket = attack.begin(&net, profile).await?;
-        let answered = answered(&mut socket, AFTERMATH).await;
+        let (socket, answered) = attack.send(&net, profile, AFTERMATH).await?;
         socket.tcp.finish()?;
         socket.sleep_until(socket.tcp.now() + SETTLING).await;
         if let Some(id) = attack.id {
             let refused = matches!(answered, Answered::Refused(_));
-            tallies.entry(id).or_default().note(refused, format!("{} {answered}", attack.what));
+            tallies.entry(id).or_default().note(refused, attack.what, answered.to_string());
         }
         if let Answered::Refused(error) = answered {
             silent.push(error.is_none());
@@ -348,13 +374,13 @@ async fn refuse_all(
         looked = frames.until;
         let changes = if touched { Stored::read(&flash)?.changes(&before) } else { Vec::new() };
         if !changes.is_empty() {
-            findings.observed("K1-UPL-028", false, format!("{} changed {changes:?}", attack.what));
+            findings.observed("K1-UPL-028", false, format!("{}{}", attack.what, and_changed(&changes)));
         }
         changed.push(changes.len() as f64);
     }
     still_well(&net, &flash, &device, profile, begun).await?;
-    for (id, tally) in &tallies {
-        tally.report(id, &mut findings);
+    for (id, rows) in tallies {
+        rows.decide(id, &mut findings)?;
     }
     findings.measured("K1-UPL-028", Distribution::new(Unit::Count, changed)?);
     findings.measured("K1-UPL-030", Distribution::new(Unit::Count, [device.starts_since(begun) as f64])?);
@@ -373,24 +399,29 @@ async fn upload_after(
 ) -> Outcome {
     kit::settled(&mut console).await?;
     let begun = kit::upload_once(&net, profile, NAME, &old()).await?.acknowledged;
-    let mut tally = Tally::default();
-    let mut held = 0;
+    let mut rows = Rows::default();
     for attack in tables.iter().flat_map(|table| table(profile)) {
-        let mut socket = attack.begin(&net, profile).await?;
-        let answered = answered(&mut socket, Duration::ZERO).await;
+        let (socket, answered) = attack.send(&net, profile, Duration::ZERO).await?;
+        // What was refused may be a message only, and the upload around it go on for as long as its
+        // client is there.
+        let gone = attack.message_only;
+        if gone {
+            socket.tcp.reset()?;
+            socket.sleep_until(socket.tcp.now() + SETTLING).await;
+        }
         let valid = attempt(&net, profile, &profile.upload(NAME, &old())).await?;
-        // Only now is the refused one's client gone.
-        socket.tcp.reset()?;
+        if !gone {
+            socket.tcp.reset()?;
+        }
         match (&answered, &valid) {
-            (Answered::Refused(_), Answered::Stored) => held += 1,
-            _ => tally.note(false, format!("{} {answered}, the next upload {valid}", attack.what)),
+            (Answered::Refused(_), Answered::Stored) => rows.good("refused, and the next upload stored"),
+            // That it is not refused is for other cases to say.
+            (_, Answered::Stored) => {}
+            _ => rows.bad(attack.what, format!("{answered}, the next upload {valid}")),
         }
     }
     still_well(&net, &flash, &device, profile, begun).await?;
-    if held > 0 {
-        tally.note(true, format!("after each of {held} refusals the next upload was stored"));
-    }
     let mut findings = Findings::new();
-    tally.report("K1-UPL-029", &mut findings);
+    rows.decide("K1-UPL-029", &mut findings)?;
     Ok(findings)
 }

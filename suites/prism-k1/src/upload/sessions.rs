@@ -13,11 +13,11 @@ use rigor_runner::need::{Clock, Console, Device, Flash, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::{
-    AFTERMATH, Answered, Messages, NAME, SETTLING, Stored, Tally, answered, attempt, named, send_all,
-    still_well,
+    AFTERMATH, Answered, Messages, NAME, SETTLING, Stored, and_changed, answered, attempt, named, still_well,
 };
 use crate::kit;
 use crate::pattern;
+use crate::rows::Rows;
 use crate::tlv::{Profile, crc32};
 
 pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
@@ -131,31 +131,46 @@ async fn begin_twice(
             vec![&b],
         ),
     ];
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     let mut before = Stored::read(&flash)?;
-    let name = profile.stored_name(NAME);
     for (what, messages, whole) in attempts {
         let answered = attempt(&net, profile, &messages).await?;
         let after = Stored::read(&flash)?;
-        let (old, now) = (before.pattern(&name), after.pattern(&name));
+        let (old, now) = (before.pattern(profile, NAME), after.pattern(profile, NAME));
         let said_stored = answered == Answered::Stored;
         let holds = answered != Answered::Ignored
             && is_whole(now, said_stored, old, &whole)
             && after.changes(&before).len() <= usize::from(said_stored);
-        tally.note(holds, format!("{what} {answered}, stored: {}", describe(now, &[&a, &b, short, old])));
+        let seen = if holds {
+            answered.to_string()
+        } else {
+            format!("{answered}, the file is {}", describe(now, &[&a, &b, short, old]))
+        };
+        rows.note(holds, what, seen);
         before = after;
     }
     still_well(&net, &flash, &device, profile, begun).await?;
     let mut findings = Findings::new();
-    tally.report("K1-UPL-010", &mut findings);
+    rows.decide("K1-UPL-010", &mut findings)?;
     Ok(findings)
 }
 
 /// Which of `first`, `second`, `short second` and `old version` a file is.
 fn describe(stored: &[u8], versions: &[&[u8]]) -> &'static str {
-    const NAMES: [&str; 4] = ["the first", "the second", "the short second", "the old version"];
+    const NAMES: [&str; 4] = ["the first upload", "the second", "the short second", "the old version"];
     let known = NAMES.into_iter().zip(versions).find(|(_, version)| **version == stored);
     known.map_or("something else", |(name, _)| name)
+}
+
+/// What a second client sends while another one's upload is half way.
+#[derive(Clone, Copy, PartialEq)]
+enum Second {
+    /// An upload of its own.
+    Whole,
+    /// A BEGIN, and not enough for it.
+    Partial,
+    /// No BEGIN.
+    Stray,
 }
 
 /// Two connections, in one profile and in both.
@@ -171,12 +186,12 @@ async fn two_clients(
     let (old, a, b) = (version(1), version(2), version(3));
     let begun = kit::upload_once(&net, profile, SHARED, &old).await?.acknowledged;
     let mixture = [&a[..2000], &b[2000..]].concat();
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     for other in Profile::ALL {
-        // What the second client sends while the first one's upload is half way, and whether it is
-        // an upload that could be stored.
-        let seconds: [(&str, Messages, bool); 4] = [
-            ("a whole upload", other.upload(SHARED, &b), true),
+        // What the second client sends while the first one's upload is half way, and what may come
+        // of it.
+        let seconds: [(&str, Messages, Second); 4] = [
+            ("a whole upload", other.upload(SHARED, &b), Second::Whole),
             (
                 "the other half, CRC of the mixture",
                 [
@@ -185,47 +200,55 @@ async fn two_clients(
                     vec![other.end(crc32(&mixture))],
                 ]
                 .concat(),
-                false,
+                Second::Partial,
             ),
             (
                 "DATA and END without BEGIN",
                 [pieces(other, &b, 2, 4), vec![other.end(crc32(&mixture))]].concat(),
-                false,
+                Second::Stray,
             ),
-            ("END without BEGIN", vec![other.end(crc32(&a[..2000]))], false),
+            ("END without BEGIN", vec![other.end(crc32(&a[..2000]))], Second::Stray),
         ];
-        for (what, messages, valid) in seconds {
+        for (what, messages, second) in seconds {
             let before = Stored::read(&flash)?;
             let mut first = kit::open(&net, profile).await?;
             let halves = [vec![profile.begin(SHARED, 4000, crc32(&a))], pieces(profile, &a, 0, 2)].concat();
-            send_all(&first, &halves)?;
+            kit::send_all(&first, &halves)?;
             clock.sleep(SETTLING).await;
+            kit::quiet(&mut first).await;
             let of_second = attempt(&net, other, &messages).await?;
-            send_all(&first, &[pieces(profile, &a, 2, 4), vec![profile.end(crc32(&a))]].concat())?;
-            let of_first = answered(&mut first, AFTERMATH).await;
+            let rest = [pieces(profile, &a, 2, 4), vec![profile.end(crc32(&a))]].concat();
+            let of_first = answered(&mut first, &rest, AFTERMATH).await?;
             first.tcp.finish()?;
             clock.sleep(SETTLING).await;
             let after = Stored::read(&flash)?;
-            let stored = after.pattern(SHARED);
+            let changes = after.changes(&before);
             let holds = match (&of_first, &of_second) {
-                (Answered::Stored, Answered::Refused(_)) => stored == a,
-                (Answered::Refused(_), Answered::Stored) => valid && stored == b,
-                // A BEGIN that is refused itself must not cost the other one its upload.
+                (Answered::Stored, Answered::Refused(_)) => after.pattern(profile, SHARED) == a,
+                (Answered::Refused(_), Answered::Stored) => {
+                    second == Second::Whole && after.pattern(other, SHARED) == b
+                }
+                // It may have replaced the first one and then have come to nothing itself. Anything
+                // else that is refused must not cost the first one its upload.
+                (Answered::Refused(_), Answered::Refused(_)) => {
+                    second == Second::Partial && changes.is_empty()
+                }
                 _ => false,
-            } && after.changes(&before).len() <= 1;
-            let known = describe(stored, &[&a, &b, &[], before.pattern(SHARED)]);
-            tally.note(
+            } && changes.len() <= 1;
+            let row = format!("{what} in {}", other.service());
+            rows.note(
                 holds,
+                &row,
                 format!(
-                    "{what} in {}: first {of_first}, second {of_second}, stored: {known}",
-                    other.service()
+                    "first {of_first}, second {of_second}{}",
+                    if holds { String::new() } else { and_changed(&changes) }
                 ),
             );
         }
     }
     still_well(&net, &flash, &device, profile, begun).await?;
     let mut findings = Findings::new();
-    tally.report("K1-UPL-024", &mut findings);
+    rows.decide("K1-UPL-024", &mut findings)?;
     Ok(findings)
 }
 
@@ -267,8 +290,7 @@ async fn first_stored(
     while clock.now() <= limit {
         let mut socket = kit::open(net, profile).await?;
         let begun = clock.now();
-        send_all(&socket, &profile.upload(NAME, file))?;
-        let answered = answered(&mut socket, Duration::ZERO).await;
+        let answered = answered(&mut socket, &profile.upload(NAME, file), Duration::ZERO).await?;
         // No lingering close: the attempts must not exhaust the device.
         socket.tcp.reset()?;
         if answered == Answered::Stored {
@@ -277,6 +299,19 @@ async fn first_stored(
         clock.sleep(Duration::from_millis(250)).await;
     }
     Ok(None)
+}
+
+/// What is wrong with the storage, which held `before`, after `file` was uploaded.
+fn not_stored(
+    profile: Profile,
+    flash: &Flash,
+    before: &Stored,
+    file: &[u8],
+) -> Result<Option<String>, Blame> {
+    let after = Stored::read(flash)?;
+    let changes = after.changes(before);
+    let wrong = after.pattern(profile, NAME) != file || changes.len() > 1;
+    Ok(wrong.then(|| format!("the next upload is not what is stored{}", and_changed(&changes))))
 }
 
 /// How far an upload had come when it was left: its messages, of which the END never comes.
@@ -305,7 +340,7 @@ async fn after_disconnect(
         for way in ["FIN", "RST", "Close frame", "vanishing"] {
             let before = Stored::read(&flash)?;
             let socket = kit::open(&net, profile).await?;
-            send_all(&socket, &messages)?;
+            kit::send_all(&socket, &messages)?;
             taken(&socket, &clock).await?;
             match way {
                 "FIN" => socket.tcp.finish()?,
@@ -322,13 +357,8 @@ async fn after_disconnect(
                     findings.observed("K1-UPL-011", false, seen);
                 }
             }
-            let after = Stored::read(&flash)?;
-            let changes = after.changes(&before);
-            if after.pattern(&profile.stored_name(NAME)) != file || changes.len() > 1 {
-                let seen = format!(
-                    "{way} {stage}: the next upload is not what is stored; files changed: {changes:?}"
-                );
-                findings.observed("K1-UPL-011", false, seen);
+            if let Some(wrong) = not_stored(profile, &flash, &before, &file)? {
+                findings.observed("K1-UPL-011", false, format!("{way} {stage}: {wrong}"));
             }
         }
     }
@@ -361,7 +391,7 @@ async fn after_stall(
     ] {
         let before = Stored::read(&flash)?;
         let socket = kit::open(&net, profile).await?;
-        send_all(&socket, &messages)?;
+        kit::send_all(&socket, &messages)?;
         if torn {
             let frame = ClientFrame::binary(profile.data(2000, &version(2)[2000..3000]))
                 .masked([1, 2, 3, 4])
@@ -381,12 +411,8 @@ async fn after_stall(
                 );
             }
         }
-        let after = Stored::read(&flash)?;
-        let changes = after.changes(&before);
-        if after.pattern(&profile.stored_name(NAME)) != file || changes.len() > 1 {
-            let seen =
-                format!("stalled {stage}: the next upload is not what is stored; files changed: {changes:?}");
-            findings.observed("K1-UPL-012", false, seen);
+        if let Some(wrong) = not_stored(profile, &flash, &before, &file)? {
+            findings.observed("K1-UPL-012", false, format!("stalled {stage}: {wrong}"));
         }
         socket.tcp.reset()?;
     }
@@ -409,6 +435,7 @@ async fn fifty(
     kit::settled(&mut console).await?;
     let begun = clock.now();
     let names = ["one", "two", "three", "four"];
+    // By name; in profile n there is only one.
     let mut expected = BTreeMap::new();
     let mut failed = Vec::new();
     for index in 0..50_usize {
@@ -419,13 +446,13 @@ async fn fifty(
         };
         let file = pattern::file(index as u8, size);
         failed.push(attempt(&net, profile, &profile.upload(name, &file)).await? != Answered::Stored);
-        expected.insert(profile.stored_name(name), file);
+        expected.insert(if profile == Profile::N { NAME } else { name }, file);
     }
     let stored = Stored::read(&flash)?;
     let mut findings = Findings::new();
     for (name, file) in &expected {
-        if stored.pattern(name) != file {
-            findings.observed("K1-UPL-013", false, format!("{name:?} is not what was uploaded last"));
+        if stored.pattern(profile, name) != file {
+            findings.observed("K1-UPL-013", false, format!("`{name}` is not what was uploaded last"));
         }
     }
     still_well(&net, &flash, &device, profile, begun).await?;

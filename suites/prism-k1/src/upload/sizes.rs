@@ -5,7 +5,7 @@ use rigor_core::unit::Unit;
 use rigor_runner::need::{Console, Flash, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::{Answered, NAME, Stored, attempt, counted, differing, named};
+use super::{Answered, NAME, Stored, and_changed, attempt, counted, differing, named};
 use crate::kit;
 use crate::pattern::{self, MAX_FILE_BYTES};
 use crate::tlv::Profile;
@@ -46,7 +46,7 @@ async fn small(profile: Profile, mut console: Console, net: Net, flash: Flash) -
         }
         if accepted {
             let stored = Stored::read(&flash)?;
-            differ.push(differing(&file, stored.pattern(&profile.stored_name(NAME))) as f64);
+            differ.push(differing(&file, stored.pattern(profile, NAME)) as f64);
         } else {
             findings.observed("K1-UPL-018", false, format!("an upload of {size} bytes was refused"));
         }
@@ -71,7 +71,7 @@ async fn largest(profile: Profile, mut console: Console, net: Net, flash: Flash)
         if accepted {
             sizes.push(size as f64);
             let stored = Stored::read(&flash)?;
-            differ.push(differing(&file, stored.pattern(&profile.stored_name(NAME))) as f64);
+            differ.push(differing(&file, stored.pattern(profile, NAME)) as f64);
         } else {
             findings.observed("K1-UPL-019", false, format!("an upload of {size} bytes was refused"));
             findings.observed("K1-UPL-018", false, format!("nothing stored of {size} bytes"));
@@ -100,7 +100,7 @@ async fn full_chunk(profile: Profile, mut console: Console, net: Net, flash: Fla
         let file = pattern::file(series as u8, size);
         let messages = profile.upload(NAME, &file);
         let stored = attempt(&net, profile, &messages).await? == Answered::Stored
-            && Stored::read(&flash)?.pattern(&profile.stored_name(NAME)) == file;
+            && Stored::read(&flash)?.pattern(profile, NAME) == file;
         if stored {
             let full = messages.iter().map(Vec::len).filter(|&bytes| bytes > profile.chunk());
             findings.measured("K1-UPL-037", Distribution::new(Unit::Bytes, full.map(|bytes| bytes as f64))?);
@@ -139,7 +139,11 @@ async fn out_of_range(profile: Profile, mut console: Console, net: Net, flash: F
             _ => {}
         }
         if refused && !changes.is_empty() {
-            findings.observed("K1-UPL-002", false, format!("{size} refused bytes changed {changes:?}"));
+            findings.observed(
+                "K1-UPL-002",
+                false,
+                format!("{size} bytes {answered}{}", and_changed(&changes)),
+            );
         }
         before = after;
     }
@@ -150,6 +154,6 @@ async fn out_of_range(profile: Profile, mut console: Console, net: Net, flash: F
     let answered = attempt(&net, profile, &profile.upload(NAME, &[])).await?;
     let changes = Stored::read(&flash)?.changes(&before);
     let holds = matches!(answered, Answered::Refused(_)) && changes.is_empty();
-    findings.observed("K1-UPL-020", holds, format!("{answered}; files changed: {changes:?}"));
+    findings.observed("K1-UPL-020", holds, format!("{answered}{}", and_changed(&changes)));
     Ok(findings)
 }

@@ -9,9 +9,10 @@ use rigor_decode::websocket::{ClientFrame, CloseCode, Message, ServerEvent};
 use rigor_runner::need::{Clock, Console, Device, Flash, Heard, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::{Answered, NAME, Stored, Tally, attempt, differing, named, send_all, still_well};
+use super::{Answered, NAME, Stored, and_differ, attempt, differing, named, still_well};
 use crate::kit;
 use crate::pattern::{self, MAX_FILE_BYTES, PIXELS};
+use crate::rows::Rows;
 use crate::tlv::{Profile, Reply};
 
 pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
@@ -40,9 +41,9 @@ async fn status_after_store(profile: Profile, mut console: Console, net: Net, fl
         let mut messages = profile.upload(NAME, &file);
         let end = messages.pop().unwrap_or_default();
         let mut socket = kit::open(&net, profile).await?;
-        send_all(&socket, &messages)?;
+        kit::send_all(&socket, &messages)?;
         // Optional acknowledgements of BEGIN and DATA do not count (section 11, reading 10).
-        while socket.next(socket.tcp.now() + Duration::from_secs(1)).await.is_some() {}
+        kit::quiet(&mut socket).await;
         socket.send_binary(&end)?;
         let mut statuses = 0;
         let mut deadline = socket.tcp.now() + kit::COMMIT_LIMIT;
@@ -53,7 +54,7 @@ async fn status_after_store(profile: Profile, mut console: Console, net: Net, fl
             }
             statuses += 1;
             if statuses == 1 {
-                let differ = differing(&file, Stored::read(&flash)?.pattern(&profile.stored_name(NAME)));
+                let differ = differing(&file, Stored::read(&flash)?.pattern(profile, NAME));
                 if differ > 0 {
                     let seen =
                         format!("when the STATUS for {size} bytes came, {differ} bytes were not stored");
@@ -78,46 +79,28 @@ async fn leaves_after_end(
     clock: Clock,
 ) -> Outcome {
     kit::settled(&mut console).await?;
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     for (series, (bytes, says_goodbye)) in
         [(1000, false), (1000, true), (30_000, false), (MAX_FILE_BYTES, true)].into_iter().enumerate()
     {
         let file = pattern::file(series as u8 + 1, bytes);
         let socket = kit::open(&net, profile).await?;
-        send_all(&socket, &profile.upload(NAME, &file))?;
+        kit::send_all(&socket, &profile.upload(NAME, &file))?;
         if says_goodbye {
             socket.send(ClientFrame::close(CloseCode::NORMAL, ""))?;
         }
         socket.tcp.finish()?;
         // There is nothing else to wait for: the client hears nothing.
         clock.sleep(Duration::from_secs(if bytes == MAX_FILE_BYTES { 10 } else { 2 })).await;
-        let differ = differing(&file, Stored::read(&flash)?.pattern(&profile.stored_name(NAME)));
+        let differ = differing(&file, Stored::read(&flash)?.pattern(profile, NAME));
         let way = if says_goodbye { "Close frame" } else { "FIN" };
-        tally.note(differ == 0, format!("{bytes} bytes and {way}: {differ} bytes differ"));
+        let seen = if differ == 0 { "stored".to_owned() } else { format!("{differ} bytes differ") };
+        rows.note(differ == 0, &format!("{bytes} bytes and {way}"), seen);
     }
     let mut findings = Findings::new();
-    tally.report("K1-UPL-043", &mut findings);
+    rows.decide("K1-UPL-043", &mut findings)?;
     Ok(findings)
 }
-
-/// The identifiers of the templates (specification, section 6.3).
-const TEMPLATES: [&str; 15] = [
-    "flow-horizon",
-    "flow-lattice",
-    "flow-orbit",
-    "flow-trace",
-    "flow-fall",
-    "sine-backbeat",
-    "sine-marquee",
-    "sine-ripple",
-    "sine-glacier",
-    "sine-midnight",
-    "noise-storm",
-    "noise-meadow",
-    "noise-cascade",
-    "noise-rain",
-    "noise-holo",
-];
 
 /// Templates before and after a largest upload, and after a second one over it.
 async fn templates_beside_upload(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
@@ -128,11 +111,12 @@ async fn templates_beside_upload(profile: Profile, mut console: Console, net: Ne
         let file = pattern::file(series, MAX_FILE_BYTES);
         kit::upload_once(&net, profile, NAME, &file).await?;
         let after = Stored::read(&flash)?;
-        if after.pattern(&profile.stored_name(NAME)) != file {
+        if after.pattern(profile, NAME) != file {
             return Err(ProductError("the pattern of 262,144 bytes is not stored".to_owned()).into());
         }
-        let same = |id: &&str| !before.pattern(id).is_empty() && before.pattern(id) == after.pattern(id);
-        intact.push(TEMPLATES.iter().filter(|id| same(id)).count() as f64);
+        let same =
+            |(path, bytes): &(&String, &Vec<u8>)| !bytes.is_empty() && after.0.get(*path) == Some(*bytes);
+        intact.push(before.0.iter().filter(same).count() as f64);
     }
     let mut findings = Findings::new();
     findings.measured("K1-UPL-016", Distribution::new(Unit::Count, intact)?);
@@ -173,17 +157,15 @@ async fn any_content(
         ("a frame and a byte", vec![0x11; PIXELS * 3 + 1]),
         ("its own protocol", [profile.begin(NAME, 1, 0), profile.end(0)].concat()),
     ];
-    let mut tally = Tally::default();
+    let mut rows = Rows::default();
     for (what, file) in contents {
         let answered = attempt(&net, profile, &profile.upload(NAME, &file)).await?;
-        let differ = differing(&file, Stored::read(&flash)?.pattern(&profile.stored_name(NAME)));
-        tally.note(
-            answered == Answered::Stored && differ == 0,
-            format!("{what} {answered}, {differ} bytes differ"),
-        );
+        let differ = differing(&file, Stored::read(&flash)?.pattern(profile, NAME));
+        let seen = format!("{answered}{}", and_differ(differ));
+        rows.note(answered == Answered::Stored && differ == 0, what, seen);
     }
     still_well(&net, &flash, &device, profile, begun).await?;
     let mut findings = Findings::new();
-    tally.report("K1-FMT-013", &mut findings);
+    rows.decide("K1-FMT-013", &mut findings)?;
     Ok(findings)
 }
