@@ -5,7 +5,7 @@ use std::time::Duration;
 use rigor_core::Instant;
 use rigor_core::distribution::Distribution;
 use rigor_core::event::{Direction, FlowKind};
-use rigor_core::verdict::Blame;
+use rigor_core::verdict::{Blame, ProductError};
 use rigor_decode::websocket::ServerEvent;
 use rigor_runner::need::{Clock, Console, Heard, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
@@ -256,9 +256,12 @@ async fn talked(
     for message in talk.farewell(profile) {
         socket.send_binary(&message)?;
     }
-    Ok(match kit::answer(socket, asked + kit::COMMIT_LIMIT).await {
-        (at, Answer::Reply(Reply::Status(_))) => at,
+    match kit::answer(socket, asked + kit::COMMIT_LIMIT).await {
+        (at, Answer::Reply(Reply::Status(_))) => Ok(at),
         // Connected, but worth nothing.
-        _ => Instant::ZERO,
-    })
+        (_, other) => {
+            let what = format!("a client that talked until {asked} is not served any more: {other:?}");
+            Err(ProductError(what).into())
+        }
+    }
 }
