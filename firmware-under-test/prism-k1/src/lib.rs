@@ -5,9 +5,10 @@
 //! [`start`] once with the peripherals of its chip; everything else happens in tasks with the
 //! cores, priorities and stacks that the specification lists.
 //!
+//! In comments, "the seed" is PRISM K1's firmware specification of 2025-10-21, and "the
+//! specification" is this project's catalogue of facts about the device. Neither is published here.
 //! Where the sources disagree, the code follows the "suite reading" of the specification's
-//! section 11. "Seed" is `seeds/prism-k1-firmware-spec.md`, "specification" is
-//! `specs/prism-k1.md`.
+//! section 11; the requirements of the suite say in `reading` what that is.
 //!
 //! | Module | What it is |
 //! |---|---|

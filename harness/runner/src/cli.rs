@@ -61,7 +61,7 @@ pub fn main(suites: Result<Vec<Suite>, CatalogueErrors>, firmwares: Firmwares) -
     let folder = match RunFolder::create(&planned.environment.out, &begun.id) {
         Ok(folder) => folder,
         Err(complaint) => {
-            eprintln!("the results cannot be kept: {complaint}; choose another folder with RIGOR_OUT");
+            eprintln!("the results cannot be kept: {complaint}");
             return ExitCode::from(EXIT_HARNESS);
         }
     };
