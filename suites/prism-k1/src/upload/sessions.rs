@@ -6,7 +6,7 @@ use std::time::Duration;
 use rigor_core::Instant;
 use rigor_core::distribution::Distribution;
 use rigor_core::event::{Direction, FlowKind};
-use rigor_core::unit::Unit;
+use rigor_core::unit::{Amount, Unit};
 use rigor_core::verdict::{Blame, ProductError};
 use rigor_decode::websocket::{ClientFrame, CloseCode};
 use rigor_runner::need::{Clock, Console, Device, Flash, Net, WebSocket};
@@ -323,6 +323,52 @@ fn left_behind(profile: Profile) -> [(&'static str, Messages); 3] {
     [("after BEGIN", messages[..1].to_vec()), ("half way", halves), ("before END", messages)]
 }
 
+/// How long the next upload is tried again and again: beyond the budget, so that it is the budget
+/// that decides.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
+
+/// What follows on uploads that were left behind: the next one must be accepted in time, and be what
+/// is stored.
+struct Recovery<'a> {
+    id: &'static str,
+    profile: Profile,
+    net: &'a Net,
+    flash: &'a Flash,
+    clock: &'a Clock,
+    took: Vec<Duration>,
+    findings: Findings,
+}
+
+impl Recovery<'_> {
+    /// The next upload, after one that was left at `left` in the way that `what` tells; the storage
+    /// held `before` then.
+    async fn upload(&mut self, what: &str, left: Instant, before: &Stored) -> Result<(), Blame> {
+        let file = version(3 + self.took.len() as u8 % 4);
+        match first_stored(self.net, self.clock, self.profile, &file, left + RECOVERY_LIMIT).await? {
+            Some(begun) => self.took.push(begun.since(left)),
+            None => {
+                let limit = Amount::from(RECOVERY_LIMIT);
+                self.findings.observed(
+                    self.id,
+                    false,
+                    format!("{what}: no upload was accepted within {limit}"),
+                );
+            }
+        }
+        if let Some(wrong) = not_stored(self.profile, self.flash, before, &file)? {
+            self.findings.observed(self.id, false, format!("{what}: {wrong}"));
+        }
+        Ok(())
+    }
+
+    fn into_findings(mut self) -> Outcome {
+        if !self.took.is_empty() {
+            self.findings.measured(self.id, Distribution::of_durations(self.took)?);
+        }
+        Ok(self.findings)
+    }
+}
+
 /// The client leaves in each of the ways that there are, at each stage of an upload.
 async fn after_disconnect(
     profile: Profile,
@@ -334,8 +380,15 @@ async fn after_disconnect(
 ) -> Outcome {
     kit::settled(&mut console).await?;
     let begun = clock.now();
-    let mut findings = Findings::new();
-    let mut took = Vec::new();
+    let mut recovery = Recovery {
+        id: "K1-UPL-011",
+        profile,
+        net: &net,
+        flash: &flash,
+        clock: &clock,
+        took: Vec::new(),
+        findings: Findings::new(),
+    };
     for (stage, messages) in left_behind(profile) {
         for way in ["FIN", "RST", "Close frame", "vanishing"] {
             let before = Stored::read(&flash)?;
@@ -348,25 +401,11 @@ async fn after_disconnect(
                 "Close frame" => socket.send(ClientFrame::close(CloseCode::GOING_AWAY, ""))?,
                 _ => socket.tcp.vanish()?,
             }
-            let left = clock.now();
-            let file = version(3 + took.len() as u8 % 4);
-            match first_stored(&net, &clock, profile, &file, left + Duration::from_secs(10)).await? {
-                Some(begun) => took.push(begun.since(left)),
-                None => {
-                    let seen = format!("{way} {stage}: no upload was accepted within 10 s");
-                    findings.observed("K1-UPL-011", false, seen);
-                }
-            }
-            if let Some(wrong) = not_stored(profile, &flash, &before, &file)? {
-                findings.observed("K1-UPL-011", false, format!("{way} {stage}: {wrong}"));
-            }
+            recovery.upload(&format!("{way} {stage}"), clock.now(), &before).await?;
         }
     }
     still_well(&net, &flash, &device, profile, begun).await?;
-    if !took.is_empty() {
-        findings.measured("K1-UPL-011", Distribution::of_durations(took)?);
-    }
-    Ok(findings)
+    recovery.into_findings()
 }
 
 /// The client stays connected and silent, at each stage of an upload and in the middle of a frame.
@@ -380,8 +419,15 @@ async fn after_stall(
 ) -> Outcome {
     kit::settled(&mut console).await?;
     let begun = clock.now();
-    let mut findings = Findings::new();
-    let mut took = Vec::new();
+    let mut recovery = Recovery {
+        id: "K1-UPL-012",
+        profile,
+        net: &net,
+        flash: &flash,
+        clock: &clock,
+        took: Vec::new(),
+        findings: Findings::new(),
+    };
     let [begin, half, whole] = left_behind(profile);
     for (stage, messages, torn) in [
         (begin.0, begin.1, false),
@@ -400,27 +446,11 @@ async fn after_stall(
         }
         let last = taken(&socket, &clock).await?;
         clock.sleep_until(last + Duration::from_millis(5001)).await;
-        let file = version(3 + took.len() as u8);
-        match first_stored(&net, &clock, profile, &file, last + Duration::from_secs(10)).await? {
-            Some(begun) => took.push(begun.since(last)),
-            None => {
-                findings.observed(
-                    "K1-UPL-012",
-                    false,
-                    format!("stalled {stage}: no upload was accepted within 10 s"),
-                );
-            }
-        }
-        if let Some(wrong) = not_stored(profile, &flash, &before, &file)? {
-            findings.observed("K1-UPL-012", false, format!("stalled {stage}: {wrong}"));
-        }
+        recovery.upload(&format!("stalled {stage}"), last, &before).await?;
         socket.tcp.reset()?;
     }
     still_well(&net, &flash, &device, profile, begun).await?;
-    if !took.is_empty() {
-        findings.measured("K1-UPL-012", Distribution::of_durations(took)?);
-    }
-    Ok(findings)
+    recovery.into_findings()
 }
 
 /// Fifty uploads of mixed sizes in a row, in profile f under four names.
