@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use rigor_core::Instant;
-use rigor_rigs::RigFile;
+use rigor_rigs::{Order, RigFile};
 
 const RIG: &str = include_str!("../../rigs/virtual/prism-k1.toml");
 
 /// Lets the board play for `duration` after power-on; how many events its lanes delivered.
 fn play(rig: &RigFile, duration: Duration) -> usize {
-    let mut rig = rigor_rigs::take(rig, &rigor_suites::firmwares(), 1, &Arc::new(AtomicBool::new(false)))
-        .expect("the virtual rig can always be had");
+    let mut rig =
+        rigor_rigs::take(&Order::new(rig, &rigor_suites::firmwares(), 1, &Arc::new(AtomicBool::new(false))))
+            .expect("the virtual rig can always be had");
     rig.parts.power.as_ref().expect("the rig file has a supply").on().expect("a virtual switch works");
     rig.drive.run(Instant::ZERO + duration, &|| false).expect("a virtual bench works");
     rig.parts

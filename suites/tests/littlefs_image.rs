@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use std::{env, fs};
 
-use rigor_rigs::RigFile;
+use rigor_rigs::{Order, RigFile};
 use rigor_runner::need::{Console, Flash, Net};
 use rigor_runner::{Bench, Findings, Need, Outcome, drive};
 use suite_prism_k1::kit::{self, LITTLEFS_ADDRESS, LITTLEFS_BLOCK_BYTES, LITTLEFS_BYTES};
@@ -44,7 +44,7 @@ async fn fill(mut console: Console, net: Net) -> Outcome {
 fn filled_device() -> Contents {
     let interrupt = Arc::new(AtomicBool::new(false));
     let file = RigFile::parse("rigs/virtual/prism-k1.toml", RIG).expect("a valid rig file");
-    let mut rig = rigor_rigs::take(&file, &rigor_suites::firmwares(), 1, &interrupt)
+    let mut rig = rigor_rigs::take(&Order::new(&file, &rigor_suites::firmwares(), 1, &interrupt))
         .expect("the virtual rig can always be had");
     let bench = Bench::new(rig.timeline.clone(), rig.parts.clone(), rig.fidelity);
     let case = fill(Console::take(&bench).expect("a console"), Net::take(&bench).expect("a network"));

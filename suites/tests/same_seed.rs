@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rigor_core::{Event, Instant, Source};
-use rigor_rigs::RigFile;
+use rigor_rigs::{Order, RigFile};
 
 const RIG: &str = include_str!("../../rigs/virtual/prism-k1.toml");
 
@@ -15,9 +15,13 @@ fn rig_file() -> RigFile {
 
 /// Everything that happens on a board in its first ten seconds, first boot included.
 fn ten_seconds(seed: u64) -> Vec<(Source, Event)> {
-    let mut rig =
-        rigor_rigs::take(&rig_file(), &rigor_suites::firmwares(), seed, &Arc::new(AtomicBool::new(false)))
-            .expect("the virtual rig can always be had");
+    let mut rig = rigor_rigs::take(&Order::new(
+        &rig_file(),
+        &rigor_suites::firmwares(),
+        seed,
+        &Arc::new(AtomicBool::new(false)),
+    ))
+    .expect("the virtual rig can always be had");
     let power = rig.parts.power.clone().expect("the rig file has a supply");
     power.on().expect("a virtual switch works");
     // In the middle of provisioning: what is torn depends on the seed.

@@ -19,6 +19,7 @@
 //! | [`playback`] | frames to LEDs |
 //! | [`net`], [`protocol`] | WebSocket server, the messages |
 //! | [`console`] | UART test commands |
+//! | [`defect`] | what can be wrong on purpose, in builds for the kill matrix |
 //! | [`cost`] | what computing costs, for a simulated processor |
 //!
 //! All state hangs on the tasks: dropping them is a complete power-off, and any number of boards
@@ -26,7 +27,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "defects"))]
 extern crate std;
 
 use firmware_platform::{Chip, Peripherals};
@@ -35,6 +36,7 @@ pub mod boot;
 pub mod checksum;
 pub mod console;
 pub mod cost;
+pub mod defect;
 pub mod log;
 pub mod monitor;
 pub mod net;

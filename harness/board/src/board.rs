@@ -11,6 +11,7 @@ use rigor_core::verdict::RigError;
 use rigor_core::{Instant, Source, Timeline};
 
 use crate::cpu::{CpuHandle, TasksHandle};
+use crate::fault::{BoardFault, LinkFault};
 use crate::flash::{FlashConfig, FlashHandle};
 use crate::gpio::{InputHandle, OutputHandle};
 use crate::heap::{HeapStatus, outside_firmware};
@@ -66,6 +67,14 @@ pub trait Firmware {
     fn version(&self) -> &str;
     /// What a flashing tool writes before the first start: addresses and contents.
     fn flash_image(&self) -> Vec<(u32, Vec<u8>)>;
+    /// The names of the defects that this build can be given, to prove that a suite finds them.
+    fn defects(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+    /// The same firmware with the defect of this name.
+    fn with_defect(&self, _name: &str) -> Option<Rc<dyn Firmware>> {
+        None
+    }
     /// The reset vector: starts the firmware's tasks. Called at every start of the device, as the
     /// device's code.
     fn start(&self, chip: Chip);
@@ -187,6 +196,16 @@ impl Board {
     /// harness's patience runs out; one that spins without calling into the board keeps the thread.
     pub fn interrupt_by(&self, flag: Arc<AtomicBool>) {
         self.kernel.cpu.set_interrupt(flag);
+    }
+
+    /// Breaks the board as `fault` says, for as long as it exists.
+    pub fn inject(&self, fault: BoardFault) {
+        self.kernel.board_faults.borrow_mut().push(fault);
+    }
+
+    /// Breaks the link to the board as `fault` says, for as long as the board exists.
+    pub fn inject_into_link(&self, fault: LinkFault) {
+        self.kernel.link_faults.borrow_mut().push(fault);
     }
 
     /// The board's console as a part.

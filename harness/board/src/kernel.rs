@@ -20,6 +20,7 @@ use rigor_core::{Instant, Source, Timeline};
 
 use crate::board::{BoardConfig, Firmware};
 use crate::cpu::Cpu;
+use crate::fault::{BoardFault, LinkFault};
 use crate::flash::FlashChip;
 use crate::gpio::Pins;
 use crate::heap::Heap;
@@ -102,6 +103,8 @@ pub(crate) struct Kernel {
     pub(crate) bursts: RefCell<Vec<crate::pulse::InFlight>>,
     pub(crate) net: RefCell<Network>,
     pub(crate) random: RefCell<ChaCha8Rng>,
+    pub(crate) board_faults: RefCell<Vec<BoardFault>>,
+    pub(crate) link_faults: RefCell<Vec<LinkFault>>,
     pub(crate) device_source: Source,
     /// Nothing when the board is gone.
     firmware: RefCell<Option<Rc<dyn Firmware>>>,
@@ -136,6 +139,8 @@ impl Kernel {
             bursts: RefCell::default(),
             net: RefCell::new(Network::new(config.link, &timeline)),
             random: RefCell::new(random),
+            board_faults: RefCell::default(),
+            link_faults: RefCell::default(),
             device_source: timeline.source("device"),
             heap_free_source: timeline.source("heap.free"),
             heap_largest_source: timeline.source("heap.largest"),

@@ -21,6 +21,7 @@
 
 pub mod board;
 pub mod cpu;
+pub mod fault;
 pub mod flash;
 pub mod gpio;
 pub mod heap;

@@ -154,13 +154,18 @@ pub struct RigFileError {
 }
 
 /// Finds lines by byte offset.
-struct Place<'a> {
-    path: &'a str,
-    text: &'a str,
+pub(crate) struct Place<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) text: &'a str,
 }
 
 impl Place<'_> {
-    fn error(&self, offset: usize, what: impl Into<String>, instead: impl Into<String>) -> RigFileError {
+    pub(crate) fn error(
+        &self,
+        offset: usize,
+        what: impl Into<String>,
+        instead: impl Into<String>,
+    ) -> RigFileError {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
         // It may quote the file, whatever that holds and however long it is.

@@ -4,6 +4,7 @@
 //! [`Rig`] whose clock and parts are those of one back end. A new back end is a
 //! module here and a line in [`take`].
 
+pub mod fault;
 pub mod file;
 pub mod virtual_rig;
 
@@ -16,6 +17,9 @@ use rigor_board::Firmware;
 use rigor_core::Rig;
 use rigor_core::verdict::RigError;
 
+use fault::Model;
+
+pub use fault::{Fault, FaultList};
 pub use file::{RigFile, RigFileError};
 
 /// Firmware that runs on virtual boards, by the name of its device. The harness knows no firmware:
@@ -46,29 +50,39 @@ impl Firmwares {
     }
 }
 
-/// Takes the rig that `file` describes. `interrupt`, once set, stops a device that keeps the
-/// host's thread.
+/// Which rig is wanted, and what for.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// The rig.
+    pub file: &'a RigFile,
+    /// The firmware of virtual boards.
+    pub firmwares: &'a Firmwares,
+    /// Seed of everything random on the rig.
+    pub seed: u64,
+    /// What is to be wrong with it, to prove that a case can fail.
+    pub fault: Option<&'a Model>,
+    /// Once set, stops a device that keeps the host's thread.
+    pub interrupt: &'a Arc<AtomicBool>,
+}
+
+impl<'a> Order<'a> {
+    /// The rig of `file` as it should be.
+    pub fn new(
+        file: &'a RigFile,
+        firmwares: &'a Firmwares,
+        seed: u64,
+        interrupt: &'a Arc<AtomicBool>,
+    ) -> Self {
+        Order { file, firmwares, seed, fault: None, interrupt }
+    }
+}
+
+/// Takes the rig that `order` describes.
 ///
 /// # Errors
 /// [`RigError`] if the rig cannot be had, with what to do about it.
-pub fn take(
-    file: &RigFile,
-    firmwares: &Firmwares,
-    seed: u64,
-    interrupt: &Arc<AtomicBool>,
-) -> Result<Rig, RigError> {
-    match &file.back_end {
-        file::BackEnd::Virtual(board) => {
-            let firmware = firmwares.get(&file.dut).ok_or_else(|| {
-                RigError(format!(
-                    "rig `{}`: no firmware of `{}` is built into this suite (known: {}); correct `dut` in {}",
-                    file.name,
-                    file.dut,
-                    firmwares.names(),
-                    file.path
-                ))
-            })?;
-            virtual_rig::take(file, board, firmware, seed, interrupt)
-        }
+pub fn take(order: &Order<'_>) -> Result<Rig, RigError> {
+    match &order.file.back_end {
+        file::BackEnd::Virtual(board) => virtual_rig::take(order, board),
     }
 }

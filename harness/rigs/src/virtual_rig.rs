@@ -1,14 +1,14 @@
 //! The virtual rig: a [`Board`] with every wire of the rig file, on a clock that jumps.
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use rigor_board::{Board, BoardConfig, Firmware};
 use rigor_core::rig::{Drive, Lane, Parts};
 use rigor_core::verdict::RigError;
 use rigor_core::{Instant, Rig, Timeline};
 
+use crate::Order;
+use crate::fault::Model;
 use crate::file::{RigFile, VirtualBoard};
 
 struct VirtualDrive(Rc<Board>);
@@ -28,18 +28,18 @@ impl Drive for VirtualDrive {
 /// A board of its own for every call: without power if the rig has a switch, else switched on.
 ///
 /// # Errors
-/// [`RigError`] if the supply cannot be switched; a virtual one can.
-pub fn take(
-    file: &RigFile,
-    board: &VirtualBoard,
-    firmware: Rc<dyn Firmware>,
-    seed: u64,
-    interrupt: &Arc<AtomicBool>,
-) -> Result<Rig, RigError> {
+/// [`RigError`] if no firmware of the device, or none with the wanted defect, is built in.
+pub fn take(order: &Order<'_>, board: &VirtualBoard) -> Result<Rig, RigError> {
+    let file = order.file;
     let timeline = Timeline::new();
-    let config = board.config(BoardConfig { seed, ..BoardConfig::default() }, file);
-    let board = Rc::new(Board::new(config, timeline.clone(), firmware));
-    board.interrupt_by(interrupt.clone());
+    let config = board.config(BoardConfig { seed: order.seed, ..BoardConfig::default() }, file);
+    let board = Rc::new(Board::new(config, timeline.clone(), firmware(order)?));
+    match order.fault {
+        Some(Model::Board(fault)) => board.inject(*fault),
+        Some(Model::Link(fault)) => board.inject_into_link(*fault),
+        Some(Model::Firmware(_)) | None => {}
+    }
+    board.interrupt_by(order.interrupt.clone());
     let power = board.power();
     if file.power.is_none() {
         // Nobody can switch it, so it is on.
@@ -70,5 +70,23 @@ pub fn take(
         timeline,
         parts,
         drive: Box::new(VirtualDrive(board)),
+    })
+}
+
+/// The firmware of the rig's device, with the defect that is wanted.
+fn firmware(order: &Order<'_>) -> Result<Rc<dyn Firmware>, RigError> {
+    let RigFile { name, dut, path, .. } = order.file;
+    let firmware = order.firmwares.get(dut).ok_or_else(|| {
+        RigError(format!(
+            "rig `{name}`: no firmware of `{dut}` is built into this suite (known: {}); correct `dut` in {path}",
+            order.firmwares.names()
+        ))
+    })?;
+    let Some(Model::Firmware(defect)) = order.fault else { return Ok(firmware) };
+    firmware.with_defect(defect).ok_or_else(|| {
+        RigError(format!(
+            "the firmware of `{dut}` has no defect `{defect}`; it has: {}",
+            firmware.defects().join(", ")
+        ))
     })
 }

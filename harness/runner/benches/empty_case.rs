@@ -66,6 +66,7 @@ fn empty_case(criterion: &mut Criterion) {
         firmwares: Firmwares::new().with("idle", idle),
         seed: 1,
         wall_time: DEFAULT_WALL_TIME,
+        fault: None,
     });
     let case = Arc::new(Case::new("nothing", &["I-ONE"], || async {
         let mut findings = Findings::new();

@@ -108,6 +108,7 @@ pub struct Case {
     pub(crate) decides: Vec<String>,
     pub(crate) begin: Begin,
     pub(crate) rig_time: Duration,
+    pub(crate) long: bool,
 }
 
 /// How long a case may take on the rig's clock unless it says otherwise.
@@ -121,6 +122,7 @@ impl Case {
             decides: decides.iter().map(|&id| id.to_owned()).collect(),
             begin: Box::new(move |bench| handler.begin(bench)),
             rig_time: DEFAULT_RIG_TIME,
+            long: false,
         }
     }
 
@@ -129,6 +131,20 @@ impl Case {
     pub fn within(mut self, rig_time: Duration) -> Self {
         self.rig_time = rig_time;
         self
+    }
+
+    /// The same as a long case: one that keeps the host busy for seconds. It may take
+    /// [`LONG_WALL_TIME`](crate::trial::LONG_WALL_TIME), and the kill matrix runs it only against
+    /// the faults that claim one of its requirements.
+    #[must_use]
+    pub fn long(mut self) -> Self {
+        self.long = true;
+        self
+    }
+
+    /// Whether it is a [long](Self::long) one.
+    pub fn is_long(&self) -> bool {
+        self.long
     }
 
     /// Its name.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rigor_core::requirement::Catalogue;
+use rigor_rigs::FaultList;
 
 use crate::case::{Case, Handler};
 
@@ -44,12 +45,13 @@ use crate::case::{Case, Handler};
 pub struct Suite {
     pub(crate) catalogue: Catalogue,
     pub(crate) cases: Vec<Case>,
+    pub(crate) faults: FaultList,
 }
 
 impl Suite {
     /// A suite without cases over `catalogue`.
     pub fn new(catalogue: Catalogue) -> Self {
-        Suite { catalogue, cases: Vec::new() }
+        Suite { catalogue, cases: Vec::new(), faults: FaultList::default() }
     }
 
     /// Adds a case; see [`Case::new`].
@@ -66,6 +68,17 @@ impl Suite {
     pub fn add(&mut self, case: Case) -> &mut Self {
         self.cases.push(case);
         self
+    }
+
+    /// Adds the faults that prove that its cases can fail.
+    pub fn with_faults(mut self, faults: FaultList) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// Its faults.
+    pub fn faults(&self) -> &FaultList {
+        &self.faults
     }
 
     /// The requirements.

@@ -15,7 +15,8 @@ use rigor_core::result::Decision;
 use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError, Verdict};
 use rigor_core::{Event, Instant, Rig};
 use rigor_decode::console::LineDecoder;
-use rigor_rigs::{Firmwares, RigFile};
+use rigor_rigs::fault::Model;
+use rigor_rigs::{Firmwares, Order, RigFile};
 
 use crate::case::{Case, Outcome};
 use crate::drive;
@@ -24,6 +25,9 @@ use crate::need::Bench;
 
 /// Wall-clock time of a trial before the device is interrupted.
 pub const DEFAULT_WALL_TIME: Duration = Duration::from_secs(30);
+
+/// The same for a [long](Case::long) case.
+pub const LONG_WALL_TIME: Duration = Duration::from_secs(600);
 
 /// Wall-clock time that an interrupted trial has to end by itself. Firmware that never calls into
 /// the board cannot be interrupted; its thread is given up and ends with the process.
@@ -40,8 +44,10 @@ pub struct Setup {
     pub firmwares: Firmwares,
     /// Seed of the rig.
     pub seed: u64,
-    /// Wall-clock limit; [`DEFAULT_WALL_TIME`] by default.
+    /// Wall-clock limit of a case that is not long; [`DEFAULT_WALL_TIME`] by default.
     pub wall_time: Duration,
+    /// What is wrong with the rig on purpose.
+    pub fault: Option<Model>,
 }
 
 /// How a case went on a rig.
@@ -89,6 +95,7 @@ pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
 }
 
 fn attempt(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> Trial {
+    let wall_time = if case.is_long() { LONG_WALL_TIME } else { setup.wall_time };
     let interrupt = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = mpsc::channel();
     let worker = {
@@ -113,7 +120,7 @@ fn attempt(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
             );
         }
     };
-    let trial = receiver.recv_timeout(setup.wall_time).or_else(|_| {
+    let trial = receiver.recv_timeout(wall_time).or_else(|_| {
         interrupt.store(true, Ordering::Relaxed);
         receiver.recv_timeout(GRACE)
     });
@@ -128,7 +135,7 @@ fn attempt(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
             setup,
             &Blame::Product(ProductError(format!(
                 "the firmware spins: it kept the processor for {:?} without letting time pass",
-                setup.wall_time + GRACE
+                wall_time + GRACE
             ))),
         ),
     }
@@ -155,7 +162,10 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 fn on_rig(catalogue: &Catalogue, case: &Case, setup: &Setup, interrupt: &Arc<AtomicBool>) -> Trial {
-    let mut rig = match rigor_rigs::take(&setup.rig, &setup.firmwares, setup.seed, interrupt) {
+    let mut rig = match rigor_rigs::take(&Order {
+        fault: setup.fault.as_ref(),
+        ..Order::new(&setup.rig, &setup.firmwares, setup.seed, interrupt)
+    }) {
         Ok(rig) => rig,
         Err(error) => return blamed(case, setup, &Blame::Rig(error)),
     };

@@ -92,6 +92,7 @@ fn run<Needs>(firmware: fn() -> Rc<dyn Firmware>, case: impl Handler<Needs>) -> 
         firmwares: Firmwares::new().with("toy", firmware),
         seed: 1,
         wall_time: Duration::from_millis(300),
+        fault: None,
     };
     let case = Case::new("case", &["T-ONE"], case).within(Duration::from_secs(10));
     trial::run(&catalogue, &Arc::new(case), &Arc::new(setup))

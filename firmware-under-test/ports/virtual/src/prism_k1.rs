@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use esp_idf_part::{AppType, DataType, Flags, Partition, PartitionTable, SubType, Type};
+use prism_k1::defect::{self, Defect};
 use rigor_board::{Chip, Firmware};
 
 use crate::VirtualChip;
@@ -15,10 +16,13 @@ const PARTITION_TABLE_ADDRESS: u32 = 0x8000;
 
 /// The firmware as a value for the virtual rig.
 pub fn firmware() -> Rc<dyn Firmware> {
-    Rc::new(PrismK1)
+    Rc::new(PrismK1 { defect: None })
 }
 
-struct PrismK1;
+/// The firmware, with at most one defect.
+struct PrismK1 {
+    defect: Option<Defect>,
+}
 
 impl Firmware for PrismK1 {
     fn name(&self) -> &str {
@@ -35,7 +39,17 @@ impl Firmware for PrismK1 {
         vec![(PARTITION_TABLE_ADDRESS, partition_table())]
     }
 
+    fn defects(&self) -> Vec<&'static str> {
+        Defect::ALL.iter().map(|defect| defect.name()).collect()
+    }
+
+    fn with_defect(&self, name: &str) -> Option<Rc<dyn Firmware>> {
+        let defect = Defect::ALL.iter().copied().find(|defect| defect.name() == name)?;
+        Some(Rc::new(PrismK1 { defect: Some(defect) }))
+    }
+
     fn start(&self, chip: Chip) {
+        defect::give(self.defect);
         prism_k1::start(VirtualChip::peripherals(&chip, LED_PINS), prism_k1::Options::default());
     }
 }

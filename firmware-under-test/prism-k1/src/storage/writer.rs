@@ -6,6 +6,7 @@ use firmware_platform::Cpu;
 use super::{FileId, StoreError, Volume, VolumeFile};
 use crate::checksum::Crc32;
 use crate::cost;
+use crate::defect::{self, Defect};
 
 /// Bytes written between two looks at the frame queue: at most one erase and two or three pages.
 pub(super) const STEP_BYTES: usize = 512;
@@ -43,7 +44,7 @@ impl<'v, F: NorFlash, C: Cpu> Writer<'v, F, C> {
     pub(super) fn close(self, expected: u32) -> Result<(FileId, u32), StoreError> {
         let calculated = self.crc.finish();
         let flushed = self.file.close();
-        let result = if calculated == expected {
+        let result = if calculated == expected || defect::present(Defect::CrcUnchecked) {
             flushed.map_err(StoreError::from)
         } else {
             Err(StoreError::CrcMismatch { expected, calculated })

@@ -73,6 +73,7 @@ pub(super) fn plan(
                 firmwares: firmwares.clone(),
                 seed: environment.seed,
                 wall_time: trial::DEFAULT_WALL_TIME,
+                fault: None,
             });
             seats.extend(cases.iter().map(|case| Seat {
                 catalogue: catalogue.clone(),

@@ -1,0 +1,236 @@
+//! Faults as data: what is wrong with a virtual rig on purpose, and which requirements claim to
+//! notice.
+//!
+//! A suite keeps its faults in `faults.toml` beside its requirements. The runner's kill matrix
+//! gives each of them to a rig of its own and looks which requirements turn red.
+
+use rigor_board::fault::{BoardFault, LinkFault};
+use rigor_core::requirement::RequirementId;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::file::{Place, RigFileError};
+
+/// The schema that this code reads.
+const SCHEMA: i64 = 1;
+/// Larger files are not fault lists, in bytes.
+const MAX_FILE_BYTES: usize = 1024 * 1024;
+
+/// What is broken, and how.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Model {
+    /// The board.
+    Board(BoardFault),
+    /// The link to the board.
+    Link(LinkFault),
+    /// The firmware: the name of a defect that its build knows
+    /// ([`rigor_board::Firmware::defects`]).
+    Firmware(String),
+}
+
+impl Model {
+    /// `board`, `link` or `firmware`.
+    pub fn family(&self) -> &'static str {
+        match self {
+            Model::Board(_) => "board",
+            Model::Link(_) => "link",
+            Model::Firmware(_) => "firmware",
+        }
+    }
+}
+
+/// A fault with its claims.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fault {
+    /// Its name, unique in its list.
+    pub name: String,
+    /// What it models, in a sentence.
+    pub models: String,
+    /// The requirements that must turn red, in the order of the list.
+    pub claimed_by: Vec<RequirementId>,
+    /// What is broken.
+    pub model: Model,
+}
+
+/// The faults of one system.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct FaultList {
+    /// The file, for messages.
+    pub path: String,
+    /// The faults in the order of the file.
+    pub faults: Vec<Fault>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawList {
+    schema: Spanned<i64>,
+    #[serde(default)]
+    fault: Vec<Spanned<RawFault>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFault {
+    name: Spanned<String>,
+    models: Spanned<String>,
+    claimed_by: Vec<Spanned<String>>,
+    board: Option<BoardFault>,
+    link: Option<LinkFault>,
+    firmware: Option<String>,
+}
+
+impl FaultList {
+    /// Reads `text`, the contents of the file `path`.
+    ///
+    /// ```
+    /// use rigor_rigs::FaultList;
+    ///
+    /// let text = r#"
+    ///     schema = 1
+    ///     [[fault]]
+    ///     name = "colours-swapped"
+    ///     models = "A strip that takes red before green."
+    ///     claimed_by = ["TOY-LED-001"]
+    ///     board = { kind = "colours-swapped" }
+    /// "#;
+    /// let list = FaultList::parse("suites/toy/faults.toml", text)?;
+    /// assert_eq!(list.faults[0].model.family(), "board");
+    /// # Ok::<(), rigor_rigs::RigFileError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RigFileError`] for the first thing that is wrong.
+    pub fn parse(path: &str, text: &str) -> Result<Self, RigFileError> {
+        let place = Place { path, text };
+        if text.len() > MAX_FILE_BYTES {
+            return Err(place.error(0, "more than 1 MiB is no list of faults", "keep it below 1 MiB"));
+        }
+        let raw: RawList = toml::from_str(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            place.error(
+                offset,
+                error.message().replace('\n', " "),
+                "CONTRIBUTING.md shows an entry, `rigor_board::fault` the kinds",
+            )
+        })?;
+        if *raw.schema.get_ref() != SCHEMA {
+            let what = format!("schema {} is unknown", raw.schema.get_ref());
+            return Err(place.error(raw.schema.span().start, what, format!("write `schema = {SCHEMA}`")));
+        }
+        let mut faults: Vec<Fault> = Vec::new();
+        for entry in raw.fault {
+            let fault = check(&place, entry)?;
+            if faults.iter().any(|known| known.name == fault.name) {
+                let what = format!("a second fault is called `{}`", fault.name);
+                return Err(place.error(offset_of(text, &fault.name), what, "give it a name of its own"));
+            }
+            faults.push(fault);
+        }
+        Ok(FaultList { path: path.to_owned(), faults })
+    }
+}
+
+/// Where the last `name = "..."` of this value stands: the second of two.
+fn offset_of(text: &str, name: &str) -> usize {
+    text.rfind(&format!("\"{name}\"")).unwrap_or(0)
+}
+
+fn check(place: &Place<'_>, entry: Spanned<RawFault>) -> Result<Fault, RigFileError> {
+    let begins = entry.span().start;
+    let raw = entry.into_inner();
+    let word = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 60
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if !word(raw.name.get_ref()) {
+        let what = format!("`name` is {:?}", raw.name.get_ref());
+        let instead = "write up to 60 lower-case letters and digits, joined by `-`";
+        return Err(place.error(raw.name.span().start, what, instead));
+    }
+    if !raw.models.get_ref().trim_end().ends_with('.') {
+        let what = format!("`models` of `{}` is no sentence", raw.name.get_ref());
+        return Err(place.error(
+            raw.models.span().start,
+            what,
+            "say what it models, and end with a full stop",
+        ));
+    }
+    let mut claimed_by = Vec::new();
+    for id in &raw.claimed_by {
+        let id = RequirementId::new(id.get_ref())
+            .map_err(|error| place.error(id.span().start, error.to_string(), "name a requirement's id"))?;
+        claimed_by.push(id);
+    }
+    if claimed_by.is_empty() {
+        let what = format!("nothing claims to notice `{}`", raw.name.get_ref());
+        return Err(place.error(begins, what, "name a requirement in `claimed_by`"));
+    }
+    let mut models =
+        [raw.board.map(Model::Board), raw.link.map(Model::Link), raw.firmware.map(Model::Firmware)]
+            .into_iter()
+            .flatten();
+    let (Some(model), None) = (models.next(), models.next()) else {
+        let what = format!("`{}` breaks nothing, or more than one thing", raw.name.get_ref());
+        return Err(place.error(begins, what, "write one of `board`, `link` and `firmware`"));
+    };
+    Ok(Fault { name: raw.name.into_inner(), models: raw.models.into_inner(), claimed_by, model })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const GOOD: &str = r#"schema = 1
+[[fault]]
+name = "swapped"
+models = "A strip that takes red before green."
+claimed_by = ["T-ONE", "T-TWO"]
+board = { kind = "colours-swapped" }
+[[fault]]
+name = "torn"
+models = "The access point loses the client."
+claimed_by = ["T-ONE"]
+link = { kind = "reset", after_bytes = 100 }
+[[fault]]
+name = "unchecked"
+models = "Nobody compares the sum."
+claimed_by = ["T-ONE"]
+firmware = "crc-unchecked"
+"#;
+
+    #[test]
+    fn the_three_families_are_read() {
+        let list = FaultList::parse("faults.toml", GOOD).expect("valid");
+        let families: Vec<_> = list.faults.iter().map(|fault| fault.model.family()).collect();
+        assert_eq!(families, ["board", "link", "firmware"]);
+        assert_eq!(list.faults[0].claimed_by[1].as_str(), "T-TWO");
+        assert_eq!(list.faults[1].model, Model::Link(LinkFault::Reset { after_bytes: 100 }));
+    }
+
+    #[rstest]
+    #[case("schema = 1", "schema = 7", 1, "schema 7")]
+    #[case("\"swapped\"", "\"Swapped!\"", 3, "`name` is")]
+    #[case("\"torn\"", "\"swapped\"", 8, "a second fault is called `swapped`")]
+    #[case("green.", "green", 4, "no sentence")]
+    #[case("\"T-TWO\"", "\"t two\"", 5, "t two")]
+    #[case("[\"T-ONE\", \"T-TWO\"]", "[]", 2, "nothing claims")]
+    #[case("colours-swapped", "colours-mixed", 6, "colours-mixed")]
+    #[case("after_bytes = 100", "bytes = 100", 11, "bytes")]
+    #[case("firmware = \"crc-unchecked\"\n", "", 12, "breaks nothing")]
+    #[case("firmware =", "board = { kind = \"colours-swapped\" }\nfirmware =", 12, "more than one")]
+    fn an_error_names_its_line_and_the_remedy(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] line: usize,
+        #[case] what: &str,
+    ) {
+        let error = FaultList::parse("faults.toml", &GOOD.replacen(from, to, 1)).expect_err("invalid");
+        assert!(error.what.contains(what), "{error}");
+        assert_eq!(error.line, line, "{error}");
+        assert!(!error.instead.is_empty());
+    }
+}
