@@ -5,6 +5,7 @@
 //! of `results.json` is described by `schema/results-v1.json` ([`RESULTS_SCHEMA`]).
 
 pub mod junit;
+pub mod kill;
 pub mod store;
 pub mod table;
 mod text;

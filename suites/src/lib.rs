@@ -3,15 +3,14 @@
 //! A new system is a folder beside this one, a folder under `firmware-under-test/`, and a line in
 //! each function here.
 
-use rigor_core::requirement::CatalogueErrors;
 use rigor_rigs::Firmwares;
-use rigor_runner::Suite;
+use rigor_runner::{Suite, SuiteError};
 
 /// The suite of every system.
 ///
 /// # Errors
-/// [`CatalogueErrors`] of the first malformed catalogue.
-pub fn suites() -> Result<Vec<Suite>, CatalogueErrors> {
+/// [`SuiteError`] of the first malformed catalogue or list of faults.
+pub fn suites() -> Result<Vec<Suite>, SuiteError> {
     Ok(vec![suite_prism_k1::suite()?])
 }
 

@@ -13,9 +13,9 @@
 //!
 //! Relative paths start at the workspace's root, wherever cargo starts the binary.
 
-mod environment;
+pub(crate) mod environment;
 mod plan;
-mod record;
+pub(crate) mod record;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -23,13 +23,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
 use libtest_mimic::{Arguments, Completion, Failed, FormatSetting};
-use rigor_core::requirement::{Catalogue, CatalogueErrors, Class};
+use rigor_core::requirement::{Catalogue, Class};
 use rigor_core::result::{EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT, RunResult};
 use rigor_core::verdict::Verdict;
 use rigor_reports::store::{RunFolder, StoreError};
 use rigor_rigs::Firmwares;
 
-use crate::suite::Suite;
+use crate::suite::{Suite, SuiteError};
 use crate::trial::Trial;
 use environment::Environment;
 use plan::{Planned, Seat, plan};
@@ -37,7 +37,7 @@ use record::{Begun, Records};
 
 /// The whole test binary: reads the arguments, runs what they choose, leaves the record, and says
 /// by its exit code whose fault it is (see [`rigor_core::result::exit_code`]).
-pub fn main(suites: Result<Vec<Suite>, CatalogueErrors>, firmwares: Firmwares) -> ExitCode {
+pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> ExitCode {
     let arguments = match arguments() {
         Ok(arguments) => arguments,
         Err(code) => return code,
@@ -105,10 +105,7 @@ fn arguments() -> Result<Arguments, ExitCode> {
 ///
 /// # Errors
 /// Everything that is wrong with catalogues, rig files and variables, a line each.
-pub fn run_all(
-    suites: Result<Vec<Suite>, CatalogueErrors>,
-    firmwares: Firmwares,
-) -> Result<RunResult, String> {
+pub fn run_all(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Result<RunResult, String> {
     let planned = planned(suites, firmwares)?;
     let begun = Begun::now();
     let several_rigs = planned.several_rigs();
@@ -117,7 +114,7 @@ pub fn run_all(
 }
 
 /// What the environment chooses of the suites, or everything that is wrong, a line each.
-fn planned(suites: Result<Vec<Suite>, CatalogueErrors>, firmwares: Firmwares) -> Result<Planned, String> {
+fn planned(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Result<Planned, String> {
     let suites = suites.map_err(|errors| errors.to_string())?;
     let (planned, complaints) = plan(Environment::read()?, suites, firmwares);
     if complaints.is_empty() { Ok(planned) } else { Err(complaints.join("\n")) }
@@ -131,7 +128,7 @@ fn list(arguments: &Arguments, trials: &[libtest_mimic::Trial]) -> String {
 
 /// Writes to the standard output, or the standard error if `aside`. A reader that went away is no
 /// reason to lose the record.
-fn print(text: &str, aside: bool) {
+pub(crate) fn print(text: &str, aside: bool) {
     let written = if aside {
         std::io::stderr().write_all(text.as_bytes())
     } else {

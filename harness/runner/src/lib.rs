@@ -3,14 +3,17 @@
 //! A [`Suite`] is a requirement catalogue with the [cases](case) that decide it. A case is an
 //! async function whose arguments are its [needs](need); the runner takes a rig, hands the needs
 //! over, moves the rig's clock until the case has ended ([`drive`]), [judges](judge) what it
-//! found, and leaves results ([`cli`]).
+//! found, and leaves results ([`cli`]). That a suite can fail is shown by running it against
+//! faults ([`campaign`]).
 //!
 //! ```text
 //! rig file -> rig -> needs -> case -> findings -> verdicts -> results.json, junit.xml, table
 //! ```
 
+pub mod campaign;
 pub mod case;
 pub mod cli;
+pub mod command;
 pub mod drive;
 pub mod judge;
 pub mod need;
@@ -19,4 +22,4 @@ pub mod trial;
 
 pub use case::{Findings, Outcome};
 pub use need::{Bench, Missing, Need};
-pub use suite::Suite;
+pub use suite::{Suite, SuiteError};

@@ -2,10 +2,21 @@
 
 use std::sync::Arc;
 
-use rigor_core::requirement::Catalogue;
-use rigor_rigs::FaultList;
+use rigor_core::requirement::{Catalogue, CatalogueErrors};
+use rigor_rigs::{FaultList, RigFileError};
 
 use crate::case::{Case, Handler};
+
+/// What is wrong with the data of a suite.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteError {
+    /// Its requirements.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueErrors),
+    /// Its faults.
+    #[error(transparent)]
+    Faults(#[from] RigFileError),
+}
 
 /// The catalogue of one system with its cases.
 ///

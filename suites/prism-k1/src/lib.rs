@@ -22,18 +22,23 @@ mod rows;
 mod system;
 mod upload;
 
-use rigor_core::requirement::{Catalogue, CatalogueErrors};
-use rigor_runner::Suite;
+use rigor_core::requirement::Catalogue;
+use rigor_rigs::FaultList;
+use rigor_runner::{Suite, SuiteError};
 
 /// The catalogue's text.
 pub const REQUIREMENTS: &str = include_str!("../requirements.toml");
 
+/// The text of the list of faults.
+pub const FAULTS: &str = include_str!("../faults.toml");
+
 /// The requirements of PRISM K1 and the cases that decide them.
 ///
 /// # Errors
-/// [`CatalogueErrors`] if the catalogue that this crate was built with is malformed.
-pub fn suite() -> Result<Suite, CatalogueErrors> {
-    let mut suite = Suite::new(Catalogue::parse(REQUIREMENTS, "suites/prism-k1/requirements.toml")?);
+/// [`SuiteError`] if the catalogue or the list of faults that this crate was built with is malformed.
+pub fn suite() -> Result<Suite, SuiteError> {
+    let mut suite = Suite::new(Catalogue::parse(REQUIREMENTS, "suites/prism-k1/requirements.toml")?)
+        .with_faults(FaultList::parse("suites/prism-k1/faults.toml", FAULTS)?);
     system::add_to(&mut suite);
     flash::add_to(&mut suite);
     memory::add_to(&mut suite);

@@ -8,19 +8,19 @@ use rigor_rigs::RigFile;
 use rigor_rigs::file::MAX_FILE_BYTES;
 
 /// The choices of one run.
-pub(super) struct Environment {
+pub(crate) struct Environment {
     /// What `RIGOR_RIG` says, if it says anything.
-    pub(super) rig: Option<String>,
-    pub(super) rigs: Vec<RigFile>,
-    pub(super) seed: u64,
-    pub(super) out: PathBuf,
+    pub(crate) rig: Option<String>,
+    pub(crate) rigs: Vec<RigFile>,
+    pub(crate) seed: u64,
+    pub(crate) out: PathBuf,
 }
 
 const DEFAULT_SEED: u64 = 1;
 
 impl Environment {
     /// Reads the variables and the rig files that they name.
-    pub(super) fn read() -> Result<Self, String> {
+    pub(crate) fn read() -> Result<Self, String> {
         let root = workspace_root()?;
         let seed = match variable("RIGOR_SEED")? {
             None => DEFAULT_SEED,

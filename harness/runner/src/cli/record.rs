@@ -27,18 +27,28 @@ pub(super) type Key = (String, String, String);
 pub(super) type Records = BTreeMap<Key, Record>;
 
 /// The beginning of a run.
-pub(super) struct Begun {
+pub(crate) struct Begun {
     /// Name of the run, unique on this machine.
-    pub(super) id: String,
+    pub(crate) id: String,
     at: DateTime<Utc>,
     wall: WallInstant,
 }
 
 impl Begun {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let at = Utc::now();
         let id = format!("{}-{}", at.format("%Y%m%dT%H%M%SZ"), std::process::id());
         Begun { id, at, wall: WallInstant::now() }
+    }
+
+    /// When that was: RFC 3339.
+    pub(crate) fn started(&self) -> String {
+        self.at.to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+
+    /// Milliseconds since then.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        millis(self.wall.elapsed())
     }
 }
 
@@ -90,8 +100,8 @@ pub(super) fn assemble(planned: &Planned, records: Records, begun: &Begun) -> Ru
         .collect();
     let run = Run {
         id: begun.id.clone(),
-        started: begun.at.to_rfc3339_opts(SecondsFormat::Millis, true),
-        wall_ms: millis(begun.wall.elapsed()),
+        started: begun.started(),
+        wall_ms: begun.wall_ms(),
         seed: environment.seed,
         args: std::env::args().skip(1).collect(),
     };

@@ -1,0 +1,261 @@
+//! The kill matrix: which requirement turns red under which fault. The contents of
+//! `target/rigor/<run>/faults.json`.
+//!
+//! A suite proves itself by faults that it notices. Each fault is *claimed* by requirements that
+//! must turn red; each `must` requirement that the rig can decide must turn red under at least one
+//! fault. What is amiss has three names: a **survivor** is a fault that turns nothing red, a
+//! **broken claim** a requirement that stays green under a fault that claims it, and an
+//! **unproven** requirement a `must` that no fault turns red.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::requirement::{Class, RequirementId};
+use crate::result::{EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT};
+use crate::verdict::Verdict;
+
+/// The version of the format. It grows with every change.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything that one run over faults has to say.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultsResult {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Name of the run's folder.
+    pub id: String,
+    /// When it began: RFC 3339, as the caller's clock tells.
+    pub started: String,
+    /// How long it took by the host's clock, in milliseconds.
+    pub wall_ms: u64,
+    /// Seed of every rig.
+    pub seed: u64,
+    /// The kill matrix of each system.
+    pub systems: Vec<KillMatrix>,
+    /// What the process exits with: the loudest of the systems' [`KillMatrix::exit_code`].
+    pub exit_code: u8,
+}
+
+/// What faults did to the requirements of one system.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KillMatrix {
+    /// The system under test.
+    pub system: String,
+    /// The rig.
+    pub rig: String,
+    /// Every requirement that a case decides, in the order of the catalogue.
+    pub subjects: Vec<Subject>,
+    /// Every fault that was tried, in the order of its list.
+    pub faults: Vec<Tried>,
+    /// Whether every fault of the list was tried; if not, no requirement counts as unproven.
+    pub complete: bool,
+}
+
+/// A requirement that faults are to turn red.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// Its id in the catalogue.
+    pub id: RequirementId,
+    /// Its title.
+    pub title: String,
+    /// Whether it gates.
+    pub class: Class,
+    /// Its verdict without any fault. Only what passes can turn red. `not-run` where only long
+    /// cases decide it.
+    pub without_fault: Verdict,
+}
+
+/// What one fault did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tried {
+    /// Its name in the list of faults.
+    pub name: String,
+    /// `board`, `link` or `firmware`.
+    pub family: String,
+    /// What it models, in a sentence.
+    pub models: String,
+    /// The requirements that must turn red.
+    pub claimed_by: Vec<RequirementId>,
+    /// How many cases ran against it.
+    pub cases: u32,
+    /// What the requirements came to that did not pass, by id, and which were green without the
+    /// fault.
+    pub found: BTreeMap<RequirementId, Found>,
+    /// How long it took by the host's clock, in milliseconds, summed over its cases.
+    pub wall_ms: u64,
+}
+
+/// What a requirement came to under a fault.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    /// Its verdict, the worst of its cases'.
+    pub verdict: Verdict,
+    /// The case that gave it.
+    pub case: String,
+    /// What the case said.
+    pub reason: String,
+}
+
+impl Tried {
+    /// The requirements that turned red: the product was found wrong.
+    pub fn red(&self) -> impl Iterator<Item = &RequirementId> {
+        self.found.iter().filter(|(_, found)| found.verdict == Verdict::Fail).map(|(id, _)| id)
+    }
+
+    /// Whether requirement `id` turned red.
+    pub fn is_red(&self, id: &RequirementId) -> bool {
+        self.found.get(id).is_some_and(|found| found.verdict == Verdict::Fail)
+    }
+
+    /// Claims that were not kept: requirements that should have turned red and did not.
+    pub fn broken_claims(&self) -> impl Iterator<Item = &RequirementId> {
+        self.claimed_by.iter().filter(|id| !self.is_red(id))
+    }
+
+    /// Whether it turned nothing red.
+    pub fn survived(&self) -> bool {
+        self.red().next().is_none()
+    }
+
+    /// What came out as a defect of the harness or a fault of the rig. A fault of the device must
+    /// not.
+    pub fn troubles(&self) -> impl Iterator<Item = (&RequirementId, &Found)> {
+        self.found
+            .iter()
+            .filter(|(_, found)| matches!(found.verdict, Verdict::HarnessBug | Verdict::RigFault))
+    }
+}
+
+impl FaultsResult {
+    /// The result of a run, with its exit code.
+    pub fn new(id: String, started: String, wall_ms: u64, seed: u64, systems: Vec<KillMatrix>) -> Self {
+        let exit_code = match systems.iter().map(KillMatrix::exit_code).max() {
+            Some(code) => code,
+            None => EXIT_HARNESS,
+        };
+        FaultsResult { schema_version: SCHEMA_VERSION, id, started, wall_ms, seed, systems, exit_code }
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// [`serde_json::Error`] never in practice: every key is a string.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+}
+
+impl KillMatrix {
+    /// The faults that turned nothing red.
+    pub fn survivors(&self) -> impl Iterator<Item = &Tried> {
+        self.faults.iter().filter(|fault| fault.survived())
+    }
+
+    /// `must` requirements that no fault turned red; none unless every fault was tried.
+    pub fn unproven(&self) -> Vec<&Subject> {
+        let red: BTreeSet<&RequirementId> = self.faults.iter().flat_map(Tried::red).collect();
+        self.subjects
+            .iter()
+            .filter(|subject| self.complete && subject.class == Class::Must && !red.contains(&subject.id))
+            .collect()
+    }
+
+    /// The exit code of the run: [`EXIT_OK`] if the proof is whole; [`EXIT_PRODUCT`] for survivors,
+    /// broken claims, unproven requirements and a `must` that fails without a fault;
+    /// [`EXIT_HARNESS`] if the harness or the rig failed, or nothing was tried.
+    pub fn exit_code(&self) -> u8 {
+        let trouble = self.faults.iter().any(|fault| fault.troubles().next().is_some());
+        if trouble || self.faults.is_empty() {
+            return EXIT_HARNESS;
+        }
+        let sick = |subject: &Subject| subject.class == Class::Must && subject.without_fault == Verdict::Fail;
+        let whole = self.survivors().next().is_none()
+            && self.faults.iter().all(|fault| fault.broken_claims().next().is_none())
+            && self.unproven().is_empty()
+            && !self.subjects.iter().any(sick);
+        if whole { EXIT_OK } else { EXIT_PRODUCT }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> RequirementId {
+        RequirementId::new(text).expect("a valid id")
+    }
+
+    fn subject(name: &str, class: Class) -> Subject {
+        Subject { id: id(name), title: name.to_owned(), class, without_fault: Verdict::Pass }
+    }
+
+    fn fault(name: &str, claims: &[&str], found: &[(&str, Verdict)]) -> Tried {
+        let found = found.iter().map(|(name, verdict)| {
+            (id(name), Found { verdict: *verdict, case: "case".into(), reason: "seen".into() })
+        });
+        Tried {
+            name: name.into(),
+            family: "board".into(),
+            models: "Something breaks.".into(),
+            claimed_by: claims.iter().map(|name| id(name)).collect(),
+            cases: 1,
+            found: found.collect(),
+            wall_ms: 1,
+        }
+    }
+
+    fn matrix(faults: Vec<Tried>) -> KillMatrix {
+        KillMatrix {
+            system: "toy".into(),
+            rig: "desk".into(),
+            subjects: vec![subject("T-ONE", Class::Must), subject("T-TWO", Class::Should)],
+            faults,
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn a_whole_proof_needs_every_must_red_and_every_claim_kept() {
+        let kept = fault("kept", &["T-ONE"], &[("T-ONE", Verdict::Fail)]);
+        assert_eq!(matrix(vec![kept.clone()]).exit_code(), EXIT_OK, "a `should` need not be proven");
+        let survivor = fault("survivor", &["T-TWO"], &[]);
+        let proof = matrix(vec![kept.clone(), survivor]);
+        assert_eq!(proof.survivors().count(), 1);
+        assert_eq!(proof.exit_code(), EXIT_PRODUCT);
+        let broken = fault("broken", &["T-ONE", "T-TWO"], &[("T-TWO", Verdict::Fail)]);
+        assert_eq!(broken.broken_claims().map(RequirementId::as_str).collect::<Vec<_>>(), ["T-ONE"]);
+        assert!(!broken.survived());
+        assert_eq!(matrix(vec![kept, broken.clone()]).exit_code(), EXIT_PRODUCT);
+        let unproven = matrix(vec![broken]);
+        assert_eq!(unproven.unproven().len(), 1);
+    }
+
+    #[test]
+    fn an_undecided_requirement_is_not_a_kill() {
+        let vague = fault("vague", &["T-ONE"], &[("T-ONE", Verdict::Inconclusive)]);
+        assert!(vague.survived());
+        assert_eq!(matrix(vec![vague]).exit_code(), EXIT_PRODUCT);
+    }
+
+    #[test]
+    fn a_failure_of_the_harness_is_the_loudest_and_so_is_an_empty_matrix() {
+        let kept = fault("kept", &["T-ONE"], &[("T-ONE", Verdict::Fail)]);
+        let sick = fault("sick", &["T-ONE"], &[("T-ONE", Verdict::Fail), ("T-TWO", Verdict::HarnessBug)]);
+        assert_eq!(matrix(vec![kept, sick]).exit_code(), EXIT_HARNESS);
+        assert_eq!(matrix(Vec::new()).exit_code(), EXIT_HARNESS);
+    }
+
+    #[test]
+    fn a_choice_of_faults_leaves_no_requirement_unproven() {
+        let mut some = matrix(vec![fault("kept", &["T-TWO"], &[("T-TWO", Verdict::Fail)])]);
+        assert_eq!(some.exit_code(), EXIT_PRODUCT);
+        some.complete = false;
+        assert_eq!(some.exit_code(), EXIT_OK);
+    }
+}

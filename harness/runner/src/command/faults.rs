@@ -1,0 +1,185 @@
+//! `rigor faults`: every requirement against every fault.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use rigor_core::kill::{FaultsResult, KillMatrix, Tried};
+use rigor_reports::store::{RunFolder, write_atomically};
+use rigor_rigs::fault::{Fault, FaultList, Model};
+use rigor_rigs::file::BackEnd;
+use rigor_rigs::{Firmwares, RigFile};
+
+use crate::campaign::Campaign;
+use crate::cli::environment::Environment;
+use crate::cli::record::Begun;
+use crate::suite::{Suite, SuiteError};
+
+/// Shows that every case can fail: runs the suite once for each known fault, on a virtual rig with
+/// that one thing wrong with it, and prints which requirements turn red.
+///
+/// A fault is claimed by the requirements that must notice it. The exit code is 0 if every claim is
+/// kept and every `must` that the rig can decide turns red under at least one fault; 1 if a fault
+/// survives, a claim is broken or a `must` is unproven; 3 if the harness fails.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    rigor faults                                   everything; the matrix goes to faults.json\n  \
+    rigor faults --fault colours-swapped           one fault, while you write its case\n  \
+    rigor faults --case picture --case cadence     some cases only; claims of others look broken")]
+pub(super) struct Arguments {
+    /// Only this system's suite.
+    #[arg(long, value_name = "SYSTEM")]
+    suite: Option<String>,
+    /// Trials at once [default: the number of cores].
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Only this fault; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    fault: Vec<String>,
+    /// Only cases whose full name contains this; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    case: Vec<String>,
+}
+
+pub(super) fn run(
+    arguments: &Arguments,
+    suites: Result<Vec<Suite>, SuiteError>,
+    firmwares: Firmwares,
+) -> Result<ExitCode, String> {
+    let suites = suites.map_err(|errors| errors.to_string())?;
+    let environment = Environment::read()?;
+    let jobs =
+        arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let campaigns = campaigns(arguments, suites, &firmwares, &environment, jobs)?;
+    let begun = Begun::now();
+    // Before anything runs: nobody should learn at the end that nothing can be kept.
+    let folder = RunFolder::create(&environment.out, &begun.id)
+        .map_err(|error| format!("the matrix cannot be kept: {error}"))?;
+    let matrices = campaigns.iter().map(campaign).collect();
+    let result =
+        FaultsResult::new(begun.id.clone(), begun.started(), begun.wall_ms(), environment.seed, matrices);
+    crate::cli::print(&rigor_reports::kill::render(&result), false);
+    let path = folder.path().join("faults.json");
+    result
+        .to_json()
+        .map_err(|error| error.to_string())
+        .and_then(|json| write_atomically(&path, json.as_bytes()).map_err(|error| error.to_string()))
+        .map_err(|error| format!("the matrix could not be kept: {error}"))?;
+    crate::cli::print(&format!("\nmatrix: {}\n", path.display()), false);
+    Ok(ExitCode::from(result.exit_code))
+}
+
+/// Runs one system's faults, with a line on the standard error for each that is done.
+fn campaign(campaign: &Campaign) -> KillMatrix {
+    let all = campaign.faults.len();
+    campaign.run(&|fault: &Tried, done: usize| {
+        let kept = fault.claimed_by.len() - fault.broken_claims().count();
+        eprintln!(
+            "[{done:>3}/{all}] {}: {kept} of {} claims kept, {} red, {:.1} s",
+            fault.name,
+            fault.claimed_by.len(),
+            fault.red().count(),
+            fault.wall_ms as f64 / 1000.0
+        );
+    })
+}
+
+/// A campaign for each chosen suite that has faults.
+fn campaigns(
+    arguments: &Arguments,
+    suites: Vec<Suite>,
+    firmwares: &Firmwares,
+    environment: &Environment,
+    jobs: usize,
+) -> Result<Vec<Campaign>, String> {
+    let systems: Vec<String> = suites.iter().map(|suite| suite.system().to_owned()).collect();
+    if let Some(wanted) = arguments.suite.as_ref().filter(|wanted| !systems.contains(wanted)) {
+        return Err(format!("no suite is for `{wanted}`; name one of: {}", systems.join(", ")));
+    }
+    let mut campaigns = Vec::new();
+    for suite in suites {
+        if arguments.suite.as_ref().is_some_and(|wanted| wanted != suite.system()) {
+            continue;
+        }
+        let complaints = misfits(&suite, firmwares);
+        if !complaints.is_empty() {
+            return Err(complaints.join("\n"));
+        }
+        let rig = virtual_rig(environment, suite.system())?;
+        let listed = suite.faults().faults.clone();
+        let all = listed.len();
+        let faults: Vec<Fault> = listed
+            .into_iter()
+            .filter(|fault| arguments.fault.is_empty() || arguments.fault.contains(&fault.name))
+            .collect();
+        let system = suite.system().to_owned();
+        let (catalogue, cases) = suite.into_parts();
+        let every = cases.len();
+        let chosen =
+            |name: &str| arguments.case.is_empty() || arguments.case.iter().any(|text| name.contains(text));
+        let cases: Vec<_> = cases.into_iter().filter(|case| chosen(&case.full_name(&system))).collect();
+        let complete = faults.len() == all && cases.len() == every;
+        campaigns.push(Campaign {
+            catalogue,
+            cases,
+            faults,
+            complete,
+            rig,
+            firmwares: firmwares.clone(),
+            seed: environment.seed,
+            jobs,
+        });
+    }
+    let unknown = arguments.fault.iter().find(|name| {
+        !campaigns.iter().any(|campaign| campaign.faults.iter().any(|fault| fault.name == **name))
+    });
+    match unknown {
+        Some(name) => Err(format!("no fault is called `{name}`; the suites keep theirs in faults.toml")),
+        None => Ok(campaigns),
+    }
+}
+
+/// What does not fit together: claims of unknown requirements or of such that no case decides, and
+/// defects of the firmware that no fault of the list names.
+fn misfits(suite: &Suite, firmwares: &Firmwares) -> Vec<String> {
+    let FaultList { path, faults } = suite.faults();
+    let decided: BTreeSet<&str> =
+        suite.cases().iter().flat_map(|case| case.decides()).map(String::as_str).collect();
+    let mut complaints = Vec::new();
+    for fault in faults {
+        for id in fault.claimed_by.iter().filter(|id| !decided.contains(id.as_str())) {
+            complaints.push(format!(
+                "{path}: `{}` is claimed by {id}, which no case decides; correct the claim or write the case",
+                fault.name
+            ));
+        }
+    }
+    let Some(firmware) = firmwares.get(suite.system()) else { return complaints };
+    let known = firmware.defects();
+    let named: BTreeSet<&str> = faults
+        .iter()
+        .filter_map(|fault| match &fault.model {
+            Model::Firmware(defect) => Some(defect.as_str()),
+            _ => None,
+        })
+        .collect();
+    for defect in known.iter().filter(|defect| !named.contains(**defect)) {
+        complaints.push(format!("{path}: no fault gives the firmware its defect `{defect}`; add an entry"));
+    }
+    for defect in named.iter().filter(|defect| !known.contains(defect)) {
+        complaints
+            .push(format!("{path}: the firmware has no defect `{defect}`; it has: {}", known.join(", ")));
+    }
+    complaints
+}
+
+fn virtual_rig(environment: &Environment, system: &str) -> Result<RigFile, String> {
+    environment
+        .rigs
+        .iter()
+        .find(|rig| rig.dut == system && matches!(rig.back_end, BackEnd::Virtual(_)))
+        .cloned()
+        .ok_or_else(|| {
+            format!("no virtual rig holds `{system}`; faults need one: name its file in RIGOR_RIG")
+        })
+}

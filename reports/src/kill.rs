@@ -1,0 +1,214 @@
+//! The kill matrix as text for the terminal and as `faults.json`.
+//!
+//! ```text
+//! prism-k1 on virtual-k1: 3 faults against 213 requirements
+//!
+//!    1  board     colours-swapped  claims 1 of 1  reddens 14
+//!    2  firmware  crc-unchecked    claims 2 of 2  reddens 5
+//!    3  firmware  silent-overrun   claims 0 of 1  SURVIVES
+//!         K1-LED-029 stays green
+//!
+//!                       1
+//!              1234567890
+//!   K1-LED-005 #..+......
+//! ```
+//!
+//! In the matrix, `#` is a claim that was kept, `+` a requirement that turned red without a claim,
+//! `!` a claim that was not kept, `?` something undecided, and `.` a requirement that stayed green.
+
+use std::fmt::Write;
+
+use rigor_core::kill::{FaultsResult, KillMatrix, Subject, Tried};
+use rigor_core::requirement::Class;
+use rigor_core::result::{EXIT_OK, EXIT_PRODUCT};
+use rigor_core::verdict::Verdict;
+
+use crate::text::clip;
+
+/// Characters of a line that stands alone.
+const MAX_LINE: usize = 200;
+
+/// The matrices of `result`, and last what is amiss.
+pub fn render(result: &FaultsResult) -> String {
+    let mut text = String::new();
+    for matrix in &result.systems {
+        system(&mut text, matrix);
+    }
+    let meaning = match result.exit_code {
+        EXIT_OK => "every fault is noticed and every `must` is proven",
+        EXIT_PRODUCT => "the proof has holes",
+        _ => "the harness is at fault, or nothing was tried",
+    };
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "seed {}, {:.1} s\nexit code {}: {meaning}",
+        result.seed,
+        result.wall_ms as f64 / 1000.0,
+        result.exit_code
+    );
+    text
+}
+
+fn system(text: &mut String, matrix: &KillMatrix) {
+    let _ = writeln!(
+        text,
+        "{} on {}: {} faults against {} requirements\n",
+        matrix.system,
+        clip(&matrix.rig, MAX_LINE),
+        matrix.faults.len(),
+        matrix.subjects.len()
+    );
+    let width = matrix.faults.iter().map(|fault| fault.name.len()).max().unwrap_or(0);
+    for (index, fault) in matrix.faults.iter().enumerate() {
+        line(text, index + 1, fault, width);
+    }
+    text.push('\n');
+    cells(text, matrix);
+    text.push('\n');
+    amiss(text, matrix);
+}
+
+fn line(text: &mut String, number: usize, fault: &Tried, width: usize) {
+    let kept = fault.claimed_by.len() - fault.broken_claims().count();
+    let end =
+        if fault.survived() { "SURVIVES".to_owned() } else { format!("reddens {}", fault.red().count()) };
+    let _ = writeln!(
+        text,
+        "  {number:>3}  {:<8}  {:<width$}  claims {kept} of {}  {end}",
+        fault.family,
+        fault.name,
+        fault.claimed_by.len()
+    );
+    for id in fault.broken_claims() {
+        let what = match fault.found.get(id) {
+            None => "stays green".to_owned(),
+            Some(found) => format!("is {}: {}", found.verdict, found.reason),
+        };
+        let _ = writeln!(text, "           {}", clip(&format!("{id} {what}"), MAX_LINE));
+    }
+    for (id, found) in fault.troubles() {
+        let what = format!("{id} {} in {}: {}", found.verdict, found.case, found.reason);
+        let _ = writeln!(text, "           {}", clip(&what, MAX_LINE));
+    }
+}
+
+/// One row a requirement, one column a fault.
+fn cells(text: &mut String, matrix: &KillMatrix) {
+    let width = matrix.subjects.iter().map(|subject| subject.id.as_str().len()).max().unwrap_or(0);
+    for place in [100, 10, 1] {
+        if matrix.faults.len() < place {
+            continue;
+        }
+        let digits: String = (1..=matrix.faults.len())
+            .map(|number| match (number / place % 10, place) {
+                (digit, 1) => char::from(b'0' + digit as u8),
+                // A tens digit stands above the column where it changes.
+                (digit, _) if number % place == 0 => char::from(b'0' + digit as u8),
+                _ => ' ',
+            })
+            .collect();
+        let _ = writeln!(text, "  {:width$} {}", "", digits.trim_end());
+    }
+    for subject in &matrix.subjects {
+        let row: String = matrix.faults.iter().map(|fault| cell(subject, fault)).collect();
+        let _ = writeln!(text, "  {:<width$} {row}", subject.id.as_str());
+    }
+}
+
+fn cell(subject: &Subject, fault: &Tried) -> char {
+    let claimed = fault.claimed_by.contains(&subject.id);
+    match fault.found.get(&subject.id).map(|found| found.verdict) {
+        Some(Verdict::Fail) if claimed => '#',
+        Some(Verdict::Fail) => '+',
+        _ if claimed => '!',
+        Some(Verdict::Pass) | None => '.',
+        Some(_) => '?',
+    }
+}
+
+fn amiss(text: &mut String, matrix: &KillMatrix) {
+    let sick = |subject: &&Subject| {
+        subject.class == Class::Must && !matches!(subject.without_fault, Verdict::Pass | Verdict::NotRun)
+    };
+    for subject in matrix.subjects.iter().filter(sick) {
+        let _ = writeln!(text, "not green without a fault: {} {}", subject.id, subject.without_fault);
+    }
+    for fault in matrix.survivors() {
+        let _ = writeln!(text, "survivor: {}: {}", fault.name, clip(&fault.models, MAX_LINE));
+    }
+    let broken: usize = matrix.faults.iter().map(|fault| fault.broken_claims().count()).sum();
+    for subject in matrix.unproven() {
+        let _ = writeln!(text, "unproven: {} {}", subject.id, clip(&subject.title, MAX_LINE));
+    }
+    let musts = matrix.subjects.iter().filter(|subject| subject.class == Class::Must).count();
+    let _ = writeln!(
+        text,
+        "{} faults, {} survive, {broken} claims broken; {musts} `must`, {} unproven{}",
+        matrix.faults.len(),
+        matrix.survivors().count(),
+        matrix.unproven().len(),
+        if matrix.complete { "" } else { " (not all faults were tried)" }
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rigor_core::kill::Found;
+    use rigor_core::requirement::RequirementId;
+
+    use super::*;
+
+    fn id(text: &str) -> RequirementId {
+        RequirementId::new(text).expect("a valid id")
+    }
+
+    fn tried(name: &str, claims: &[&str], red: &[&str]) -> Tried {
+        let found = Found { verdict: Verdict::Fail, case: "case".into(), reason: "seen".into() };
+        Tried {
+            name: name.into(),
+            family: "link".into(),
+            models: "It breaks \u{1b}[2J.".into(),
+            claimed_by: claims.iter().map(|name| id(name)).collect(),
+            cases: 2,
+            found: red.iter().map(|name| (id(name), found.clone())).collect::<BTreeMap<_, _>>(),
+            wall_ms: 1,
+        }
+    }
+
+    #[test]
+    fn the_matrix_shows_claims_kills_and_what_survives() {
+        let subject = |name: &str| Subject {
+            id: id(name),
+            title: "title".into(),
+            class: Class::Must,
+            without_fault: Verdict::Pass,
+        };
+        let mut faults: Vec<Tried> =
+            (0..10).map(|index| tried(&format!("f{index}"), &["T-ONE"], &["T-ONE", "T-TWO"])).collect();
+        faults[3] = tried("dead", &["T-TWO"], &[]);
+        let matrix = KillMatrix {
+            system: "toy".into(),
+            rig: "desk".into(),
+            subjects: ["T-ONE", "T-TWO", "T-LAST"].map(subject).into(),
+            faults,
+            complete: true,
+        };
+        let result = FaultsResult::new("run".into(), String::new(), 1500, 1, vec![matrix]);
+        let text = render(&result);
+        for line in [
+            "    4  link      dead  claims 0 of 1  SURVIVES",
+            "           T-TWO stays green",
+            "                  1\n         1234567890\n  T-ONE  ###.######\n  T-TWO  +++!++++++\n  T-LAST ..........",
+            "survivor: dead: It breaks \\u{1b}[2J.",
+            "unproven: T-LAST title",
+            "10 faults, 1 survive, 1 claims broken; 3 `must`, 1 unproven",
+            "exit code 1: the proof has holes",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'));
+    }
+}
