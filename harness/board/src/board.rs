@@ -132,12 +132,14 @@ impl Chip {
 
     /// Pin `number` as an output.
     pub fn output(&self, number: u8) -> OutputHandle {
-        OutputHandle::new(self.kernel.clone(), number)
+        OutputHandle::new(self.kernel.clone(), crate::gpio::wire_of(&self.kernel, number))
     }
 
     /// Pin `number` as an input, pulled to `pull`.
     pub fn input(&self, number: u8, pull: Level) -> InputHandle {
-        outside_firmware(|| InputHandle::new(self.kernel.clone(), number, pull))
+        outside_firmware(|| {
+            InputHandle::new(self.kernel.clone(), crate::gpio::wire_of(&self.kernel, number), pull)
+        })
     }
 }
 
@@ -198,14 +200,15 @@ impl Board {
         self.kernel.cpu.set_interrupt(flag);
     }
 
-    /// Breaks the board as `fault` says, for as long as it exists.
+    /// Breaks the board as `fault` says, for as long as it exists. To be called before it gets power.
     pub fn inject(&self, fault: BoardFault) {
-        self.kernel.board_faults.borrow_mut().push(fault);
+        self.kernel.inject(fault);
     }
 
-    /// Breaks the link to the board as `fault` says, for as long as the board exists.
+    /// Breaks the link to the board as `fault` says, for as long as the board exists. To be called
+    /// before anything connects.
     pub fn inject_into_link(&self, fault: LinkFault) {
-        self.kernel.link_faults.borrow_mut().push(fault);
+        self.kernel.net.borrow_mut().inject(fault);
     }
 
     /// The board's console as a part.

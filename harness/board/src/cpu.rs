@@ -26,6 +26,7 @@ use rigor_core::event::ResetCause;
 use rigor_core::time::nanos;
 
 use crate::board::Chip;
+use crate::clock::Rate;
 use crate::heap;
 use crate::kernel::Kernel;
 
@@ -137,6 +138,8 @@ struct CoreState {
 pub(crate) struct Cpu {
     hz: u64,
     context_switch_ns: u64,
+    /// How the clock of the cores keeps time.
+    rate: Cell<Rate>,
     tasks: RefCell<Vec<Task>>,
     cores: RefCell<[CoreState; CORES]>,
     any_woken: Arc<AtomicBool>,
@@ -151,6 +154,7 @@ impl Cpu {
         Cpu {
             hz,
             context_switch_ns: nanos(context_switch),
+            rate: Cell::new(Rate::EXACT),
             tasks: RefCell::default(),
             cores: RefCell::default(),
             any_woken: Arc::default(),
@@ -158,6 +162,11 @@ impl Cpu {
             calls_without_time: Cell::new(0),
             interrupt: RefCell::default(),
         }
+    }
+
+    /// The clock of the cores is fast or slow.
+    pub(crate) fn run_at(&self, rate: Rate) {
+        self.rate.set(rate);
     }
 
     pub(crate) fn set_interrupt(&self, flag: Arc<AtomicBool>) {
@@ -252,7 +261,7 @@ impl Cpu {
             core.counted_from = now;
         }
         let best = best?;
-        let switch = self.context_switch_ns;
+        let switch = self.rate.get().true_nanos(self.context_switch_ns);
         if core.context.replace(best) != Some(best) && switch > 0 {
             core.counted_from = now;
             let task = &mut tasks[best];
@@ -567,9 +576,10 @@ impl CpuHandle {
     /// The code around this call takes `cycles` of the core's clock: the task keeps its core that
     /// long unless a higher priority takes it away.
     pub fn work(&self, cycles: u32) {
-        let hz = self.0.cpu.hz;
+        let Cpu { hz, rate, .. } = &self.0.cpu;
         heap::outside_firmware(|| note_call(&self.0));
-        suspend(Suspend::Working((u64::from(cycles) * 1_000_000_000).div_ceil(hz)));
+        let nominal = (u64::from(cycles) * 1_000_000_000).div_ceil(*hz);
+        suspend(Suspend::Working(rate.get().true_nanos(nominal)));
     }
 }
 

@@ -6,6 +6,7 @@
 //! an operation; a power cut in between leaves a torn sector or page.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,9 +16,12 @@ use embedded_storage::nor_flash::{
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 use rigor_core::event::{FlashBusy, FlashOperation, Kind};
+use rigor_core::time::nanos;
 use rigor_core::{Instant, Source};
 
+use crate::clock::Rate;
 use crate::cpu;
+use crate::fault::Bit;
 use crate::heap::outside_firmware;
 use crate::kernel::Kernel;
 
@@ -63,8 +67,38 @@ struct InFlight {
 
 type Sector = Box<[u8; SECTOR_BYTES]>;
 
+/// Cells that always read the same.
+struct StuckCells {
+    address: usize,
+    every: Option<usize>,
+    mask: u8,
+    reads: Bit,
+}
+
+impl StuckCells {
+    /// What is read of `bytes`, which stand at `address`.
+    fn distort(&self, address: usize, bytes: &mut [u8]) {
+        let end = address + bytes.len();
+        let skipped =
+            self.every.map_or(0, |every| address.saturating_sub(self.address).div_ceil(every) * every);
+        let mut at = self.address + skipped;
+        while (address..end).contains(&at) {
+            let byte = &mut bytes[at - address];
+            *byte = match self.reads {
+                Bit::Zero => *byte & !self.mask,
+                Bit::One => *byte | self.mask,
+            };
+            let Some(every) = self.every else { return };
+            at += every;
+        }
+    }
+}
+
 pub(crate) struct FlashChip {
     config: FlashConfig,
+    stuck: Vec<StuckCells>,
+    /// How the clock of the bus to the chip keeps time.
+    bus_rate: Rate,
     /// A sector that is not here is erased.
     sectors: BTreeMap<usize, Sector>,
     in_flight: Option<InFlight>,
@@ -74,7 +108,45 @@ pub(crate) struct FlashChip {
 
 impl FlashChip {
     pub(crate) fn new(config: FlashConfig, source: Source) -> Self {
-        FlashChip { config, sectors: BTreeMap::new(), in_flight: None, busy_until: Instant::ZERO, source }
+        FlashChip {
+            config,
+            stuck: Vec::new(),
+            bus_rate: Rate::EXACT,
+            sectors: BTreeMap::new(),
+            in_flight: None,
+            busy_until: Instant::ZERO,
+            source,
+        }
+    }
+
+    /// The bus to the chip is fast or slow.
+    pub(crate) fn clock_at(&mut self, rate: Rate) {
+        self.bus_rate = rate;
+    }
+
+    /// Erasing and programming take `factor` times as long.
+    pub(crate) fn slow_down(&mut self, factor: u32) {
+        self.config.erase_sector = self.config.erase_sector.saturating_mul(factor);
+        self.config.program_page = self.config.program_page.saturating_mul(factor);
+    }
+
+    /// Bit `bit` of the byte at `address`, and of one each `every` bytes behind it, always reads as
+    /// `reads`.
+    pub(crate) fn stick(&mut self, address: u32, every: Option<NonZeroU32>, bit: u8, reads: Bit) {
+        let every = every.map(|every| every.get() as usize);
+        let mask = 1_u8.checked_shl(bit.into()).unwrap_or(0);
+        self.stuck.push(StuckCells { address: address as usize, every, mask, reads });
+    }
+
+    /// Whether it erases or programs, and until when.
+    pub(crate) fn changing_until(&self) -> Option<Instant> {
+        self.in_flight.as_ref().map(|_| self.busy_until)
+    }
+
+    /// Time to move `bytes` bytes over the bus.
+    fn transfer(&self, bytes: usize) -> Duration {
+        let nominal = self.config.transfer_byte.saturating_mul(bytes as u32);
+        Duration::from_nanos(self.bus_rate.true_nanos(nanos(nominal)))
     }
 
     pub(crate) fn source(&self) -> Source {
@@ -103,7 +175,7 @@ impl FlashChip {
 
     pub(crate) fn read(&self, address: usize, buffer: &mut [u8]) {
         let mut at = address;
-        let mut rest = buffer;
+        let mut rest = &mut *buffer;
         while !rest.is_empty() {
             let within = at % SECTOR_BYTES;
             let (part, tail) = rest.split_at_mut((SECTOR_BYTES - within).min(rest.len()));
@@ -113,6 +185,9 @@ impl FlashChip {
             }
             at += part.len();
             rest = tail;
+        }
+        for cells in &self.stuck {
+            cells.distort(address, buffer);
         }
     }
 
@@ -131,9 +206,7 @@ impl FlashChip {
     fn begin(&mut self, operation: FlashOperation, address: usize, data: &[u8], now: Instant) -> Instant {
         let duration = match operation {
             FlashOperation::Erase => self.config.erase_sector,
-            FlashOperation::Program => {
-                self.config.program_page + self.config.transfer_byte.saturating_mul(data.len() as u32)
-            }
+            FlashOperation::Program => self.config.program_page + self.transfer(data.len()),
         };
         self.busy_until = now + duration;
         self.in_flight = Some(InFlight { operation, address, data: data.to_vec(), started: now, duration });
@@ -276,6 +349,7 @@ impl FlashHandle {
             (flash.begin(operation, address, data, started), flash.source)
         };
         self.0.hold(source, started);
+        crate::pulse::flash_changes(&self.0, end);
         // The chip has no reset line: only a power cut stops it, and that takes `in_flight` away.
         self.0.schedule_outside(end, move |kernel| {
             let due = kernel.flash.borrow().busy_until == end;
@@ -323,7 +397,7 @@ impl ReadNorFlash for FlashHandle {
             let end = {
                 let mut flash = self.0.flash.borrow_mut();
                 flash.read(offset as usize, bytes);
-                let end = self.0.now() + flash.config.transfer_byte.saturating_mul(bytes.len() as u32);
+                let end = self.0.now() + flash.transfer(bytes.len());
                 flash.busy_until = end;
                 end
             };

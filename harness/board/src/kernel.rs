@@ -19,8 +19,9 @@ use rigor_core::time::nanos;
 use rigor_core::{Instant, Source, Timeline};
 
 use crate::board::{BoardConfig, Firmware};
+use crate::clock::Rate;
 use crate::cpu::Cpu;
-use crate::fault::{BoardFault, LinkFault};
+use crate::fault::{BoardFault, Clock};
 use crate::flash::FlashChip;
 use crate::gpio::Pins;
 use crate::heap::Heap;
@@ -103,8 +104,9 @@ pub(crate) struct Kernel {
     pub(crate) bursts: RefCell<Vec<crate::pulse::InFlight>>,
     pub(crate) net: RefCell<Network>,
     pub(crate) random: RefCell<ChaCha8Rng>,
-    pub(crate) board_faults: RefCell<Vec<BoardFault>>,
-    pub(crate) link_faults: RefCell<Vec<LinkFault>>,
+    pub(crate) wires: RefCell<crate::pulse::Wires>,
+    /// How the chip's crystal keeps time.
+    crystal: Cell<Rate>,
     pub(crate) device_source: Source,
     /// Nothing when the board is gone.
     firmware: RefCell<Option<Rc<dyn Firmware>>>,
@@ -139,8 +141,8 @@ impl Kernel {
             bursts: RefCell::default(),
             net: RefCell::new(Network::new(config.link, &timeline)),
             random: RefCell::new(random),
-            board_faults: RefCell::default(),
-            link_faults: RefCell::default(),
+            wires: RefCell::default(),
+            crystal: Cell::new(Rate::EXACT),
             device_source: timeline.source("device"),
             heap_free_source: timeline.source("heap.free"),
             heap_largest_source: timeline.source("heap.largest"),
@@ -170,9 +172,52 @@ impl Kernel {
         Instant::from_nanos(self.now.get())
     }
 
+    /// Breaks the board for good.
+    pub(crate) fn inject(&self, fault: BoardFault) {
+        match fault {
+            BoardFault::ClockDrift { clock: Clock::Crystal, ppm } => {
+                let rate = Rate::fast_by(ppm);
+                self.crystal.set(rate);
+                self.cpu.run_at(rate);
+                self.uart.borrow_mut().clock_at(rate);
+                self.wires.borrow_mut().clock_at(rate);
+                self.flash.borrow_mut().clock_at(rate);
+            }
+            BoardFault::ClockDrift { clock: Clock::Console, ppm } => {
+                self.uart.borrow_mut().clock_at(Rate::fast_by(ppm));
+            }
+            BoardFault::ClockDrift { clock: Clock::Pulses, ppm } => {
+                self.wires.borrow_mut().clock_at(Rate::fast_by(ppm));
+            }
+            BoardFault::ColoursSwapped {}
+            | BoardFault::LaneLate { .. }
+            | BoardFault::PulseLost { .. }
+            | BoardFault::PulseWidth { .. }
+            | BoardFault::TransmitterStarved {} => self.wires.borrow_mut().inject(fault),
+            BoardFault::LaneStuck { pin, level } => self.pins.borrow_mut().short(pin, level.into()),
+            BoardFault::LanesExchanged { pins } => self.pins.borrow_mut().exchange(pins),
+            BoardFault::Bounce { pin, returns, within_us } => {
+                let within = Duration::from_micros(within_us.into());
+                self.pins.borrow_mut().let_bounce(pin, returns, within);
+            }
+            BoardFault::SlowFlash { factor } => self.flash.borrow_mut().slow_down(factor.get()),
+            BoardFault::FlashBitStuck { address, every, bit, reads } => {
+                self.flash.borrow_mut().stick(address, every, bit, reads);
+            }
+            BoardFault::ConsoleGarbled { direction, every } => {
+                self.uart.borrow_mut().garble(direction, every);
+            }
+        }
+    }
+
+    /// What the rig's clock counts while the chip's counts `time`.
+    pub(crate) fn chip_time(&self, time: Duration) -> Duration {
+        Duration::from_nanos(self.crystal.get().true_nanos(nanos(time)))
+    }
+
     /// Nanoseconds of the device's own clock, which every start sets to zero.
     pub(crate) fn uptime_nanos(&self) -> u64 {
-        self.now.get() - self.started.get()
+        self.crystal.get().counted_nanos(self.now.get() - self.started.get())
     }
 
     pub(crate) fn life(&self) -> Life {
@@ -255,7 +300,8 @@ impl Kernel {
 
     /// Wakes `waker` when the device's own clock shows `uptime_nanos`.
     pub(crate) fn arm_timer(&self, uptime_nanos: u64, waker: &Waker) {
-        self.timers.borrow_mut().arm(self.started.get().saturating_add(uptime_nanos), waker);
+        let passes = self.crystal.get().true_nanos(uptime_nanos);
+        self.timers.borrow_mut().arm(self.started.get().saturating_add(passes), waker);
     }
 
     /// Lets the board live until `woken` or `until`, or until the harness runs out of patience.
@@ -303,6 +349,7 @@ impl Kernel {
     pub(crate) fn power_on(self: &Rc<Self>) {
         if !self.powered.replace(true) {
             self.record(self.device_source, self.now(), Kind::Device(DeviceEvent::PowerOn));
+            crate::gpio::supply_changed(self);
             self.start_after_boot_rom(self.now(), ResetCause::PowerOn);
         }
     }
@@ -311,6 +358,7 @@ impl Kernel {
         if self.powered.replace(false) {
             self.halt();
             crate::flash::power_cut(self);
+            crate::gpio::supply_changed(self);
             self.record(self.device_source, self.now(), Kind::Device(DeviceEvent::PowerOff));
         }
     }
@@ -349,7 +397,7 @@ impl Kernel {
 
     fn start_after_boot_rom(self: &Rc<Self>, reset: Instant, cause: ResetCause) {
         // Never zero, so that a firmware that crashes or restarts at once cannot stop the clock.
-        let boot_rom = self.config.boot_rom.max(Duration::from_nanos(1));
+        let boot_rom = self.chip_time(self.config.boot_rom).max(Duration::from_nanos(1));
         self.schedule_inside(reset + boot_rom, move |kernel| {
             kernel.cause.set(cause);
             kernel.started.set(kernel.now.get());

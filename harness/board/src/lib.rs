@@ -15,11 +15,13 @@
 //! | [`uart`] | a serial line with its FIFOs and byte times |
 //! | [`flash`] | a NOR flash chip with its rules, times and torn operations |
 //! | [`net`] | a TCP-like stack and the link to it |
+//! | [`fault`] | what can be wrong with all of them on purpose |
 //!
 //! Firmware talks to the handles through the embedded ecosystem's traits; what these do not cover
 //! is a plain method that a port wraps.
 
 pub mod board;
+mod clock;
 pub mod cpu;
 pub mod fault;
 pub mod flash;

@@ -8,6 +8,7 @@
 //! Sizes follow lwIP as ESP-IDF configures it: segments of 1,440 bytes, a receive window and a send
 //! buffer of 5,760 bytes (`CONFIG_LWIP_TCP_WND_DEFAULT`, `CONFIG_LWIP_TCP_SND_BUF_DEFAULT`).
 
+mod damage;
 mod socket;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,8 +20,10 @@ use std::time::Duration;
 use rigor_core::event::{ConnectionId, Direction, Flow, FlowKind, Kind};
 use rigor_core::{Instant, Source, Timeline};
 
+use crate::fault::Way;
 use crate::kernel::Kernel;
 
+pub use damage::REORDERED_AFTER;
 pub use socket::{Acceptor, Half, NetError, NetHandle, TcpSocket};
 
 /// Payload of a full segment.
@@ -147,6 +150,7 @@ pub(crate) struct Network {
     peers: BTreeMap<ConnectionId, Peer>,
     sockets: BTreeMap<ConnectionId, Socket>,
     listeners: BTreeMap<u16, Listener>,
+    damage: damage::Damage,
 }
 
 impl Network {
@@ -160,6 +164,7 @@ impl Network {
             peers: BTreeMap::new(),
             sockets: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            damage: damage::Damage::default(),
         }
     }
 
@@ -183,6 +188,13 @@ impl Network {
         channel.free_at + self.config.latency
     }
 
+    /// Nothing is sent before `until`.
+    fn stand_still(&mut self, until: Instant) {
+        for channel in [&mut self.to_device, &mut self.from_device] {
+            channel.free_at = channel.free_at.max(until);
+        }
+    }
+
     fn peer(&mut self, id: ConnectionId) -> Option<&mut Peer> {
         self.peers.get_mut(&id)
     }
@@ -200,15 +212,21 @@ fn record(kernel: &Kernel, connection: ConnectionId, what: FlowKind) {
     kernel.record(source, kernel.now(), Kind::Flow(Flow { connection, what }));
 }
 
-/// Sends a segment; `arrive` happens at the other end.
+/// Sends a segment of connection `id`; `arrive` happens at the other end.
 fn send_segment(
     kernel: &Rc<Kernel>,
+    id: ConnectionId,
     direction: Direction,
     payload: usize,
     arrive: impl FnOnce(&Rc<Kernel>) + 'static,
 ) {
     let arrives = kernel.net.borrow_mut().transmit(direction, payload, kernel.now());
-    kernel.schedule_outside(arrives, arrive);
+    kernel.schedule_outside(arrives, move |kernel| {
+        let severed = kernel.net.borrow().damage.severs(id);
+        if !severed {
+            arrive(kernel);
+        }
+    });
 }
 
 // ---- the rig's end ---------------------------------------------------------------------------
@@ -221,7 +239,7 @@ pub(crate) fn connect(kernel: &Rc<Kernel>, port: u16) -> ConnectionId {
         net.peers.insert(id, Peer { window_edge: RECEIVE_WINDOW_BYTES as u64, ..Peer::default() });
         id
     };
-    send_segment(kernel, Direction::ToDut, 0, move |kernel| syn_arrives(kernel, id, port, TRIES));
+    send_segment(kernel, id, Direction::ToDut, 0, move |kernel| syn_arrives(kernel, id, port, TRIES));
     id
 }
 
@@ -256,7 +274,9 @@ fn syn_arrives(kernel: &Rc<Kernel>, id: ConnectionId, port: u16, tries: u32) {
         if net.peer(id).is_none() {
             return;
         }
+        let refuses = net.damage.refuses();
         match net.listeners.get_mut(&port) {
+            _ if refuses => Some(false),
             _ if !kernel.is_up() => None,
             Some(listener) if listener.waiting.len() >= BACKLOG => None,
             Some(listener) => {
@@ -271,14 +291,14 @@ fn syn_arrives(kernel: &Rc<Kernel>, id: ConnectionId, port: u16, tries: u32) {
         }
     };
     match listening {
-        Some(true) => send_segment(kernel, Direction::FromDut, 0, move |kernel| {
+        Some(true) => send_segment(kernel, id, Direction::FromDut, 0, move |kernel| {
             let alive = kernel.net.borrow_mut().peer(id).map(|peer| peer.established = true).is_some();
             if alive {
                 record(kernel, id, FlowKind::Opened);
                 pump(kernel, id);
             }
         }),
-        Some(false) => send_segment(kernel, Direction::FromDut, 0, move |kernel| refused(kernel, id)),
+        Some(false) => send_segment(kernel, id, Direction::FromDut, 0, move |kernel| refused(kernel, id)),
         None if tries == 0 => refused(kernel, id),
         None => {
             let at = retry_at(kernel, tries);
@@ -312,7 +332,7 @@ pub(crate) fn finish(kernel: &Rc<Kernel>, id: ConnectionId) {
 pub(crate) fn reset(kernel: &Rc<Kernel>, id: ConnectionId) {
     if kernel.net.borrow_mut().peers.remove(&id).is_some() {
         record(kernel, id, FlowKind::Reset(Direction::ToDut));
-        send_segment(kernel, Direction::ToDut, 0, move |kernel| tear_down_socket(kernel, id));
+        send_segment(kernel, id, Direction::ToDut, 0, move |kernel| tear_down_socket(kernel, id));
     }
 }
 
@@ -360,15 +380,18 @@ fn pump(kernel: &Rc<Kernel>, id: ConnectionId) {
         match segment {
             Some(bytes) => {
                 record(kernel, id, FlowKind::Data(Direction::ToDut, bytes.clone()));
-                send_segment(kernel, Direction::ToDut, bytes.len(), move |kernel| {
-                    reach_device(kernel, id, TRIES, move |kernel| data_arrives(kernel, id, &bytes));
+                send_segment(kernel, id, Direction::ToDut, bytes.len(), move |kernel| {
+                    reach_device(kernel, id, TRIES, move |kernel| damage::deliver(kernel, id, bytes));
                 });
             }
             None => {
                 record(kernel, id, FlowKind::Finished(Direction::ToDut));
                 kernel.net.borrow_mut().reap(id);
-                send_segment(kernel, Direction::ToDut, 0, move |kernel| {
-                    reach_device(kernel, id, TRIES, move |kernel| fin_arrives(kernel, id));
+                send_segment(kernel, id, Direction::ToDut, 0, move |kernel| {
+                    reach_device(kernel, id, TRIES, move |kernel| {
+                        damage::flush(kernel, id);
+                        fin_arrives(kernel, id);
+                    });
                 });
                 return;
             }
@@ -378,7 +401,7 @@ fn pump(kernel: &Rc<Kernel>, id: ConnectionId) {
 
 /// A segment for a connection that the device does not know (RFC 9293, 3.5.2).
 fn answer_with_reset(kernel: &Rc<Kernel>, id: ConnectionId) {
-    send_segment(kernel, Direction::FromDut, 0, move |kernel| reset_arrives_at_peer(kernel, id));
+    send_segment(kernel, id, Direction::FromDut, 0, move |kernel| reset_arrives_at_peer(kernel, id));
 }
 
 fn reset_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId) {
@@ -389,7 +412,8 @@ fn reset_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId) {
 
 // ---- the device's end ------------------------------------------------------------------------
 
-fn data_arrives(kernel: &Rc<Kernel>, id: ConnectionId, bytes: &[u8]) {
+/// `bytes` are all that is left of the `sent` bytes of a segment.
+fn data_arrives(kernel: &Rc<Kernel>, id: ConnectionId, bytes: &[u8], sent: usize) {
     let known = {
         let mut net = kernel.net.borrow_mut();
         match net.sockets.get_mut(&id).filter(|socket| !socket.reset) {
@@ -398,7 +422,7 @@ fn data_arrives(kernel: &Rc<Kernel>, id: ConnectionId, bytes: &[u8]) {
                 false
             }
             Some(socket) => {
-                socket.received_total += bytes.len() as u64;
+                socket.received_total += sent as u64;
                 socket.received.extend(bytes);
                 socket.wake();
                 true
@@ -438,7 +462,7 @@ fn acknowledge(kernel: &Rc<Kernel>, id: ConnectionId) {
     }) else {
         return;
     };
-    send_segment(kernel, Direction::FromDut, 0, move |kernel| {
+    send_segment(kernel, id, Direction::FromDut, 0, move |kernel| {
         let heard = kernel.net.borrow_mut().peer(id).map(|peer| {
             peer.window_edge = peer.window_edge.max(edge);
             peer.acknowledged = peer.acknowledged.max(received);
@@ -481,7 +505,7 @@ fn drop_socket(kernel: &Rc<Kernel>, id: ConnectionId) {
         }
     };
     if lingers {
-        let at = kernel.now() + FIN_WAIT_TIMEOUT;
+        let at = kernel.now() + kernel.chip_time(FIN_WAIT_TIMEOUT);
         kernel.schedule_inside(at, move |kernel| {
             kernel.net.borrow_mut().sockets.remove(&id);
         });
@@ -505,8 +529,11 @@ fn data_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId, bytes: Arc<[u8]>)
     if kernel.net.borrow_mut().peer(id).is_none() {
         return;
     }
-    record(kernel, id, FlowKind::Data(Direction::FromDut, bytes));
-    send_segment(kernel, Direction::ToDut, 0, move |kernel| {
+    let arrived = kernel.net.borrow_mut().damage.pass(id, Way::FromDevice, bytes);
+    if !arrived.is_empty() {
+        record(kernel, id, FlowKind::Data(Direction::FromDut, arrived));
+    }
+    send_segment(kernel, id, Direction::ToDut, 0, move |kernel| {
         if let Some(socket) = kernel.net.borrow_mut().sockets.get_mut(&id) {
             socket.unacknowledged = socket.unacknowledged.saturating_sub(count);
             socket.wake();
@@ -522,7 +549,7 @@ fn fin_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId) {
         net.reap(id);
     }
     record(kernel, id, FlowKind::Finished(Direction::FromDut));
-    send_segment(kernel, Direction::ToDut, 0, move |kernel| {
+    send_segment(kernel, id, Direction::ToDut, 0, move |kernel| {
         if let Some(socket) = kernel.net.borrow_mut().sockets.get_mut(&id) {
             socket.fin_acknowledged = true;
             socket.wake();

@@ -3,7 +3,9 @@
 //!
 //! What leaves a pin stays one compact [`Burst`] on the timeline until somebody asks for its
 //! edges. Symbols are rounded to the transmitter's tick, as the hardware's are. The model refills
-//! its channels by DMA: the CPU cannot starve it.
+//! its channels by DMA: the CPU cannot starve it, unless a [fault](crate::fault) says so.
+
+mod wires;
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -11,7 +13,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use rigor_core::event::{Burst, BytesEncoding, Kind, Level, Symbol};
 use rigor_core::{Instant, Source};
@@ -19,6 +20,8 @@ use rigor_core::{Instant, Source};
 use crate::cpu;
 use crate::heap::outside_firmware;
 use crate::kernel::Kernel;
+
+pub(crate) use wires::Wires;
 
 /// Length of a tick: 40 MHz, the 80 MHz APB clock divided by two (ESP32-S3 technical reference
 /// manual, RMT).
@@ -59,13 +62,15 @@ impl Contents {
 /// Channels that start together, one for each lane.
 pub struct PulseTransmitter {
     kernel: Rc<Kernel>,
-    lanes: Vec<Source>,
+    /// The wires with the numbers of their pins.
+    lanes: Vec<(u8, Source)>,
     contents: Contents,
 }
 
 impl PulseTransmitter {
     pub(crate) fn new(kernel: Rc<Kernel>, pins: &[u8]) -> Self {
-        let lanes = pins.iter().map(|&pin| crate::gpio::source(&kernel, pin)).collect();
+        let wires = pins.iter().map(|&pin| crate::gpio::wire_of(&kernel, pin));
+        let lanes = wires.map(|wire| (wire, crate::gpio::source(&kernel, wire))).collect();
         PulseTransmitter { kernel, lanes, contents: Contents::default() }
     }
 
@@ -78,34 +83,45 @@ impl PulseTransmitter {
     /// With more lanes than pins.
     pub async fn transmit(&mut self, encoding: BytesEncoding, lanes: &[&[u8]]) {
         assert!(lanes.len() <= self.lanes.len(), "the transmitter has {} lanes", self.lanes.len());
-        let free = outside_firmware(|| {
-            cpu::note_call(&self.kernel);
-            let bursts = self.kernel.bursts.borrow();
-            let mine = bursts.iter().filter(|burst| self.lanes.contains(&burst.source));
-            mine.map(|burst| burst.ends).max().unwrap_or(Instant::ZERO)
-        });
-        self.until(free).await;
-        let done = outside_firmware(|| {
-            let encoding = on_ticks(encoding);
+        outside_firmware(|| cpu::note_call(&self.kernel));
+        self.until_free().await;
+        outside_firmware(|| {
             let started = self.kernel.now();
-            let mut ends = started;
-            for (&source, bytes) in self.lanes.iter().zip(lanes) {
-                let burst = Burst { bytes: self.contents.share(bytes), encoding, idle: Level::Low };
-                ends = ends.max(shift_out(&self.kernel, source, started, burst));
+            for (&(wire, source), bytes) in self.lanes.iter().zip(lanes) {
+                let begun = {
+                    let mut wires = self.kernel.wires.borrow_mut();
+                    let bytes = match wires.recoloured(bytes) {
+                        Some(recoloured) => self.contents.share(&recoloured),
+                        None => self.contents.share(bytes),
+                    };
+                    let burst =
+                        Burst { bytes, encoding: wires.encoding(on_ticks(encoding)), idle: Level::Low };
+                    let started = started + wires.delay(wire);
+                    let ends = started + burst.duration();
+                    InFlight { source, started, ends, carries: wires.carry(wire, started, burst) }
+                };
+                shift_out(&self.kernel, wire, begun);
             }
-            ends
         });
-        self.until(done).await;
+        self.until_free().await;
     }
 
-    async fn until(&self, at: Instant) {
+    /// Waits until none of the lanes shifts out.
+    async fn until_free(&self) {
         poll_fn(|context| {
             outside_firmware(|| {
-                if self.kernel.now() >= at {
+                let ends = {
+                    let bursts = self.kernel.bursts.borrow();
+                    let mine = bursts
+                        .iter()
+                        .filter(|burst| self.lanes.iter().any(|&(_, lane)| lane == burst.source));
+                    mine.map(|burst| burst.ends).max().unwrap_or(Instant::ZERO)
+                };
+                if self.kernel.now() >= ends {
                     return Poll::Ready(());
                 }
                 let waker = context.waker().clone();
-                self.kernel.schedule_inside(at, move |_| waker.wake());
+                self.kernel.schedule_inside(ends, move |_| waker.wake());
                 Poll::Pending
             })
         })
@@ -118,42 +134,74 @@ pub(crate) struct InFlight {
     source: Source,
     started: Instant,
     ends: Instant,
-    burst: Burst,
+    /// What the wire carries, in the order of time: one burst on a wire that is well.
+    carries: Vec<(Instant, Kind)>,
 }
 
-fn shift_out(kernel: &Rc<Kernel>, source: Source, started: Instant, burst: Burst) -> Instant {
-    let ends = started + burst.duration();
-    kernel.hold(source, started);
-    kernel.bursts.borrow_mut().push(InFlight { source, started, ends, burst });
-    kernel.schedule_inside(ends, move |kernel| {
-        let done = {
-            let mut bursts = kernel.bursts.borrow_mut();
-            bursts.iter().position(|burst| burst.source == source).map(|index| bursts.remove(index))
-        };
-        if let Some(done) = done {
-            kernel.record(source, started, Kind::Burst(done.burst));
-            kernel.release(source);
+fn shift_out(kernel: &Rc<Kernel>, wire: u8, mut begun: InFlight) {
+    if kernel.pins.borrow().is_shorted(wire) {
+        begun.carries.clear();
+    }
+    let (source, ends) = (begun.source, begun.ends);
+    kernel.hold(source, begun.started);
+    kernel.bursts.borrow_mut().push(begun);
+    kernel.schedule_inside(ends, move |kernel| end(kernel, source));
+    let busy = kernel.flash.borrow().changing_until();
+    if let Some(until) = busy.filter(|&until| until > kernel.now()) {
+        flash_changes(kernel, until);
+    }
+}
+
+/// Delivers what the lane has shifted out, unless something has held it up meanwhile.
+fn end(kernel: &Rc<Kernel>, source: Source) {
+    let done = {
+        let mut bursts = kernel.bursts.borrow_mut();
+        let due = |burst: &InFlight| burst.source == source && burst.ends <= kernel.now();
+        bursts.iter().position(due).map(|index| bursts.remove(index))
+    };
+    if let Some(done) = done {
+        for (at, kind) in done.carries {
+            kernel.record(source, at, kind);
         }
-    });
-    ends
+        kernel.release(source);
+    }
+}
+
+/// The flash chip begins to erase or program, or a lane begins while it does: a transmitter that
+/// cannot be refilled meanwhile pauses.
+pub(crate) fn flash_changes(kernel: &Rc<Kernel>, until: Instant) {
+    if !kernel.wires.borrow().starve() {
+        return;
+    }
+    let now = kernel.now();
+    let mut held_up = Vec::new();
+    for burst in kernel.bursts.borrow_mut().iter_mut() {
+        let pause = wires::pause(&mut burst.carries, now, until);
+        if !pause.is_zero() {
+            burst.ends += pause;
+            held_up.push((burst.source, burst.ends));
+        }
+    }
+    for (source, ends) in held_up {
+        kernel.schedule_inside(ends, move |kernel| end(kernel, source));
+    }
 }
 
 /// The device stops: a burst that is cut short is no burst any more, but its edges up to now and
 /// the pin's fall.
 pub(crate) fn device_halted(kernel: &Rc<Kernel>) {
     let now = kernel.now();
-    for InFlight { source, started, burst, .. } in kernel.bursts.take() {
-        let mut level = burst.idle;
-        for (offset, to) in burst.edges() {
-            let at = started + Duration::from_nanos(offset);
+    for InFlight { source, carries, .. } in kernel.bursts.take() {
+        let mut level = Level::Low;
+        for (at, to) in carries.iter().flat_map(|(at, kind)| wires::edges(*at, kind)) {
             if at > now {
                 break;
             }
             kernel.record(source, at, Kind::Edge(to));
             level = to;
         }
-        if level != burst.idle {
-            kernel.record(source, now, Kind::Edge(burst.idle));
+        if level != Level::Low {
+            kernel.record(source, now, Kind::Edge(Level::Low));
         }
         kernel.release(source);
     }

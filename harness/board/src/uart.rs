@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -14,9 +15,12 @@ use std::time::Duration;
 
 use embedded_io_async::{ErrorType, Read, Write};
 use rigor_core::event::{Direction, Kind, Serial};
+use rigor_core::time::nanos;
 use rigor_core::{Instant, Source, Timeline};
 
+use crate::clock::Rate;
 use crate::cpu;
+use crate::fault::Way;
 use crate::heap::outside_firmware;
 use crate::kernel::Kernel;
 
@@ -34,8 +38,30 @@ struct Transmission {
     ends: Instant,
 }
 
+/// Noise on one direction of the line.
+#[derive(Default)]
+struct Noise {
+    every: Option<NonZeroU32>,
+    bytes: u64,
+}
+
+impl Noise {
+    /// What the receiver makes of the next byte.
+    fn pass(&mut self, byte: u8) -> u8 {
+        let Some(every) = self.every else { return byte };
+        self.bytes += 1;
+        // The stop bit, which is high, is taken for the last of the data bits.
+        if self.bytes.is_multiple_of(every.get().into()) { byte >> 1 | 0x80 } else { byte }
+    }
+}
+
 pub(crate) struct Uart {
+    /// Of the rig, and of the device as it should be.
     byte_time: Duration,
+    /// Of the device's own clock.
+    tx_byte_time: Duration,
+    tx_noise: Noise,
+    rx_noise: Noise,
     sending: Option<Transmission>,
     /// What follows what is being sent.
     queued: Vec<u8>,
@@ -52,8 +78,12 @@ pub(crate) struct Uart {
 
 impl Uart {
     pub(crate) fn new(baud: u32, timeline: &Timeline) -> Self {
+        let byte_time = Duration::from_nanos(BITS_PER_BYTE * 1_000_000_000 / u64::from(baud));
         Uart {
-            byte_time: Duration::from_nanos(BITS_PER_BYTE * 1_000_000_000 / u64::from(baud)),
+            byte_time,
+            tx_byte_time: byte_time,
+            tx_noise: Noise::default(),
+            rx_noise: Noise::default(),
             sending: None,
             queued: Vec::with_capacity(TX_FIFO_BYTES),
             tx_waker: None,
@@ -70,11 +100,21 @@ impl Uart {
         self.tx_source
     }
 
-    fn serial(&self, direction: Direction, bytes: Arc<[u8]>) -> Kind {
-        Kind::Serial(Serial { direction, bytes, byte_time: self.byte_time })
+    /// The device's clock is fast or slow. Its receiver copes: it begins anew with each start bit,
+    /// and half a bit is 5 % of a byte.
+    pub(crate) fn clock_at(&mut self, rate: Rate) {
+        self.tx_byte_time = Duration::from_nanos(rate.true_nanos(nanos(self.byte_time)));
+    }
+
+    pub(crate) fn garble(&mut self, direction: Way, every: NonZeroU32) {
+        match direction {
+            Way::FromDevice => self.tx_noise.every = Some(every),
+            Way::ToDevice => self.rx_noise.every = Some(every),
+        }
     }
 
     fn receive(&mut self, byte: u8) {
+        let byte = self.rx_noise.pass(byte);
         if self.received.len() < RX_BUFFER_BYTES {
             self.received.push_back(byte);
         } else {
@@ -91,7 +131,7 @@ fn transmit(kernel: &Rc<Kernel>, bytes: Arc<[u8]>) -> Instant {
     let (source, started, ends) = {
         let mut uart = kernel.uart.borrow_mut();
         let started = kernel.now();
-        let ends = started + uart.byte_time.saturating_mul(bytes.len() as u32);
+        let ends = started + uart.tx_byte_time.saturating_mul(bytes.len() as u32);
         uart.sending = Some(Transmission { bytes, started, ends });
         (uart.tx_source, started, ends)
     };
@@ -138,13 +178,18 @@ fn deliver(kernel: &Rc<Kernel>) {
     let whole = if now >= sent.ends {
         sent.bytes.len()
     } else {
-        (now.since(sent.started).as_nanos() / uart.byte_time.as_nanos().max(1)) as usize
+        (now.since(sent.started).as_nanos() / uart.tx_byte_time.as_nanos().max(1)) as usize
     };
     let source = uart.tx_source;
-    let kind = uart.serial(Direction::FromDut, Arc::from(&sent.bytes[..whole]));
+    let byte_time = uart.tx_byte_time;
+    let mut bytes: Arc<[u8]> = Arc::from(&sent.bytes[..whole]);
+    for byte in Arc::make_mut(&mut bytes) {
+        *byte = uart.tx_noise.pass(*byte);
+    }
     drop(uart);
     if whole > 0 {
-        kernel.record(source, sent.started, kind);
+        let serial = Serial { direction: Direction::FromDut, bytes, byte_time };
+        kernel.record(source, sent.started, Kind::Serial(serial));
     }
     kernel.release(source);
 }
@@ -181,7 +226,7 @@ pub(crate) fn type_in(kernel: &Rc<Kernel>, bytes: &[u8]) {
     let started = uart.rig_busy_until.max(kernel.now());
     let byte_time = uart.byte_time;
     uart.rig_busy_until = started + byte_time.saturating_mul(bytes.len() as u32);
-    let kind = uart.serial(Direction::ToDut, Arc::from(bytes));
+    let kind = Kind::Serial(Serial { direction: Direction::ToDut, bytes: Arc::from(bytes), byte_time });
     let source = uart.rx_source;
     drop(uart);
     for (index, &byte) in bytes.iter().enumerate() {

@@ -212,6 +212,40 @@ firmware = "crc-unchecked"
     }
 
     #[rstest]
+    #[case(r#"{ kind = "lane-stuck", pin = 9, level = "high" }"#)]
+    #[case(r#"{ kind = "lanes-exchanged", pins = [9, 10] }"#)]
+    #[case(r#"{ kind = "lane-late", pin = 10, by_ns = 1500000, every = 1 }"#)]
+    #[case(r#"{ kind = "pulse-lost", pin = 9, every = 1000 }"#)]
+    #[case(r#"{ kind = "pulse-width", zero_ns = -200, one_ns = 0 }"#)]
+    #[case(r#"{ kind = "clock-drift", clock = "crystal", ppm = -20000 }"#)]
+    #[case(r#"{ kind = "transmitter-starved" }"#)]
+    #[case(r#"{ kind = "slow-flash", factor = 8 }"#)]
+    #[case(r#"{ kind = "flash-bit-stuck", address = 4096, bit = 3, reads = "zero" }"#)]
+    #[case(r#"{ kind = "flash-bit-stuck", address = 0, every = 256, bit = 0, reads = "one" }"#)]
+    #[case(r#"{ kind = "console-garbled", direction = "from-device", every = 100 }"#)]
+    #[case(r#"{ kind = "bounce", pin = 0, returns = 4, within_us = 3000 }"#)]
+    fn every_kind_of_board_fault_can_be_written(#[case] fault: &str) {
+        let text = GOOD.replacen("{ kind = \"colours-swapped\" }", fault, 1);
+        FaultList::parse("faults.toml", &text).expect("valid");
+        // Nothing may be misspelt or left over.
+        let more = GOOD.replacen("{ kind = \"colours-swapped\" }", &fault.replace(" }", ", more = 1 }"), 1);
+        assert!(FaultList::parse("faults.toml", &more).is_err(), "{more}");
+    }
+
+    #[rstest]
+    #[case(r#"{ kind = "byte-dropped", direction = "to-device", nth = 300 }"#)]
+    #[case(r#"{ kind = "byte-corrupted", direction = "from-device", nth = 1 }"#)]
+    #[case(r#"{ kind = "stall", after_bytes = 500, for_ms = 4000 }"#)]
+    #[case(r#"{ kind = "reordered", every = 2 }"#)]
+    #[case(r#"{ kind = "half-open", after_bytes = 500 }"#)]
+    #[case(r#"{ kind = "slow", bits_per_second = 100000 }"#)]
+    #[case(r#"{ kind = "refuses" }"#)]
+    fn every_kind_of_link_fault_can_be_written(#[case] fault: &str) {
+        let text = GOOD.replacen("{ kind = \"reset\", after_bytes = 100 }", fault, 1);
+        FaultList::parse("faults.toml", &text).expect("valid");
+    }
+
+    #[rstest]
     #[case("schema = 1", "schema = 7", 1, "schema 7")]
     #[case("\"swapped\"", "\"Swapped!\"", 3, "`name` is")]
     #[case("\"torn\"", "\"swapped\"", 8, "a second fault is called `swapped`")]

@@ -198,7 +198,7 @@ impl Half {
         outside_firmware(|| {
             for segment in bytes[..count].chunks(SEGMENT_BYTES) {
                 let (id, segment) = (self.id, Arc::<[u8]>::from(segment));
-                send_segment(&self.kernel, Direction::FromDut, segment.len(), move |kernel| {
+                send_segment(&self.kernel, id, Direction::FromDut, segment.len(), move |kernel| {
                     data_arrives_at_peer(kernel, id, segment);
                 });
             }
@@ -230,7 +230,7 @@ impl Half {
             let first = self.with(|socket| !std::mem::replace(&mut socket.fin_sent, true))?;
             if first {
                 let id = self.id;
-                send_segment(&self.kernel, Direction::FromDut, 0, move |kernel| {
+                send_segment(&self.kernel, id, Direction::FromDut, 0, move |kernel| {
                     fin_arrives_at_peer(kernel, id)
                 });
             }

@@ -120,6 +120,11 @@ impl Bench {
         self.probe.marks.borrow().iter().map(|(at, what)| (at.saturating_sub(BOOT), what.clone())).collect()
     }
 
+    /// When the firmware marked something, on the rig's clock.
+    pub(crate) fn mark_times(&self) -> Vec<u64> {
+        self.probe.marks.borrow().iter().map(|&(at, _)| at).collect()
+    }
+
     pub(crate) fn marked(&self, what: &str) -> Vec<u64> {
         self.marks().into_iter().filter(|(_, mark)| mark == what).map(|(at, _)| at).collect()
     }
