@@ -141,6 +141,14 @@ fn amiss(text: &mut String, matrix: &KillMatrix) {
     for subject in matrix.unproven() {
         let _ = writeln!(text, "unproven: {} {}", subject.id, clip(&subject.title, MAX_LINE));
     }
+    let unclaimed = matrix.unclaimed();
+    if !unclaimed.is_empty() {
+        let ids: Vec<&str> = unclaimed.iter().map(|subject| subject.id.as_str()).collect();
+        let _ = writeln!(text, "red only under faults that they do not claim ({}):", ids.len());
+        for line in ids.chunks(8) {
+            let _ = writeln!(text, "  {}", line.join(" "));
+        }
+    }
     let musts = matrix.subjects.iter().filter(|subject| subject.class == Class::Must).count();
     let _ = writeln!(
         text,

@@ -8,6 +8,7 @@ use core::future::Future;
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use firmware_platform::{Chip, Core, HeapStatus, Machine, Peripherals, TaskSpec, Tasks};
 
+use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::monitor::Monitor;
 use crate::net::slots::Slots;
@@ -53,7 +54,7 @@ pub(crate) fn start<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options:
 async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Options, pools: Pools, log: Log) {
     let Peripherals { cpu, tasks, machine, mut flash, leds, console_rx, console_tx, net } = peripherals;
     spawn(&tasks, LOG, log.clone().drain(console_tx));
-    banner(&log, &machine, flash.capacity());
+    banner(&log, &machine, flash.capacity(), stamp(&mut flash));
     report_pools(&log, &pools);
 
     let stored = open_settings(&log, flash.clone()).await;
@@ -113,22 +114,45 @@ async fn network<C: Chip<LANES>>(
     net::serve(stack, ports, &shared, || Session::new(services.clone())).await;
 }
 
-fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize) {
+fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize, stamp: u32) {
     let HeapStatus { free, minimum_free, .. } = machine.heap();
     let line = |text: core::fmt::Arguments<'_>| log.info(TAG, text);
     line(format_args!("{RULE}"));
     line(format_args!("PRISM K1 LED Controller"));
-    line(format_args!("Firmware: v{VERSION}"));
-    line(format_args!("Build: {BUILD}"));
+    line(format_args!(
+        "Firmware: v{}",
+        if defect::present(Defect::WrongVersion) { "0.9.0" } else { VERSION }
+    ));
+    if defect::present(Defect::BuildStampMoves) {
+        line(format_args!("Build: Oct 21 2025 00:00:{:02}", stamp % 60));
+    } else {
+        line(format_args!("Build: {BUILD}"));
+    }
     line(format_args!("{RULE}"));
     line(format_args!("Chip: ESP32-S3"));
     line(format_args!("Cores: 2"));
     line(format_args!("Features: WiFi BLE"));
     line(format_args!("Flash size: {} MB (external)", flash_bytes / (1024 * 1024)));
     line(format_args!("Start cause: {:?}", machine.start_cause()));
-    line(format_args!("Free heap: {free} bytes"));
+    if !defect::present(Defect::BootHeapUntold) {
+        line(format_args!("Free heap: {free} bytes"));
+    }
     line(format_args!("Min free heap: {minimum_free} bytes"));
     line(format_args!("{RULE}"));
+}
+
+/// What a stamp that is made at each start would differ by: how far the settings have grown.
+fn stamp<F: NorFlash>(flash: &mut F) -> u32 {
+    let mut sum = 0;
+    if defect::present(Defect::BuildStampMoves) {
+        let mut bytes = [0; 64];
+        for offset in (0..DEFAULT_PARTITION.size).step_by(bytes.len()) {
+            if flash.read(DEFAULT_PARTITION.offset + offset, &mut bytes).is_ok() {
+                sum += bytes.iter().map(|byte| u32::from(!*byte)).sum::<u32>();
+            }
+        }
+    }
+    sum
 }
 
 /// Says what the pools are. The reference also prints their addresses; they would differ from run
@@ -136,12 +160,13 @@ fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize) {
 fn report_pools(log: &Log, pools: &Pools) {
     log.info(TAG, format_args!("Initializing memory pools..."));
     log.info("POOL", format_args!("Initializing memory pools..."));
-    log.info("POOL", format_args!("Allocating {TOTAL_BYTES} bytes for memory pools"));
+    let share = if defect::present(Defect::HalfThePools) { 2 } else { 1 };
+    log.info("POOL", format_args!("Allocating {} bytes for memory pools", TOTAL_BYTES / share));
     for (name, class) in ["4K", "1K", "256B"].iter().zip(pools.status().classes.iter().rev()) {
-        log.info("POOL", format_args!("{name} pool: {} x {} bytes", class.blocks, class.bytes));
+        log.info("POOL", format_args!("{name} pool: {} x {} bytes", class.blocks / share, class.bytes));
     }
     log.info("POOL", format_args!("Memory pools initialized successfully"));
-    log.info("POOL", format_args!("Total pool memory: {} KB", TOTAL_BYTES / 1024));
+    log.info("POOL", format_args!("Total pool memory: {} KB", TOTAL_BYTES / share / 1024));
     pools.dump_state(log);
 }
 

@@ -15,6 +15,7 @@ use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
+use crate::defect::{self, Defect};
 use crate::log::Log;
 
 /// Bytes in a block of each class, smallest first (specification section 8).
@@ -142,13 +143,16 @@ impl Pools {
     /// that any clock of the firmware resolves.
     pub fn dump_state(&self, log: &Log) {
         let status = self.status();
+        let share = if defect::present(Defect::HalfThePools) { 2 } else { 1 };
         log.info("POOL", format_args!("=== Memory Pool State ==="));
         for (name, class) in ["4K", "1K", "256B"].iter().zip(status.classes.iter().rev()) {
             log.info(
                 "POOL",
                 format_args!(
                     "{name} Pool: {}/{} free (peak usage: {})",
-                    class.free, class.blocks, class.peak
+                    class.free / share,
+                    class.blocks / share,
+                    class.peak
                 ),
             );
         }

@@ -166,6 +166,22 @@ impl KillMatrix {
             .collect()
     }
 
+    /// `must` requirements that turned red only by the way, under faults that they do not claim;
+    /// none unless every fault was tried. They are proven, but nobody has said by what.
+    pub fn unclaimed(&self) -> Vec<&Subject> {
+        let claimed: BTreeSet<&RequirementId> = self
+            .faults
+            .iter()
+            .flat_map(|fault| fault.claimed_by.iter().filter(|id| fault.is_red(id)))
+            .collect();
+        let red: BTreeSet<&RequirementId> = self.faults.iter().flat_map(Tried::red).collect();
+        self.subjects
+            .iter()
+            .filter(|subject| self.complete && subject.class == Class::Must)
+            .filter(|subject| red.contains(&subject.id) && !claimed.contains(&subject.id))
+            .collect()
+    }
+
     /// The exit code of the run: [`EXIT_OK`] if the proof is whole; [`EXIT_PRODUCT`] for survivors,
     /// broken claims, unproven requirements and a `must` that fails without a fault;
     /// [`EXIT_HARNESS`] if the harness or the rig failed, or nothing was tried.
@@ -234,6 +250,9 @@ mod tests {
         assert_eq!(matrix(vec![kept, broken.clone()]).exit_code(), EXIT_PRODUCT);
         let unproven = matrix(vec![broken]);
         assert_eq!(unproven.unproven().len(), 1);
+        let by_the_way = matrix(vec![fault("other", &["T-TWO"], &[("T-ONE", Verdict::Fail)])]);
+        assert!(by_the_way.unproven().is_empty());
+        assert_eq!(by_the_way.unclaimed().len(), 1);
     }
 
     #[test]

@@ -36,7 +36,12 @@ impl Firmware for PrismK1 {
     /// Only the partition table: the application is the host's own code, and the rest of a factory
     /// board is blank.
     fn flash_image(&self) -> Vec<(u32, Vec<u8>)> {
-        vec![(PARTITION_TABLE_ADDRESS, partition_table())]
+        let table = match self.defect {
+            Some(Defect::PartitionsOverlap) => table_that_overlaps(),
+            Some(Defect::NoUpdateSlots) => table_without_updates(),
+            _ => partition_table(),
+        };
+        vec![(PARTITION_TABLE_ADDRESS, table)]
     }
 
     fn defects(&self) -> Vec<&'static str> {
@@ -59,15 +64,44 @@ impl Firmware for PrismK1 {
 /// # Panics
 /// Never: the table is a constant, and a test encodes it.
 pub fn partition_table() -> Vec<u8> {
-    let partition = |name: &str, ty, subtype, offset, size| {
-        Partition::new(name, ty, subtype, offset, size, Flags::empty())
-    };
-    let table = PartitionTable::new(vec![
-        partition("nvs", Type::Data, SubType::Data(DataType::Nvs), 0x9000, 0x6000),
-        partition("otadata", Type::Data, SubType::Data(DataType::Ota), 0xF000, 0x2000),
-        partition("app0", Type::App, SubType::App(AppType::Ota_0), 0x2_0000, 0x18_0000),
-        partition("app1", Type::App, SubType::App(AppType::Ota_1), 0x1A_0000, 0x18_0000),
-        partition("littlefs", Type::Data, SubType::Data(DataType::Spiffs), 0x32_0000, 0x18_0000),
-    ]);
-    table.to_bin().expect("the constant table is encodable")
+    encoded(vec![
+        data("nvs", DataType::Nvs, 0x9000, 0x6000),
+        data("otadata", DataType::Ota, 0xF000, 0x2000),
+        app("app0", AppType::Ota_0, 0x2_0000, 0x18_0000),
+        app("app1", AppType::Ota_1, 0x1A_0000, 0x18_0000),
+        data("littlefs", DataType::Spiffs, 0x32_0000, 0x18_0000),
+    ])
+}
+
+/// The layout of a change that was never finished (specification section 5, "FW head"): app0 begins
+/// at an address that is no multiple of 64 KiB, and reaches into app1.
+fn table_that_overlaps() -> Vec<u8> {
+    encoded(vec![
+        data("nvs", DataType::Nvs, 0x9000, 0x5000),
+        data("otadata", DataType::Ota, 0xE000, 0x2000),
+        app("app0", AppType::Ota_0, 0x1_1000, 0x18_0000),
+        app("app1", AppType::Ota_1, 0x19_0000, 0x18_0000),
+        data("littlefs", DataType::Spiffs, 0x31_1000, 0x18_0000),
+    ])
+}
+
+/// A layout for bringing a board up: one slot, nothing to update. The rest lies where it should.
+fn table_without_updates() -> Vec<u8> {
+    encoded(vec![
+        data("nvs", DataType::Nvs, 0x9000, 0x6000),
+        app("factory", AppType::Factory, 0x2_0000, 0x28_0000),
+        data("littlefs", DataType::Spiffs, 0x32_0000, 0x18_0000),
+    ])
+}
+
+fn data(name: &str, kind: DataType, offset: u32, size: u32) -> Partition {
+    Partition::new(name, Type::Data, SubType::Data(kind), offset, size, Flags::empty())
+}
+
+fn app(name: &str, kind: AppType, offset: u32, size: u32) -> Partition {
+    Partition::new(name, Type::App, SubType::App(kind), offset, size, Flags::empty())
+}
+
+fn encoded(partitions: Vec<Partition>) -> Vec<u8> {
+    PartitionTable::new(partitions).to_bin().expect("a table with short names is encodable")
 }

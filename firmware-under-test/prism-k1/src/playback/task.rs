@@ -6,6 +6,7 @@ use firmware_platform::{BytesEncoder, Cpu, Pulse, PulseTransmitter};
 use super::{Playback, TAG};
 use crate::FPS;
 use crate::cost;
+use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::pattern::{FRAME_BYTES, LANE_BYTES};
 
@@ -31,7 +32,9 @@ impl Wire {
     fn paint(&mut self, frame: &[u8; FRAME_BYTES], table: &[u8; 256]) {
         let lanes = self.first.as_chunks_mut::<3>().0.iter_mut().chain(self.second.as_chunks_mut::<3>().0);
         for (wire, [red, green, blue]) in lanes.zip(frame.as_chunks::<3>().0) {
-            *wire = [*green, *red, *blue].map(|value| table[usize::from(value)]);
+            let order =
+                if defect::present(Defect::RedFirst) { [red, green, blue] } else { [green, red, blue] };
+            *wire = order.map(|value| table[usize::from(*value)]);
         }
     }
 
@@ -39,11 +42,51 @@ impl Wire {
         self.first.fill(0);
         self.second.fill(0);
     }
+
+    async fn send<L: PulseTransmitter<2>>(&self, leds: &mut L) {
+        let (first, second) = (&self.first[..], &self.second[..]);
+        if defect::present(Defect::LanesInTurn) {
+            leds.transmit(&pulses(), [first, &[]]).await;
+            leds.transmit(&pulses(), [&[], second]).await;
+        } else if defect::present(Defect::FrameInHalves) {
+            let ((first, rest), (second, end)) = (first.split_at(240), second.split_at(240));
+            leds.transmit(&pulses(), [first, second]).await;
+            Timer::after_micros(20).await;
+            leds.transmit(&pulses(), [rest, end]).await;
+        } else if defect::present(Defect::LastPixelLost) {
+            leds.transmit(&pulses(), [&first[3..], &second[3..]]).await;
+        } else {
+            leds.transmit(&pulses(), [first, second]).await;
+        }
+    }
+}
+
+/// The pulses that leave.
+fn pulses() -> BytesEncoder {
+    let mut pulses = WS2812B;
+    if defect::present(Defect::LongPulses) {
+        (pulses.zero.high_ns, pulses.one.high_ns) = (600, 1000);
+    }
+    if defect::present(Defect::SlowBits) {
+        (pulses.zero.low_ns, pulses.one.low_ns) = (1800, 1400);
+    }
+    pulses
+}
+
+/// Frames per second.
+fn fps() -> u64 {
+    if defect::present(Defect::HalfFrameRate) {
+        return 60;
+    }
+    if defect::present(Defect::WholeMilliseconds) {
+        return 125;
+    }
+    u64::from(FPS)
 }
 
 /// How long after the first frame frame `tick` is due. Rounded down each, so without drift.
 fn after_start(tick: u64) -> Duration {
-    let fps = u64::from(FPS);
+    let fps = fps();
     Duration::from_ticks(tick / fps * TICK_HZ + tick % fps * TICK_HZ / fps)
 }
 
@@ -54,7 +97,7 @@ fn missed(tick: u64, start: Instant, now: Instant) -> u64 {
     if now > start + after_start(tick + 1) {
         let late = now.duration_since(start).as_ticks();
         // The frame whose time it is.
-        next = late.saturating_mul(u64::from(FPS)) / TICK_HZ;
+        next = late.saturating_mul(fps()) / TICK_HZ;
     }
     next.saturating_sub(tick)
 }
@@ -73,6 +116,7 @@ impl Playback {
             let step = state.queue.step(tick);
             match step.frame {
                 Some(frame) => wire.paint(frame, table),
+                None if defect::present(Defect::StopKeepsPicture) => {}
                 None => wire.clear(),
             }
             (step.hungry, step.starved)
@@ -123,7 +167,14 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
     let mut sent_at = start;
     let mut tick = 0;
     loop {
-        let deadline = start + after_start(tick);
+        let mut deadline = start + after_start(tick);
+        if defect::present(Defect::UnsteadyLoop) && tick % 32 == 31 {
+            deadline += Duration::from_millis(1);
+        }
+        if defect::present(Defect::FramesLeftOut) && tick % 300 == 299 {
+            tick += 2;
+            continue;
+        }
         cpu.work(playback.paint(tick, deadline, &mut wire));
         Timer::at(deadline).await;
         let now = Instant::now();
@@ -138,7 +189,7 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
             continue;
         }
         sent_at = now;
-        leds.transmit(&WS2812B, [&wire.first, &wire.second]).await;
+        wire.send(&mut leds).await;
         playback.note_sent();
         tick += 1;
     }

@@ -13,6 +13,7 @@ use littlefs_rust::{Error, File, FileType, Filesystem, OpenFlags};
 
 use super::device::{BLOCK_BYTES, Device, Live};
 use super::{Entry, MAX_PATTERNS, PatternName, StoreError};
+use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::partition::Partition;
 
@@ -114,7 +115,8 @@ pub fn mount<F: NorFlash, C: Cpu>(
     log: &Log,
     partition: Partition,
 ) -> Result<Volume<F, C>, MountError> {
-    log.info(TAG, format_args!("Initializing LittleFS at /littlefs"));
+    let point = if defect::present(Defect::OtherMountPoint) { "/spiffs" } else { "/littlefs" };
+    log.info(TAG, format_args!("Initializing LittleFS at {point}"));
     log.info(
         TAG,
         format_args!("Found partition: offset=0x{:x} size=0x{:x}", partition.offset, partition.size),
@@ -130,6 +132,14 @@ pub fn mount<F: NorFlash, C: Cpu>(
     }
     if partition.size != EXPECTED_BYTES {
         return Err(MountError::Size { found: partition.size });
+    }
+    let mut partition = partition;
+    if defect::present(Defect::FileSystemShifted) {
+        partition.offset += BLOCK_BYTES;
+        partition.size -= BLOCK_BYTES;
+    }
+    if defect::present(Defect::FileSystemSmall) {
+        partition.size = 140 * BLOCK_BYTES;
     }
     let device = Device::new(flash, cpu, partition);
     let blocks = device.blocks();

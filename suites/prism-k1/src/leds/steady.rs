@@ -14,7 +14,11 @@ use super::{PLAYED_FRAMES, PLAYED_SERIES, content, measured_lanes, play};
 
 pub(super) fn add_to(suite: &mut Suite) {
     suite.case("burst_anatomy", &MEASURES.map(|measure| measure.id), burst_anatomy);
-    suite.case("cadence", &["K1-LED-002", "K1-LED-003", "K1-LED-015", "K1-LED-025", "K1-LED-028"], cadence);
+    suite.case(
+        "cadence",
+        &["K1-LED-002", "K1-LED-003", "K1-LED-015", "K1-LED-025", "K1-LED-028", "K1-LED-034"],
+        cadence,
+    );
     suite.case("picture", &["K1-LED-005", "K1-LED-006"], picture);
 }
 
@@ -55,7 +59,12 @@ async fn cadence(mut console: Console, leds: Leds, net: Net) -> Outcome {
     measured_lanes(&mut findings, "K1-LED-015", &life, |lane| unexcused(lane, &logged))?;
     for (intervals, busy) in playing.intervals().iter().zip(playing.busy()) {
         let rates: Vec<f64> = intervals.chunks_exact(RATE_INTERVALS).map(rate).collect();
-        for (id, unit, samples) in [("K1-LED-025", Unit::Hertz, rates), ("K1-LED-028", Unit::Percent, busy)] {
+        let figures = [
+            ("K1-LED-025", Unit::Hertz, rates.clone()),
+            ("K1-LED-034", Unit::Hertz, rates),
+            ("K1-LED-028", Unit::Percent, busy),
+        ];
+        for (id, unit, samples) in figures {
             if samples.is_empty() {
                 findings.observed(id, false, "a lane carries too few bursts for the figure");
             } else {
