@@ -79,6 +79,15 @@ defects! {
     OtherMountPoint = "other-mount-point",
     /// The last template is never provisioned.
     TemplateMissing = "template-missing",
+
+    /// An upload removes the older file of its name before it writes the new one.
+    OldFileFirst = "old-file-first",
+    /// A file system in which an unfinished upload is found is taken for broken, and formatted.
+    FormatAfterCut = "format-after-cut",
+    /// The STATUS of an upload is sent before the file has got its name.
+    StatusBeforeCommit = "status-before-commit",
+    /// Templates are written under their own names, and one that has the name is taken to be whole.
+    TemplateInPlace = "template-in-place",
 }
 
 /// Whether the running firmware has `defect`.

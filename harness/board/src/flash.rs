@@ -197,9 +197,14 @@ impl FlashChip {
 
     /// Sets the contents as a programmer does, in no time.
     pub(crate) fn load(&mut self, address: usize, bytes: &[u8]) {
-        for (offset, &byte) in bytes.iter().enumerate() {
-            let at = address + offset;
-            self.sector(at / SECTOR_BYTES)[at % SECTOR_BYTES] = byte;
+        let mut at = address;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let within = at % SECTOR_BYTES;
+            let (part, tail) = rest.split_at((SECTOR_BYTES - within).min(rest.len()));
+            self.sector(at / SECTOR_BYTES)[within..within + part.len()].copy_from_slice(part);
+            at += part.len();
+            rest = tail;
         }
     }
 

@@ -4,6 +4,7 @@
 //! [timeline](rigor_core::timeline): nothing is read from a part. What it does is noted on the
 //! timeline as an action.
 
+mod chance;
 mod clock;
 mod console;
 mod device;
@@ -23,6 +24,7 @@ use rigor_core::rig::Parts;
 use rigor_core::verdict::{Blame, HarnessError};
 use rigor_core::{Fidelity, Source, Timeline};
 
+pub use chance::Chance;
 pub use clock::Clock;
 pub use console::Console;
 pub use device::Device;
@@ -43,13 +45,21 @@ pub struct Bench {
     /// What the rig's clock is worth.
     pub fidelity: Fidelity,
     actions: Source,
+    seed: u64,
 }
 
 impl Bench {
     /// The bench of a rig.
     pub fn new(timeline: Timeline, parts: Parts, fidelity: Fidelity) -> Self {
         let actions = timeline.source("harness");
-        Bench { timeline, parts: Rc::new(parts), fidelity, actions }
+        Bench { timeline, parts: Rc::new(parts), fidelity, actions, seed: 0 }
+    }
+
+    /// The same with the seed of what a case chooses at random; 0 otherwise.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
     }
 
     /// Notes on the timeline what the harness does.

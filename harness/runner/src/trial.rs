@@ -169,7 +169,7 @@ fn on_rig(catalogue: &Catalogue, case: &Case, setup: &Setup, interrupt: &Arc<Ato
         Ok(rig) => rig,
         Err(error) => return blamed(case, setup, &Blame::Rig(error)),
     };
-    let bench = Bench::new(rig.timeline.clone(), rig.parts.clone(), rig.fidelity);
+    let bench = Bench::new(rig.timeline.clone(), rig.parts.clone(), rig.fidelity).with_seed(setup.seed);
     let outcome = match (case.begin)(&bench) {
         Err(missing) => {
             let witness = witness(case, setup);

@@ -14,6 +14,7 @@ pub mod status;
 pub mod tlv;
 
 mod control;
+mod endurance;
 mod flash;
 mod leds;
 mod memory;
@@ -46,5 +47,6 @@ pub fn suite() -> Result<Suite, SuiteError> {
     net::add_to(&mut suite);
     upload::add_to(&mut suite);
     control::add_to(&mut suite);
+    endurance::add_to(&mut suite);
     Ok(suite)
 }

@@ -80,6 +80,11 @@ impl FileId {
     }
 }
 
+/// Whether `file` is written where it will be read.
+fn in_place(file: &FileId) -> bool {
+    defect::present(Defect::TemplateInPlace) && matches!(file, FileId::Template(_))
+}
+
 impl fmt::Display for FileId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -147,6 +152,11 @@ pub fn mount<F: NorFlash, C: Cpu>(
     let config = device.config();
     let again = device.config();
     let fs = match Filesystem::mount(device, config) {
+        Ok(fs) if defect::present(Defect::FormatAfterCut) && fs.exists(UPLOAD_TEMPORARY) => {
+            let mut device = fs.unmount().map_err(|_| MountError::Flash)?;
+            Filesystem::format(&mut device, &again).map_err(|_| MountError::Flash)?;
+            Filesystem::mount(device, again).map_err(|_| MountError::Flash)?
+        }
         Ok(fs) => fs,
         Err((Error::Io, _)) => return Err(MountError::Flash),
         Err((error, mut device)) => {
@@ -220,11 +230,19 @@ impl<F: NorFlash, C: Cpu> Volume<F, C> {
 
     /// Opens the empty file that is to become `file`.
     pub(crate) fn create(&self, file: &FileId) -> Result<VolumeFile<'_, F, C>, StoreError> {
-        Ok(self.fs.open(file.temporary(), OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNC)?)
+        if defect::present(Defect::OldFileFirst) {
+            self.remove_path(&file.path())?;
+        }
+        let own = file.path();
+        let path = if in_place(file) { &own } else { file.temporary() };
+        Ok(self.fs.open(path, OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNC)?)
     }
 
     /// Gives the written file its name, in place of an older file of that name.
     pub(crate) fn publish(&self, file: &FileId) -> Result<(), StoreError> {
+        if in_place(file) {
+            return Ok(());
+        }
         Ok(self.fs.rename(file.temporary(), &file.path())?)
     }
 
