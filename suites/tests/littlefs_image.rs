@@ -1,20 +1,22 @@
 //! Leaves the device's file system where an independent implementation can read it.
 //!
-//! Boots the virtual PRISM K1, uploads a pattern in each profile, reads the littlefs partition from
-//! the flash chip and writes to the folder that `RIGOR_LITTLEFS_OUT` names, or to
-//! `target/tmp/littlefs-image`: `littlefs.bin`, the partition; `littlefs.json`, its geometry and the
+//! Boots the virtual PRISM K1, uploads a pattern in each profile, and cuts the supply while one of
+//! them is replaced. The littlefs partition is read from the flash chip before and after, and both are
+//! written below the folder that `RIGOR_LITTLEFS_OUT` names, or `target/tmp/littlefs-image`, as
+//! `whole` and `cut`. Each has `littlefs.bin`, the partition; `littlefs.json`, its geometry and the
 //! files that our own library finds in it; and under `files` what it reads from each.
 //! `fixtures/oracles/littlefs.sh` compares them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use std::{env, fs};
 
 use rigor_rigs::{Order, RigFile};
-use rigor_runner::need::{Console, Flash, Net};
+use rigor_runner::case::Running;
+use rigor_runner::need::{Clock, Console, Flash, Net, Power};
 use rigor_runner::{Bench, Findings, Need, Outcome, drive};
 use suite_prism_k1::kit::{self, LITTLEFS_ADDRESS, LITTLEFS_BLOCK_BYTES, LITTLEFS_BYTES};
 use suite_prism_k1::tlv::{Profile, crc32};
@@ -41,28 +43,54 @@ async fn fill(mut console: Console, net: Net) -> Outcome {
     Ok(Findings::new())
 }
 
-fn filled_device() -> Contents {
+/// A second version of the larger one, cut in the middle of its data.
+async fn replace(net: Net, clock: Clock, power: Power) -> Outcome {
+    let (profile, file) = (Profile::N, pattern::file(6, 100_000));
+    let upload = clock.within(Duration::from_millis(100), kit::upload_once(&net, profile, "oracle", &file));
+    assert!(upload.await.is_none(), "the upload was over before it could be cut");
+    power.off()?;
+    Ok(Findings::new())
+}
+
+fn need<N: Need>(bench: &Bench) -> N {
+    N::take(bench).unwrap_or_else(|missing| panic!("the rig file has everything: {missing}"))
+}
+
+/// The device's storage after its uploads, and after a power cut in another one.
+fn whole_and_cut() -> [Contents; 2] {
     let interrupt = Arc::new(AtomicBool::new(false));
     let file = RigFile::parse("rigs/virtual/prism-k1.toml", RIG).expect("a valid rig file");
     let mut rig = rigor_rigs::take(&Order::new(&file, &rigor_suites::firmwares(), 1, &interrupt))
         .expect("the virtual rig can always be had");
     let bench = Bench::new(rig.timeline.clone(), rig.parts.clone(), rig.fidelity);
-    let case = fill(Console::take(&bench).expect("a console"), Net::take(&bench).expect("a network"));
+    let flash: Flash = need(&bench);
+    let contents = || {
+        let image = flash.read(LITTLEFS_ADDRESS, LITTLEFS_BYTES).expect("inside the chip");
+        (image, kit::stored_files(&flash).expect("a file system"))
+    };
     rig.parts.power.clone().expect("the rig file has a supply").on().expect("a virtual switch works");
-    drive::to_the_end(&mut rig, Box::pin(case), LIMIT, &interrupt).expect("the uploads are accepted");
-    let flash = Flash::take(&bench).expect("a flash programmer");
-    let image = flash.read(LITTLEFS_ADDRESS, LITTLEFS_BYTES).expect("inside the chip");
-    (image, kit::stored_files(&flash).expect("a file system"))
+    let mut run = |case: Running| drive::to_the_end(&mut rig, case, LIMIT, &interrupt).map(|_| ());
+    run(Box::pin(fill(need(&bench), need(&bench)))).expect("the uploads are accepted");
+    let whole = contents();
+    run(Box::pin(replace(need(&bench), need(&bench), need(&bench)))).expect("the upload begins");
+    [whole, contents()]
 }
 
 #[test]
-fn the_image_of_a_filled_device_is_left_for_the_oracle() {
-    let (image, files) = filled_device();
+fn images_of_a_filled_and_a_cut_device_are_left_for_the_oracle() {
+    let [whole, cut] = whole_and_cut();
+    assert_ne!(whole.0, cut.0, "the cut came before anything was written");
+    let folder = env::var_os("RIGOR_LITTLEFS_OUT")
+        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("littlefs-image"), PathBuf::from);
+    for (name, contents) in [("whole", whole), ("cut", cut)] {
+        leave(&folder.join(name), contents);
+    }
+}
+
+fn leave(folder: &Path, (image, files): Contents) {
     for (_, upload) in uploads() {
         assert!(files.values().any(|file| *file == upload), "an upload of {} bytes is missing", upload.len());
     }
-    let folder = env::var_os("RIGOR_LITTLEFS_OUT")
-        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("littlefs-image"), PathBuf::from);
     for (path, bytes) in &files {
         let copy = folder.join("files").join(path.trim_start_matches('/'));
         fs::create_dir_all(copy.parent().expect("below the folder")).expect("the folder can be made");
