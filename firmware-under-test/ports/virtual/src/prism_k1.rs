@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use esp_idf_part::{AppType, DataType, Flags, Partition, PartitionTable, SubType, Type};
+#[cfg(feature = "defects")]
 use prism_k1::defect::{self, Defect};
 use rigor_board::{Chip, Firmware};
 
@@ -16,11 +17,13 @@ const PARTITION_TABLE_ADDRESS: u32 = 0x8000;
 
 /// The firmware as a value for the virtual rig.
 pub fn firmware() -> Rc<dyn Firmware> {
-    Rc::new(PrismK1 { defect: None })
+    Rc::new(PrismK1::default())
 }
 
 /// The firmware, with at most one defect.
+#[derive(Default)]
 struct PrismK1 {
+    #[cfg(feature = "defects")]
     defect: Option<Defect>,
 }
 
@@ -36,26 +39,37 @@ impl Firmware for PrismK1 {
     /// Only the partition table: the application is the host's own code, and the rest of a factory
     /// board is blank.
     fn flash_image(&self) -> Vec<(u32, Vec<u8>)> {
-        let table = match self.defect {
-            Some(Defect::PartitionsOverlap) => table_that_overlaps(),
-            Some(Defect::NoUpdateSlots) => table_without_updates(),
-            _ => partition_table(),
-        };
-        vec![(PARTITION_TABLE_ADDRESS, table)]
+        vec![(PARTITION_TABLE_ADDRESS, self.table())]
     }
 
+    #[cfg(feature = "defects")]
     fn defects(&self) -> Vec<&'static str> {
         Defect::ALL.iter().map(|defect| defect.name()).collect()
     }
 
+    #[cfg(feature = "defects")]
     fn with_defect(&self, name: &str) -> Option<Rc<dyn Firmware>> {
         let defect = Defect::ALL.iter().copied().find(|defect| defect.name() == name)?;
         Some(Rc::new(PrismK1 { defect: Some(defect) }))
     }
 
     fn start(&self, chip: Chip) {
+        #[cfg(feature = "defects")]
         defect::give(self.defect);
         prism_k1::start(VirtualChip::peripherals(&chip, LED_PINS), prism_k1::Options::default());
+    }
+}
+
+impl PrismK1 {
+    /// What a flashing tool writes as partition table.
+    fn table(&self) -> Vec<u8> {
+        #[cfg(feature = "defects")]
+        match self.defect {
+            Some(Defect::PartitionsOverlap) => return table_that_overlaps(),
+            Some(Defect::NoUpdateSlots) => return table_without_updates(),
+            _ => {}
+        }
+        partition_table()
     }
 }
 
@@ -75,6 +89,7 @@ pub fn partition_table() -> Vec<u8> {
 
 /// The layout of a change that was never finished (specification section 5, "FW head"): app0 begins
 /// at an address that is no multiple of 64 KiB, and reaches into app1.
+#[cfg(feature = "defects")]
 fn table_that_overlaps() -> Vec<u8> {
     encoded(vec![
         data("nvs", DataType::Nvs, 0x9000, 0x5000),
@@ -86,6 +101,7 @@ fn table_that_overlaps() -> Vec<u8> {
 }
 
 /// A layout for bringing a board up: one slot, nothing to update. The rest lies where it should.
+#[cfg(feature = "defects")]
 fn table_without_updates() -> Vec<u8> {
     encoded(vec![
         data("nvs", DataType::Nvs, 0x9000, 0x6000),
