@@ -15,6 +15,8 @@
 //!
 //! In the matrix, `#` is a claim that was kept, `+` a requirement that turned red without a claim,
 //! `!` a claim that was not kept, `?` something undecided, and `.` a requirement that stayed green.
+//! Under a fault of the rig, to notice is not to turn red: the line says which verdict is wanted, and
+//! `X` is a requirement that blamed the device.
 
 use std::fmt::Write;
 
@@ -71,8 +73,11 @@ fn system(text: &mut String, matrix: &KillMatrix) {
 
 fn line(text: &mut String, number: usize, fault: &Tried, width: usize) {
     let kept = fault.claimed_by.len() - fault.broken_claims().count();
-    let end =
-        if fault.survived() { "SURVIVES".to_owned() } else { format!("reddens {}", fault.red().count()) };
+    let end = match (fault.survived(), fault.wanted) {
+        (true, _) => "SURVIVES".to_owned(),
+        (false, Verdict::Fail) => format!("reddens {}", fault.red().count()),
+        (false, wanted) => format!("{wanted} of {}", fault.noticed().count()),
+    };
     let _ = writeln!(
         text,
         "  {number:>3}  {:<8}  {:<width$}  claims {kept} of {}  {end}",
@@ -119,8 +124,15 @@ fn cells(text: &mut String, matrix: &KillMatrix) {
 fn cell(subject: &Subject, fault: &Tried) -> char {
     let claimed = fault.claimed_by.contains(&subject.id);
     match fault.found.get(&subject.id).map(|found| found.verdict) {
-        Some(Verdict::Fail) if claimed => '#',
-        Some(Verdict::Fail) => '+',
+        Some(verdict) if verdict == fault.wanted => {
+            if claimed {
+                '#'
+            } else {
+                '+'
+            }
+        }
+        // The device was blamed for the bench's fault.
+        Some(Verdict::Fail) => 'X',
         _ if claimed => '!',
         Some(Verdict::Pass) | None => '.',
         Some(_) => '?',
@@ -178,6 +190,7 @@ mod tests {
         Tried {
             name: name.into(),
             family: "link".into(),
+            wanted: Verdict::Fail,
             models: "It breaks \u{1b}[2J.".into(),
             claimed_by: claims.iter().map(|name| id(name)).collect(),
             cases: 2,
@@ -197,6 +210,14 @@ mod tests {
         let mut faults: Vec<Tried> =
             (0..10).map(|index| tried(&format!("f{index}"), &["T-ONE"], &["T-ONE", "T-TWO"])).collect();
         faults[3] = tried("dead", &["T-TWO"], &[]);
+        faults[9] = Tried {
+            family: "rig".into(),
+            wanted: Verdict::RigFault,
+            ..tried("bench", &["T-ONE"], &["T-ONE"])
+        };
+        if let Some(found) = faults[0].found.get(&id("T-TWO")).cloned() {
+            faults[9].found.insert(id("T-TWO"), Found { verdict: Verdict::RigFault, ..found });
+        }
         let matrix = KillMatrix {
             system: "toy".into(),
             rig: "desk".into(),
@@ -207,13 +228,15 @@ mod tests {
         let result = FaultsResult::new("run".into(), String::new(), 1500, 1, vec![matrix]);
         let text = render(&result);
         for line in [
-            "    4  link      dead  claims 0 of 1  SURVIVES",
+            "   10  rig       bench  claims 0 of 1  RIG FAULT of 1",
+            "           T-ONE is FAIL: seen",
+            "    4  link      dead   claims 0 of 1  SURVIVES",
             "           T-TWO stays green",
-            "                  1\n         1234567890\n  T-ONE  ###.######\n  T-TWO  +++!++++++\n  T-LAST ..........",
+            "                  1\n         1234567890\n  T-ONE  ###.#####X\n  T-TWO  +++!++++++\n  T-LAST ..........",
             "survivor: dead: It breaks \\u{1b}[2J.",
             "unproven: T-LAST title",
-            "10 faults, 1 survive, 1 claims broken; 3 `must`, 1 unproven",
-            "exit code 1: the proof has holes",
+            "10 faults, 1 survive, 2 claims broken; 3 `must`, 1 unproven",
+            "exit code 3: the harness is at fault, or nothing was tried",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }

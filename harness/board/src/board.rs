@@ -211,6 +211,11 @@ impl Board {
         self.kernel.net.borrow_mut().inject(fault);
     }
 
+    /// Cuts the link: from now on nothing passes, in either direction, and nobody is told.
+    pub fn unplug_link(&self) {
+        self.kernel.net.borrow_mut().unplug();
+    }
+
     /// The board's console as a part.
     pub fn console(&self) -> Rc<dyn part::Console> {
         Rc::new(Wire(self.kernel.clone()))

@@ -6,6 +6,10 @@
 //! fault. What is amiss has three names: a **survivor** is a fault that turns nothing red, a
 //! **broken claim** a requirement that stays green under a fault that claims it, and an
 //! **unproven** requirement a `must` that no fault turns red.
+//!
+//! The family `rig` is the other way about: the bench is broken, and the requirements that claim such a
+//! fault must *not* turn red but come to a rig fault, a harness bug or an undecided verdict, whichever
+//! it [wants](Tried::wanted).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,11 +79,14 @@ pub struct Subject {
 pub struct Tried {
     /// Its name in the list of faults.
     pub name: String,
-    /// `board`, `link` or `firmware`.
+    /// `board`, `link`, `firmware` or `rig`.
     pub family: String,
+    /// What the requirements that claim it must come to: a failure, unless it is the bench that is
+    /// broken.
+    pub wanted: Verdict,
     /// What it models, in a sentence.
     pub models: String,
-    /// The requirements that must turn red.
+    /// The requirements that must come to it.
     pub claimed_by: Vec<RequirementId>,
     /// How many cases ran against it.
     pub cases: u32,
@@ -103,32 +110,39 @@ pub struct Found {
 }
 
 impl Tried {
-    /// The requirements that turned red: the product was found wrong.
+    /// The requirements that noticed: those that came to what is [wanted](Self::wanted). Under a fault of
+    /// the device they turned red.
+    pub fn noticed(&self) -> impl Iterator<Item = &RequirementId> {
+        self.found.iter().filter(|(_, found)| found.verdict == self.wanted).map(|(id, _)| id)
+    }
+
+    /// Whether requirement `id` noticed.
+    pub fn is_noticed_by(&self, id: &RequirementId) -> bool {
+        self.found.get(id).is_some_and(|found| found.verdict == self.wanted)
+    }
+
+    /// The requirements that turned red: the device was found wrong.
     pub fn red(&self) -> impl Iterator<Item = &RequirementId> {
         self.found.iter().filter(|(_, found)| found.verdict == Verdict::Fail).map(|(id, _)| id)
     }
 
-    /// Whether requirement `id` turned red.
-    pub fn is_red(&self, id: &RequirementId) -> bool {
-        self.found.get(id).is_some_and(|found| found.verdict == Verdict::Fail)
-    }
-
-    /// Claims that were not kept: requirements that should have turned red and did not.
+    /// Claims that were not kept: requirements that should have noticed and did not.
     pub fn broken_claims(&self) -> impl Iterator<Item = &RequirementId> {
-        self.claimed_by.iter().filter(|id| !self.is_red(id))
+        self.claimed_by.iter().filter(|id| !self.is_noticed_by(id))
     }
 
-    /// Whether it turned nothing red.
+    /// Whether nothing noticed it.
     pub fn survived(&self) -> bool {
-        self.red().next().is_none()
+        self.noticed().next().is_none()
     }
 
-    /// What came out as a defect of the harness or a fault of the rig. A fault of the device must
-    /// not.
+    /// Where blame fell on somebody else: a fault of the device that came out as a defect of the harness
+    /// or the rig, or a fault of the rig that came out as a failure of the device.
     pub fn troubles(&self) -> impl Iterator<Item = (&RequirementId, &Found)> {
+        let somebody = [Verdict::Fail, Verdict::HarnessBug, Verdict::RigFault];
         self.found
             .iter()
-            .filter(|(_, found)| matches!(found.verdict, Verdict::HarnessBug | Verdict::RigFault))
+            .filter(move |(_, found)| found.verdict != self.wanted && somebody.contains(&found.verdict))
     }
 }
 
@@ -152,14 +166,20 @@ impl FaultsResult {
 }
 
 impl KillMatrix {
-    /// The faults that turned nothing red.
+    /// The faults that nothing noticed.
     pub fn survivors(&self) -> impl Iterator<Item = &Tried> {
         self.faults.iter().filter(|fault| fault.survived())
     }
 
+    /// The faults of the device and of the link to it. One of the rig that blames the device proves
+    /// nothing.
+    fn of_the_device(&self) -> impl Iterator<Item = &Tried> {
+        self.faults.iter().filter(|fault| fault.wanted == Verdict::Fail)
+    }
+
     /// `must` requirements that no fault turned red; none unless every fault was tried.
     pub fn unproven(&self) -> Vec<&Subject> {
-        let red: BTreeSet<&RequirementId> = self.faults.iter().flat_map(Tried::red).collect();
+        let red: BTreeSet<&RequirementId> = self.of_the_device().flat_map(Tried::red).collect();
         self.subjects
             .iter()
             .filter(|subject| self.complete && subject.class == Class::Must && !red.contains(&subject.id))
@@ -170,11 +190,10 @@ impl KillMatrix {
     /// none unless every fault was tried. They are proven, but nobody has said by what.
     pub fn unclaimed(&self) -> Vec<&Subject> {
         let claimed: BTreeSet<&RequirementId> = self
-            .faults
-            .iter()
-            .flat_map(|fault| fault.claimed_by.iter().filter(|id| fault.is_red(id)))
+            .of_the_device()
+            .flat_map(|fault| fault.claimed_by.iter().filter(|id| fault.is_noticed_by(id)))
             .collect();
-        let red: BTreeSet<&RequirementId> = self.faults.iter().flat_map(Tried::red).collect();
+        let red: BTreeSet<&RequirementId> = self.of_the_device().flat_map(Tried::red).collect();
         self.subjects
             .iter()
             .filter(|subject| self.complete && subject.class == Class::Must)
@@ -218,6 +237,7 @@ mod tests {
         Tried {
             name: name.into(),
             family: "board".into(),
+            wanted: Verdict::Fail,
             models: "Something breaks.".into(),
             claimed_by: claims.iter().map(|name| id(name)).collect(),
             cases: 1,
@@ -268,6 +288,25 @@ mod tests {
         let sick = fault("sick", &["T-ONE"], &[("T-ONE", Verdict::Fail), ("T-TWO", Verdict::HarnessBug)]);
         assert_eq!(matrix(vec![kept, sick]).exit_code(), EXIT_HARNESS);
         assert_eq!(matrix(Vec::new()).exit_code(), EXIT_HARNESS);
+    }
+
+    #[test]
+    fn a_fault_of_the_rig_must_not_be_blamed_on_the_device() {
+        let of_the_rig = |found: &[(&str, Verdict)]| Tried {
+            family: "rig".into(),
+            wanted: Verdict::RigFault,
+            ..fault("unplugged", &["T-ONE"], found)
+        };
+        let kept = fault("kept", &["T-ONE"], &[("T-ONE", Verdict::Fail)]);
+        let noticed = of_the_rig(&[("T-ONE", Verdict::RigFault), ("T-TWO", Verdict::Inconclusive)]);
+        assert_eq!(matrix(vec![kept.clone(), noticed.clone()]).exit_code(), EXIT_OK);
+        assert_eq!(matrix(vec![noticed]).exit_code(), EXIT_PRODUCT, "it proves no `must`");
+        let blamed = of_the_rig(&[("T-ONE", Verdict::RigFault), ("T-TWO", Verdict::Fail)]);
+        assert_eq!(blamed.troubles().count(), 1);
+        assert_eq!(matrix(vec![kept.clone(), blamed]).exit_code(), EXIT_HARNESS);
+        let unnoticed = of_the_rig(&[]);
+        assert!(unnoticed.survived() && unnoticed.broken_claims().count() == 1);
+        assert_eq!(matrix(vec![kept, unnoticed]).exit_code(), EXIT_PRODUCT);
     }
 
     #[test]

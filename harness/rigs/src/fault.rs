@@ -6,9 +6,11 @@
 
 use rigor_board::fault::{BoardFault, LinkFault};
 use rigor_core::requirement::RequirementId;
+use rigor_core::verdict::Verdict;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::failing::RigFault;
 use crate::file::{Place, RigFileError};
 
 /// The schema that this code reads.
@@ -26,15 +28,27 @@ pub enum Model {
     /// The firmware: the name of a defect that its build knows
     /// ([`rigor_board::Firmware::defects`]).
     Firmware(String),
+    /// The bench itself, which must not be blamed on the device.
+    Rig(RigFault),
 }
 
 impl Model {
-    /// `board`, `link` or `firmware`.
+    /// `board`, `link`, `firmware` or `rig`.
     pub fn family(&self) -> &'static str {
         match self {
             Model::Board(_) => "board",
             Model::Link(_) => "link",
             Model::Firmware(_) => "firmware",
+            Model::Rig(_) => "rig",
+        }
+    }
+
+    /// What a requirement that claims it must come to: a failure of the product, unless it is the bench
+    /// that is broken.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Model::Board(_) | Model::Link(_) | Model::Firmware(_) => Verdict::Fail,
+            Model::Rig(fault) => fault.verdict(),
         }
     }
 }
@@ -46,7 +60,8 @@ pub struct Fault {
     pub name: String,
     /// What it models, in a sentence.
     pub models: String,
-    /// The requirements that must turn red, in the order of the list.
+    /// The requirements that must come to the [verdict](Model::verdict) of the model, in the order of the
+    /// list.
     pub claimed_by: Vec<RequirementId>,
     /// What is broken.
     pub model: Model,
@@ -78,6 +93,7 @@ struct RawFault {
     board: Option<BoardFault>,
     link: Option<LinkFault>,
     firmware: Option<String>,
+    rig: Option<RigFault>,
 }
 
 impl FaultList {
@@ -111,7 +127,7 @@ impl FaultList {
             place.error(
                 offset,
                 error.message().replace('\n', " "),
-                "CONTRIBUTING.md shows an entry, `rigor_board::fault` the kinds",
+                "CONTRIBUTING.md shows an entry, `rigor_board::fault` and `rigor_rigs::failing` the kinds",
             )
         })?;
         if *raw.schema.get_ref() != SCHEMA {
@@ -167,13 +183,17 @@ fn check(place: &Place<'_>, entry: Spanned<RawFault>) -> Result<Fault, RigFileEr
         let what = format!("nothing claims to notice `{}`", raw.name.get_ref());
         return Err(place.error(begins, what, "name a requirement in `claimed_by`"));
     }
-    let mut models =
-        [raw.board.map(Model::Board), raw.link.map(Model::Link), raw.firmware.map(Model::Firmware)]
-            .into_iter()
-            .flatten();
+    let mut models = [
+        raw.board.map(Model::Board),
+        raw.link.map(Model::Link),
+        raw.firmware.map(Model::Firmware),
+        raw.rig.map(Model::Rig),
+    ]
+    .into_iter()
+    .flatten();
     let (Some(model), None) = (models.next(), models.next()) else {
         let what = format!("`{}` breaks nothing, or more than one thing", raw.name.get_ref());
-        return Err(place.error(begins, what, "write one of `board`, `link` and `firmware`"));
+        return Err(place.error(begins, what, "write one of `board`, `link`, `firmware` and `rig`"));
     };
     Ok(Fault { name: raw.name.into_inner(), models: raw.models.into_inner(), claimed_by, model })
 }
@@ -200,13 +220,20 @@ name = "unchecked"
 models = "Nobody compares the sum."
 claimed_by = ["T-ONE"]
 firmware = "crc-unchecked"
+[[fault]]
+name = "unplugged"
+models = "Somebody trips over the cable."
+claimed_by = ["T-ONE"]
+rig = { kind = "link-dies", at_ms = 3000 }
 "#;
 
     #[test]
-    fn the_three_families_are_read() {
+    fn the_families_are_read() {
         let list = FaultList::parse("faults.toml", GOOD).expect("valid");
         let families: Vec<_> = list.faults.iter().map(|fault| fault.model.family()).collect();
-        assert_eq!(families, ["board", "link", "firmware"]);
+        assert_eq!(families, ["board", "link", "firmware", "rig"]);
+        let verdicts: Vec<_> = list.faults.iter().map(|fault| fault.model.verdict()).collect();
+        assert_eq!(verdicts, [Verdict::Fail, Verdict::Fail, Verdict::Fail, Verdict::RigFault]);
         assert_eq!(list.faults[0].claimed_by[1].as_str(), "T-TWO");
         assert_eq!(list.faults[1].model, Model::Link(LinkFault::Reset { after_bytes: 100 }));
     }
@@ -242,6 +269,17 @@ firmware = "crc-unchecked"
     #[case(r#"{ kind = "refuses" }"#)]
     fn every_kind_of_link_fault_can_be_written(#[case] fault: &str) {
         let text = GOOD.replacen("{ kind = \"reset\", after_bytes = 100 }", fault, 1);
+        FaultList::parse("faults.toml", &text).expect("valid");
+    }
+
+    #[rstest]
+    #[case(r#"{ kind = "unavailable", attempts = 1 }"#)]
+    #[case(r#"{ kind = "console-unplugged" }"#)]
+    #[case(r#"{ kind = "clock-dies", at_ms = 1 }"#)]
+    #[case(r#"{ kind = "capture-gap", at_ms = 1, length_ms = 2 }"#)]
+    #[case(r#"{ kind = "panics", at_ms = 1 }"#)]
+    fn every_kind_of_rig_fault_can_be_written(#[case] fault: &str) {
+        let text = GOOD.replacen("{ kind = \"link-dies\", at_ms = 3000 }", fault, 1);
         FaultList::parse("faults.toml", &text).expect("valid");
     }
 

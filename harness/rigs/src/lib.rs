@@ -4,6 +4,7 @@
 //! [`Rig`] whose clock and parts are those of one back end. A new back end is a
 //! module here and a line in [`take`].
 
+pub mod failing;
 pub mod fault;
 pub mod file;
 pub mod virtual_rig;
@@ -61,6 +62,8 @@ pub struct Order<'a> {
     pub seed: u64,
     /// What is to be wrong with it, to prove that a case can fail.
     pub fault: Option<&'a Model>,
+    /// How often the bench has failed at the same case before.
+    pub attempt: u32,
     /// Once set, stops a device that keeps the host's thread.
     pub interrupt: &'a Arc<AtomicBool>,
 }
@@ -73,7 +76,7 @@ impl<'a> Order<'a> {
         seed: u64,
         interrupt: &'a Arc<AtomicBool>,
     ) -> Self {
-        Order { file, firmwares, seed, fault: None, interrupt }
+        Order { file, firmwares, seed, fault: None, attempt: 0, interrupt }
     }
 }
 

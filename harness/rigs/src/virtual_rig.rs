@@ -7,9 +7,9 @@ use rigor_core::rig::{Drive, Lane, Parts};
 use rigor_core::verdict::RigError;
 use rigor_core::{Instant, Rig, Timeline};
 
-use crate::Order;
 use crate::fault::Model;
 use crate::file::{RigFile, VirtualBoard};
+use crate::{Order, failing};
 
 struct VirtualDrive(Rc<Board>);
 
@@ -28,16 +28,20 @@ impl Drive for VirtualDrive {
 /// A board of its own for every call: without power if the rig has a switch, else switched on.
 ///
 /// # Errors
-/// [`RigError`] if no firmware of the device, or none with the wanted defect, is built in.
+/// [`RigError`] if no firmware of the device, or none with the wanted defect, is built in, or the
+/// wanted fault is that the rig cannot be had.
 pub fn take(order: &Order<'_>, board: &VirtualBoard) -> Result<Rig, RigError> {
     let file = order.file;
+    if let Some(Model::Rig(fault)) = order.fault {
+        fault.check_available(order.attempt)?;
+    }
     let timeline = Timeline::new();
     let config = board.config(BoardConfig { seed: order.seed, ..BoardConfig::default() }, file);
     let board = Rc::new(Board::new(config, timeline.clone(), firmware(order)?));
     match order.fault {
         Some(Model::Board(fault)) => board.inject(*fault),
         Some(Model::Link(fault)) => board.inject_into_link(*fault),
-        Some(Model::Firmware(_)) | None => {}
+        Some(Model::Firmware(_) | Model::Rig(_)) | None => {}
     }
     board.interrupt_by(order.interrupt.clone());
     let power = board.power();
@@ -64,12 +68,16 @@ pub fn take(order: &Order<'_>, board: &VirtualBoard) -> Result<Rig, RigError> {
         gauges: ["heap.free", "heap.largest"].map(|name| (name.to_owned(), timeline.source(name))).into(),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
     };
-    Ok(Rig {
+    let rig = Rig {
         name: file.name.clone(),
         fidelity: file.fidelity(),
         timeline,
         parts,
-        drive: Box::new(VirtualDrive(board)),
+        drive: Box::new(VirtualDrive(board.clone())),
+    };
+    Ok(match order.fault {
+        Some(Model::Rig(fault)) => failing::fail(rig, board, *fault),
+        _ => rig,
     })
 }
 

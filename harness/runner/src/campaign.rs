@@ -160,6 +160,7 @@ impl Campaign {
         Tried {
             name: fault.name.clone(),
             family: fault.model.family().to_owned(),
+            wanted: fault.model.verdict(),
             models: fault.models.clone(),
             claimed_by: fault.claimed_by.clone(),
             cases: column.cases,

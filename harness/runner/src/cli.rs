@@ -10,6 +10,7 @@
 //! | `RIGOR_RIG` | rig files or folders of them, separated by `:` | `rigs/virtual` |
 //! | `RIGOR_SEED` | the seed of every rig | 1 |
 //! | `RIGOR_OUT` | the folder that receives a folder for each run | `target/rigor` |
+//! | `RIGOR_FAULT` | what is to be wrong with the rig: a name from the suite's faults | nothing |
 //!
 //! Relative paths start at the workspace's root, wherever cargo starts the binary.
 

@@ -85,16 +85,17 @@ const ATTEMPTS: u32 = 2;
 /// Runs `case` on the rig of `setup`.
 pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> Trial {
     let started = WallInstant::now();
-    let mut trial = attempt(catalogue, case, setup);
+    let mut trial = attempt(catalogue, case, setup, 0);
     while trial.verdict() == Verdict::RigFault && trial.retries + 1 < ATTEMPTS {
         let retries = trial.retries + 1;
-        trial = Trial { retries, ..attempt(catalogue, case, setup) };
+        trial = Trial { retries, ..attempt(catalogue, case, setup, retries) };
     }
     trial.wall_time = started.elapsed();
     trial
 }
 
-fn attempt(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> Trial {
+/// Runs `case` once; `number` attempts have come before.
+fn attempt(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>, number: u32) -> Trial {
     let wall_time = if case.is_long() { LONG_WALL_TIME } else { setup.wall_time };
     let interrupt = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = mpsc::channel();
@@ -102,10 +103,11 @@ fn attempt(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
         let (catalogue, case, setup, interrupt) =
             (catalogue.clone(), case.clone(), setup.clone(), interrupt.clone());
         std::thread::Builder::new().name(case.name().to_owned()).spawn(move || {
-            let trial = catch_unwind(AssertUnwindSafe(|| on_rig(&catalogue, &case, &setup, &interrupt)))
-                .unwrap_or_else(|panic| {
-                    blamed(&case, &setup, &Blame::Harness(HarnessError(panic_text(&*panic))))
-                });
+            let trial =
+                catch_unwind(AssertUnwindSafe(|| on_rig(&catalogue, &case, &setup, number, &interrupt)))
+                    .unwrap_or_else(|panic| {
+                        blamed(&case, &setup, &Blame::Harness(HarnessError(panic_text(&*panic))))
+                    });
             // Nobody listens any more if the trial was given up.
             let _ = sender.send(trial);
         })
@@ -161,9 +163,16 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     format!("the harness panicked: {}", text.unwrap_or("without a text"))
 }
 
-fn on_rig(catalogue: &Catalogue, case: &Case, setup: &Setup, interrupt: &Arc<AtomicBool>) -> Trial {
+fn on_rig(
+    catalogue: &Catalogue,
+    case: &Case,
+    setup: &Setup,
+    attempt: u32,
+    interrupt: &Arc<AtomicBool>,
+) -> Trial {
     let mut rig = match rigor_rigs::take(&Order {
         fault: setup.fault.as_ref(),
+        attempt,
         ..Order::new(&setup.rig, &setup.firmwares, setup.seed, interrupt)
     }) {
         Ok(rig) => rig,
@@ -192,7 +201,13 @@ fn on_rig(catalogue: &Catalogue, case: &Case, setup: &Setup, interrupt: &Arc<Ato
         }
     };
     let outcome = check_evidence(&rig, outcome);
-    let decisions = judge::decide(catalogue, case.decides(), &witness(case, setup), &outcome);
+    let mut decisions = judge::decide(catalogue, case.decides(), &witness(case, setup), &outcome);
+    // What a case finds wrong is as much a suspicion as what it gives up waiting for.
+    if decisions.iter().any(|(_, decision)| decision.verdict == Verdict::Fail)
+        && let Err(error) = rig.drive.self_check()
+    {
+        decisions = witness(case, setup).blames(case.decides(), &Blame::Rig(error));
+    }
     let passed = decisions.iter().all(|(_, decision)| decision.verdict == Verdict::Pass);
     Trial {
         decisions,

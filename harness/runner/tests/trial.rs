@@ -12,6 +12,8 @@ use rigor_core::distribution::Distribution;
 use rigor_core::event::{Gap, Kind};
 use rigor_core::requirement::Catalogue;
 use rigor_core::verdict::{Blame, Inconclusive, ProductError, RigError, Verdict};
+use rigor_rigs::failing::RigFault;
+use rigor_rigs::fault::Model;
 use rigor_rigs::{Firmwares, RigFile};
 use rigor_runner::case::{Case, Handler};
 use rigor_runner::need::{Clock, Console, Leds};
@@ -86,13 +88,21 @@ baud = 115200
 "#;
 
 fn run<Needs>(firmware: fn() -> Rc<dyn Firmware>, case: impl Handler<Needs>) -> Trial {
+    run_with(None, firmware, case)
+}
+
+fn run_with<Needs>(
+    fault: Option<Model>,
+    firmware: fn() -> Rc<dyn Firmware>,
+    case: impl Handler<Needs>,
+) -> Trial {
     let catalogue = Arc::new(Catalogue::parse(CATALOGUE, "toy.toml").expect("a valid catalogue"));
     let setup = Setup {
         rig: RigFile::parse("toy.toml", RIG).expect("a valid rig file"),
         firmwares: Firmwares::new().with("toy", firmware),
         seed: 1,
         wall_time: Duration::from_millis(300),
-        fault: None,
+        fault,
     };
     let case = Case::new("case", &["T-ONE"], case).within(Duration::from_secs(10));
     trial::run(&catalogue, &Arc::new(case), &Arc::new(setup))
@@ -253,4 +263,38 @@ fn only_a_rig_fault_is_tried_again_and_the_record_says_so() {
     assert_eq!((faulty.verdict(), faulty.retries), (Verdict::RigFault, 1));
     let unclear = run(rests, || async { Err(Inconclusive("too noisy".into()).into()) });
     assert_eq!((unclear.verdict(), unclear.retries), (Verdict::Inconclusive, 0));
+}
+
+#[rstest]
+#[case(RigFault::ConsoleUnplugged {})]
+#[case(RigFault::ClockDies { at_ms: 500 })]
+#[case(RigFault::CaptureGap { at_ms: 500, length_ms: 1 })]
+#[case(RigFault::Panics { at_ms: 500 })]
+#[case(RigFault::Unavailable { attempts: std::num::NonZeroU32::MAX })]
+fn a_failure_of_the_bench_is_never_the_product_s(#[case] fault: RigFault) {
+    // In two of three the product seems to fail as well.
+    let outcomes: [fn() -> Outcome; 3] =
+        [|| Err(ProductError("no line came".into()).into()), || took(6), || took(5)];
+    for outcome in outcomes {
+        let trial = run_with(Some(Model::Rig(fault)), rests, move |clock: Clock| async move {
+            clock.sleep(Duration::from_secs(1)).await;
+            outcome()
+        });
+        // A case that finds all well did not need what is unplugged.
+        if fault == (RigFault::ConsoleUnplugged {}) && trial.verdict() == Verdict::Pass {
+            assert_eq!(outcome(), took(5));
+            continue;
+        }
+        let retries = u32::from(fault.verdict() == Verdict::RigFault);
+        assert_eq!((trial.verdict(), trial.retries), (fault.verdict(), retries), "{:?}", trial.reason());
+    }
+}
+
+#[test]
+fn a_bench_that_is_well_again_is_tried_to_the_end() {
+    let fault = RigFault::Unavailable { attempts: std::num::NonZeroU32::MIN };
+    let passes = run_with(Some(Model::Rig(fault)), rests, || async { took(5) });
+    assert_eq!((passes.verdict(), passes.retries), (Verdict::Pass, 1));
+    let fails = run_with(Some(Model::Rig(fault)), rests, || async { took(6) });
+    assert_eq!((fails.verdict(), fails.retries), (Verdict::Fail, 1));
 }

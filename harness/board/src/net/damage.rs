@@ -24,6 +24,8 @@ pub(super) struct Damage {
     carried: BTreeMap<ConnectionId, Carried>,
     /// Connections on which nothing passes any more.
     severed: BTreeSet<ConnectionId>,
+    /// Nothing passes on any of them.
+    unplugged: bool,
 }
 
 #[derive(Default)]
@@ -44,6 +46,11 @@ impl Network {
         }
         self.damage.faults.push(fault);
     }
+
+    /// Nothing passes from now on.
+    pub(crate) fn unplug(&mut self) {
+        self.damage.unplugged = true;
+    }
 }
 
 impl Damage {
@@ -53,7 +60,7 @@ impl Damage {
 
     /// Whether nothing passes on connection `id`.
     pub(super) fn severs(&self, id: ConnectionId) -> bool {
-        self.severed.contains(&id)
+        self.unplugged || self.severed.contains(&id)
     }
 
     /// What arrives of `bytes` that were sent `way`.

@@ -1,4 +1,4 @@
-//! What the environment chooses: rigs, seed, folder.
+//! What the environment chooses: rigs, seed, folder, fault.
 
 use std::env::VarError;
 use std::io::Read;
@@ -14,6 +14,8 @@ pub(crate) struct Environment {
     pub(crate) rigs: Vec<RigFile>,
     pub(crate) seed: u64,
     pub(crate) out: PathBuf,
+    /// What is to be wrong with the rigs: a name from a suite's list of faults.
+    pub(crate) fault: Option<String>,
 }
 
 const DEFAULT_SEED: u64 = 1;
@@ -46,7 +48,7 @@ impl Environment {
                 twice[0]
             ));
         }
-        Ok(Environment { rig, rigs, seed, out })
+        Ok(Environment { rig, rigs, seed, out, fault: variable("RIGOR_FAULT")? })
     }
 }
 

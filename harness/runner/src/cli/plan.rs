@@ -50,6 +50,7 @@ pub(super) fn plan(
             format!("{}: no suite is for `{}`; write a `dut` of: {}", rig.path, rig.dut, systems.join(", "))
         })
         .collect();
+    let mut broken = false;
     let mut catalogues = Vec::new();
     let mut seats = Vec::new();
     for suite in suites {
@@ -66,14 +67,22 @@ pub(super) fn plan(
                 twice[0]
             ));
         }
+        let wanted = environment.fault.as_deref();
+        let fault = suite.faults().faults.iter().find(|fault| Some(fault.name.as_str()) == wanted).cloned();
+        broken |= fault.is_some();
         let (catalogue, cases) = suite.into_parts();
         for rig in environment.rigs.iter().filter(|rig| rig.dut == catalogue.system) {
+            let mut rig = rig.clone();
+            if let Some(fault) = &fault {
+                // Nobody may take the record for that of a rig that is well.
+                rig.name = format!("{}+{}", rig.name, fault.name);
+            }
             let setup = Arc::new(Setup {
-                rig: rig.clone(),
+                rig,
                 firmwares: firmwares.clone(),
                 seed: environment.seed,
                 wall_time: trial::DEFAULT_WALL_TIME,
-                fault: None,
+                fault: fault.as_ref().map(|fault| fault.model.clone()),
             });
             seats.extend(cases.iter().map(|case| Seat {
                 catalogue: catalogue.clone(),
@@ -82,6 +91,9 @@ pub(super) fn plan(
             }));
         }
         catalogues.push(catalogue);
+    }
+    if let Some(name) = environment.fault.as_ref().filter(|_| !broken) {
+        complaints.push(format!("RIGOR_FAULT: no suite has a fault `{name}`; see its faults.toml"));
     }
     (Planned { environment, catalogues, seats }, complaints)
 }
@@ -128,7 +140,7 @@ class = "must"
             RigFile::parse("desk.toml", &text).expect("a valid rig file")
         };
         let rigs = duts.iter().enumerate().map(rig).collect();
-        let environment = Environment { rig: None, rigs, seed: 1, out: PathBuf::new() };
+        let environment = Environment { rig: None, rigs, seed: 1, out: PathBuf::new(), fault: None };
         let mut suite = Suite::new(Catalogue::parse(CATALOGUE, "toy.toml").expect("a valid catalogue"));
         for (name, id) in cases {
             suite.case(*name, &[id], || async { Ok(Findings::new()) });

@@ -141,9 +141,13 @@ fn case_result(seat: &Seat, environment: &Environment, record: Option<&Record>) 
         retries: trial.map_or(0, |trial| trial.retries),
         log_tail: trial.map_or_else(Vec::new, |trial| trial.log_tail.clone()),
         repeat: record.map(|record| {
-            let rig = environment.rig.as_ref().map_or_else(String::new, |rig| format!("RIGOR_RIG='{rig}' "));
+            let set = |name: &str, value: &Option<String>| {
+                value.as_ref().map_or_else(String::new, |value| format!("{name}='{value}' "))
+            };
+            let rig = set("RIGOR_RIG", &environment.rig);
+            let fault = set("RIGOR_FAULT", &environment.fault);
             format!(
-                "{rig}RIGOR_SEED={} cargo test --test hil -- --exact '{}'",
+                "{rig}{fault}RIGOR_SEED={} cargo test --test hil -- --exact '{}'",
                 environment.seed, record.full_name
             )
         }),
