@@ -227,10 +227,12 @@ async fn bad_handshake(console: Console, net: Net, leds: Leds, device: Device) -
             let mut tcp = scene.net.connect(scene.net.port(profile.service())?, kit::ANSWER_LIMIT).await?;
             tcp.send(&bytes)?;
             let answer = first_line(&mut tcp, begun + END_LIMIT).await;
+            // In any case, lest the other client becomes idle.
+            let disturbed = scene.disturbed(begun).await?;
             let seen = if answer.as_deref().is_some_and(|line| line.split(' ').nth(1) == Some("101")) {
                 Some("accepted".to_owned())
             } else {
-                scene.disturbed(begun).await?.or(place_taken(&scene).await?)
+                disturbed.or(place_taken(&scene).await?)
             };
             match seen {
                 None => rows.good(answer.unwrap_or_else(|| format!("no answer in {END_LIMIT:?}"))),

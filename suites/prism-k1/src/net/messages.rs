@@ -127,7 +127,7 @@ async fn oversize(console: Console, net: Net, leds: Leds, device: Device, flash:
             kit::quiet(&mut socket).await;
             let sent = scene.now();
             socket.send_binary(&message)?;
-            let (_, mut next) = scene::accepted(&scene.net, Profile::F, kit::COMMIT_LIMIT).await?;
+            let mut next = scene.let_in(Profile::F, kit::COMMIT_LIMIT).await?;
             scene::served(scene::ask(&mut next).await?, "a new client")?;
             until_served.push(scene.now().since(sent));
             match scene.disturbed(sent).await? {

@@ -85,6 +85,18 @@ impl Scene {
         self.bystander.sleep_until(self.now() + duration).await;
     }
 
+    /// A new client of `profile`, as soon as the device lets it in; the other client goes on talking
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// The product's, if it does not within `limit`.
+    pub(super) async fn let_in(&mut self, profile: Profile, limit: Duration) -> Result<WebSocket, Blame> {
+        match let_in(&self.net, profile, &mut self.bystander, limit).await? {
+            Some((_, socket)) => Ok(socket),
+            None => Err(ProductError(format!("no client was accepted within {limit:?}")).into()),
+        }
+    }
+
     /// The other client asks for the status: how long the answer takes, or what came instead.
     pub(super) async fn ask(&mut self) -> Result<Result<Duration, String>, Blame> {
         ask(&mut self.bystander).await
@@ -383,6 +395,27 @@ pub(super) async fn accepted(
         }
         closed.sleep_until(now + RETRY).await;
     }
+}
+
+/// Asks for a WebSocket again and again, while `other` goes on talking lest it becomes idle and makes
+/// room: when the new one was accepted, if it was within `limit`.
+pub(super) async fn let_in(
+    net: &Net,
+    profile: Profile,
+    other: &mut WebSocket,
+    limit: Duration,
+) -> Result<Option<(Instant, WebSocket)>, Blame> {
+    let begun = other.tcp.now();
+    while other.tcp.now().since(begun) <= limit {
+        match knock(net, profile).await? {
+            Door::Open(at, socket) => return Ok(Some((at, socket))),
+            Door::Shut(socket, _) => socket.tcp.finish()?,
+            Door::Barred => {}
+        }
+        served(ask(other).await?, "the other client")?;
+        other.sleep_until(other.tcp.now() + RETRY).await;
+    }
+    Ok(None)
 }
 
 /// Makes sure that no further client is accepted, so that a free place can be told from a taken

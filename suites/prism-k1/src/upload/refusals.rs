@@ -384,7 +384,11 @@ async fn refuse_all(
     }
     findings.measured("K1-UPL-028", Distribution::new(Unit::Count, changed)?);
     findings.measured("K1-UPL-030", Distribution::new(Unit::Count, [device.starts_since(begun) as f64])?);
-    findings.measured("K1-UPL-031", counted(silent)?);
+    if silent.is_empty() {
+        findings.observed("K1-UPL-031", false, "nothing was refused");
+    } else {
+        findings.measured("K1-UPL-031", counted(silent)?);
+    }
     Ok(findings)
 }
 
