@@ -88,6 +88,131 @@ defects! {
     StatusBeforeCommit = "status-before-commit",
     /// Templates are written under their own names, and one that has the name is taken to be whole.
     TemplateInPlace = "template-in-place",
+
+    /// A third WebSocket client is let in.
+    ThirdClientServed = "third-client-served",
+    /// One WebSocket client is all that is let in.
+    SecondClientRefused = "second-client-refused",
+    /// A third client is upgraded first and gets its HTTP status on the WebSocket.
+    ThirdClientUpgraded = "third-client-upgraded",
+    /// A third client is refused, and costs the first one its place.
+    ThirdClientEvictsFirst = "third-client-evicts-first",
+    /// A client that leaves without a Close frame keeps its slot.
+    SlotNeedsClose = "slot-needs-close",
+    /// The slot of a client that closed properly is free after 3 s.
+    SlotLingersAfterClose = "slot-lingers-after-close",
+    /// An idle client loses its slot and keeps its TCP connection.
+    IdleKeepsConnection = "idle-keeps-connection",
+    /// An idle client is disconnected after 4.9 s.
+    IdleTooEarly = "idle-too-early",
+    /// An idle client is disconnected after 8 s.
+    IdleTooLate = "idle-too-late",
+    /// The idle time counts from the upgrade on, whatever the client says.
+    ActivityNotCounted = "activity-not-counted",
+    /// The only network task waits for the rest of a frame.
+    ReceiveBlocksEverybody = "receive-blocks-everybody",
+    /// A message of 4096 bytes is too long.
+    MessageLimitTooLow = "message-limit-too-low",
+    /// A message longer than the buffer is cut to its length.
+    OversizeCut = "oversize-cut",
+    /// A message longer than the buffer is written beyond it.
+    OversizeUnchecked = "oversize-unchecked",
+    /// Of a frame's 64-bit length the low 32 bits are read.
+    LengthCutTo32Bits = "length-cut-to-32-bits",
+    /// A text message is taken for a binary one.
+    TextAccepted = "text-accepted",
+    /// There is no WebSocket at `/`.
+    RootPathMissing = "root-path-missing",
+    /// Names of HTTP header fields are read as they are usually written only.
+    FieldNamesCaseSensitive = "field-names-case-sensitive",
+    /// The version in the upgrade request is not looked at.
+    WebSocketVersionUnchecked = "websocket-version-unchecked",
+    /// A refused client is disconnected without an ERROR.
+    SilentRefusal = "silent-refusal",
+    /// A file of 262,144 bytes is too long.
+    FileLimitTooLow = "file-limit-too-low",
+    /// The size that PUT_BEGIN declares is not compared with the largest.
+    FileSizeUnchecked = "file-size-unchecked",
+    /// A file of 0 bytes is accepted.
+    EmptyFileAccepted = "empty-file-accepted",
+    /// A whole file has to fit into one block of the heap before it is stored.
+    WholeFileInMemory = "whole-file-in-memory",
+    /// In profile n the 4089 bytes of a PUT_DATA include its offset.
+    OffsetCountsAsData = "offset-counts-as-data",
+    /// Neither profile compares the length field with the message.
+    LengthUnchecked = "length-unchecked",
+    /// The CRC of a frame is not compared.
+    FrameCrcUnchecked = "frame-crc-unchecked",
+    /// A frame of an unknown type is answered like a STATUS request.
+    UnknownTypeAcknowledged = "unknown-type-acknowledged",
+    /// Profile n has no message of type 0x03.
+    EndTypeMissing = "end-type-missing",
+    /// In profile f the offset is read as little-endian.
+    OffsetByteOrder = "offset-byte-order",
+    /// In profile f PUT_END has to carry the file's CRC.
+    EndNeedsPayload = "end-needs-payload",
+    /// A file CRC of 0, or none at all, is not compared.
+    ZeroCrcUnchecked = "zero-crc-unchecked",
+    /// The file CRC is compared before its final inversion.
+    CrcNotInverted = "crc-not-inverted",
+    /// A name of any length is accepted.
+    NameLengthUnchecked = "name-length-unchecked",
+    /// A name is read as far as its length says, also beyond the message.
+    NameReadBeyondMessage = "name-read-beyond-message",
+    /// A stored name keeps its capital letters.
+    NameKeepsCase = "name-keeps-case",
+    /// Uploads are complete with the PUT_END, whatever came before.
+    IncompleteAccepted = "incomplete-accepted",
+    /// What was left out in the middle of a file becomes zeros.
+    HoleFilledWithZeros = "hole-filled-with-zeros",
+    /// Data is stored in the order in which it comes.
+    OffsetIgnored = "offset-ignored",
+    /// The end of a piece is computed in 32 bits.
+    OffsetWraps = "offset-wraps",
+    /// Data beyond the declared size is stored.
+    ExcessAccepted = "excess-accepted",
+    /// PUT_DATA without an upload is ignored, PUT_END acknowledged.
+    StrayMessagesIgnored = "stray-messages-ignored",
+    /// A second PUT_BEGIN goes on with the data of the first.
+    UploadsMixed = "uploads-mixed",
+    /// An upload whose client is gone stays open.
+    UploadOutlivesClient = "upload-outlives-client",
+    /// Every upload leaves a block of 1024 bytes behind.
+    UploadLeaksBlock = "upload-leaks-block",
+    /// A PUT_DATA takes 60 ms.
+    SlowChunks = "slow-chunks",
+    /// Answers are sent twice.
+    AnswersTwice = "answers-twice",
+    /// In profile f PUT_END is not answered.
+    StatusMissing = "status-missing",
+    /// The last byte of an odd number of bytes does not reach the flash.
+    OddByteLost = "odd-byte-lost",
+    /// What came of an upload with a wrong CRC stays in the file system.
+    RefusedFileKept = "refused-file-kept",
+    /// A long upload makes room by removing a template.
+    TemplateMakesRoom = "template-makes-room",
+    /// The start removes all stored patterns.
+    PatternsLostAtStart = "patterns-lost-at-start",
+    /// In profile n a packaged pattern is stored only if it can be played.
+    UnsoundFileRefused = "unsound-file-refused",
+    /// In profile n an uploaded pattern does not play by itself.
+    NoAutoplay = "no-autoplay",
+    /// In profile f an uploaded pattern plays without a PLAY.
+    FramedAutoplay = "framed-autoplay",
+    /// A raw pattern stops at its last frame.
+    NoLoop = "no-loop",
+    /// A raw pattern starts over one frame too early.
+    LastFrameLeftOut = "last-frame-left-out",
+    /// PLAY of a missing name is a failure of the storage.
+    NotFoundIsStorageError = "not-found-is-storage-error",
+    /// PAUSE and RESUME are acknowledged.
+    PauseAccepted = "pause-accepted",
+    /// DELETE is acknowledged and deletes nothing.
+    DeleteKeepsFile = "delete-keeps-file",
+    /// STATUS reports the pixels of one lane.
+    StatusCountsOneLane = "status-counts-one-lane",
+    /// Nothing starts the parser: messages are taken and never read.
+    ParserNeverInitialised = "parser-never-initialised",
 }
 
 /// Whether the running firmware has `defect`.

@@ -1,8 +1,11 @@
 //! One TCP connection: the upgrade, the conversation, the end.
 
+use core::task::Poll;
+
 use edge_nal::TcpShutdown;
 use edge_ws::FrameType;
-use embassy_time::{Duration, Instant, with_deadline, with_timeout};
+use embassy_futures::poll_once;
+use embassy_time::{Duration, Instant, Timer, with_deadline, with_timeout};
 use embedded_io_async::{Read, Write};
 use firmware_platform::Cpu;
 
@@ -10,6 +13,7 @@ use super::frames::{self, End, close_code};
 use super::slots::{Slot, Slots};
 use super::stream::Stream;
 use super::upgrade::{self, Rejection};
+use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::pool::{Block, Pools};
 use crate::protocol::framed::{self, ShortReply};
@@ -131,6 +135,9 @@ where
             format_args!("No free WebSocket slots (max {} clients)", crate::WS_CLIENTS_MAX),
         );
         log.warning("network", format_args!("Rejecting connection: max clients reached"));
+        if defect::present(Defect::ThirdClientUpgraded) {
+            stream.write_all(&[upgrade.response().as_bytes()]).await.map_err(|_| None)?;
+        }
         return Err(Some(Rejection::Unavailable));
     };
     let Some(buffer) = shared.pools.alloc(WS_MESSAGE_MAX) else {
@@ -174,7 +181,20 @@ async fn converse<S, C, H>(
     drop(handler);
     drop(buffer);
     log.info("network", format_args!("WebSocket client {} cleaned up", slot.index));
-    drop(slot);
+    match farewell {
+        Farewell::Silent if defect::present(Defect::SlotNeedsClose) => core::mem::forget(slot),
+        Farewell::Answer(_) if defect::present(Defect::SlotLingersAfterClose) => {
+            say_goodbye(stream, farewell).await;
+            Timer::after(Duration::from_secs(3)).await;
+            return;
+        }
+        Farewell::Close(_) if defect::present(Defect::IdleKeepsConnection) => {
+            drop(slot);
+            let _ = stream.skip(u64::MAX).await;
+            return;
+        }
+        _ => drop(slot),
+    }
     say_goodbye(stream, farewell).await;
 }
 
@@ -191,13 +211,30 @@ where
     H: Handler,
 {
     let log = &shared.log;
-    let limit = Duration::from_millis(WS_IDLE_MS);
+    let limit = if defect::present(Defect::IdleTooEarly) {
+        Duration::from_millis(WS_IDLE_MS - 150)
+    } else if defect::present(Defect::IdleTooLate) {
+        Duration::from_millis(WS_IDLE_MS + 3000)
+    } else {
+        Duration::from_millis(WS_IDLE_MS)
+    };
+    let opened = Instant::now();
     loop {
         // The clock of idleness starts when the device is ready for the next message: a device
         // that is busy storing is not a silent client. Fragments, PINGs and parts of a frame do
         // not restart it.
-        let ready = Instant::now();
-        let len = match with_deadline(ready + limit + IDLE_GRACE, frames::receive(stream, buffer)).await {
+        let ready = if defect::present(Defect::ActivityNotCounted) { opened } else { Instant::now() };
+        let received = with_deadline(ready + limit + IDLE_GRACE, async {
+            if defect::present(Defect::ReceiveBlocksEverybody) {
+                stream.readable().await?;
+                return blocking(&shared.cpu, frames::receive(stream, buffer)).await;
+            }
+            frames::receive(stream, buffer).await
+        });
+        let len = match received.await {
+            Ok(Ok(_)) if defect::present(Defect::ThirdClientEvictsFirst) && !slot.is_held() => {
+                return Farewell::Silent;
+            }
             Ok(Ok(len)) => len,
             Ok(Err(End::Gone)) => return Farewell::Silent,
             Ok(Err(End::Closed(code))) => return Farewell::Answer(code),
@@ -223,6 +260,10 @@ where
         let sent = match reaction.unwrap_or(Reaction::Refuse(TOO_SLOW)) {
             Reaction::Continue(Reply::None) => continue,
             Reaction::Continue(Reply::Short(frame)) => {
+                if defect::present(Defect::AnswersTwice) {
+                    // The second attempt says whether the client is there.
+                    let _ = frames::send(stream, FrameType::Binary(false), &frame).await;
+                }
                 frames::send(stream, FrameType::Binary(false), &frame).await
             }
             Reaction::Continue(Reply::Long(frame)) => {
@@ -246,6 +287,23 @@ where
     }
 }
 
+/// Keeps the task busy until `receiving` is done, for as long as ESP-IDF's server waits for the rest
+/// of a frame. For [`Defect::ReceiveBlocksEverybody`].
+async fn blocking<C: Cpu>(
+    cpu: &C,
+    receiving: impl Future<Output = Result<usize, End>>,
+) -> Result<usize, End> {
+    let mut receiving = core::pin::pin!(receiving);
+    let begun = Instant::now();
+    while begun.elapsed() < HEAD_DEADLINE {
+        if let Poll::Ready(received) = poll_once(receiving.as_mut()) {
+            return received;
+        }
+        cpu.work(cost::CORE_HZ / 100);
+    }
+    Err(End::Gone)
+}
+
 /// Sends the last frames and, when it was the device that began to close, waits for the answer.
 async fn say_goodbye<S: Read + Write + TcpShutdown>(stream: &mut Stream<S>, farewell: Farewell) {
     let code = match farewell {
@@ -258,7 +316,9 @@ async fn say_goodbye<S: Read + Write + TcpShutdown>(stream: &mut Stream<S>, fare
         }
         Farewell::Close(code) => code,
         Farewell::Refuse(refusal, code) => {
-            if frames::send(stream, FrameType::Binary(false), &framed::error(refusal)).await.is_err() {
+            if !defect::present(Defect::SilentRefusal)
+                && frames::send(stream, FrameType::Binary(false), &framed::error(refusal)).await.is_err()
+            {
                 return;
             }
             code

@@ -7,6 +7,7 @@ use embassy_futures::yield_now;
 use embedded_io_async::{Read, Write};
 
 use super::stream::{Gone, Stream};
+use crate::defect::{self, Defect};
 use crate::protocol::{ErrorCode, Refusal};
 
 /// Bytes of the longest control frame's payload (RFC 6455 section 5.5).
@@ -104,6 +105,7 @@ fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, limit: usize) -> 
         };
     }
     let is_final = match (header.frame_type, assembly.open) {
+        (FrameType::Text(fragmented), false) if defect::present(Defect::TextAccepted) => !fragmented,
         (FrameType::Text(_), false) => {
             return Err(End::Refused(
                 Refusal::invalid("text messages are not supported"),
@@ -115,8 +117,18 @@ fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, limit: usize) -> 
         (_, true) => return Err(protocol_error("new message within a fragmented one")),
         (_, false) => return Err(protocol_error("continuation without a message")),
     };
-    match usize::try_from(header.payload_len) {
+    let announced = if defect::present(Defect::LengthCutTo32Bits) {
+        u64::from(header.payload_len as u32)
+    } else {
+        header.payload_len
+    };
+    let limit = if defect::present(Defect::MessageLimitTooLow) { limit - 1 } else { limit };
+    match usize::try_from(announced) {
         Ok(len) if len <= limit - assembly.len => Ok(Frame::Data { len, is_final }),
+        Ok(len) if defect::present(Defect::OversizeUnchecked) => Ok(Frame::Data { len, is_final }),
+        Ok(_) if defect::present(Defect::OversizeCut) => {
+            Ok(Frame::Data { len: limit - assembly.len, is_final })
+        }
         _ => Err(End::Refused(
             Refusal::new(ErrorCode::SizeExceeded, "message exceeds 4096 bytes"),
             close_code::TOO_BIG,
@@ -189,6 +201,9 @@ pub async fn receive<S: Read + Write + TcpShutdown>(
                 let place = &mut buffer[assembly.len..assembly.len + len];
                 stream.read_exact(place).await?;
                 header.mask(place, 0);
+                if defect::present(Defect::OversizeCut) {
+                    stream.skip(header.payload_len - len as u64).await?;
+                }
                 assembly = Assembly { open: true, len: assembly.len + len };
                 if is_final {
                     return Ok(assembly.len);

@@ -4,10 +4,24 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 
 use crate::WS_CLIENTS_MAX;
+use crate::defect::{self, Defect};
+
+/// Slots that there is memory for: one more than are given where a defect can miscount them.
+const PLACES: usize = WS_CLIENTS_MAX + cfg!(feature = "defects") as usize;
 
 /// A handle to the slots; clones share them.
 #[derive(Clone, Default)]
-pub struct Slots(Rc<Cell<[bool; WS_CLIENTS_MAX]>>);
+pub struct Slots(Rc<Cell<[bool; PLACES]>>);
+
+fn given() -> usize {
+    if defect::present(Defect::ThirdClientServed) {
+        WS_CLIENTS_MAX + 1
+    } else if defect::present(Defect::SecondClientRefused) {
+        WS_CLIENTS_MAX - 1
+    } else {
+        WS_CLIENTS_MAX
+    }
+}
 
 /// A taken slot. It is free again when this is dropped.
 pub struct Slot {
@@ -21,10 +35,23 @@ impl Slots {
     #[must_use]
     pub fn take(&self) -> Option<Slot> {
         let mut taken = self.0.get();
-        let index = taken.iter().position(|taken| !taken)?;
+        let free = taken.iter().take(given()).position(|taken| !taken);
+        if free.is_none() && defect::present(Defect::ThirdClientEvictsFirst) {
+            taken[0] = false;
+            self.0.set(taken);
+        }
+        let index = free?;
         taken[index] = true;
         self.0.set(taken);
         Some(Slot { index, slots: self.clone() })
+    }
+}
+
+impl Slot {
+    /// Whether it has not been taken away from its holder.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.slots.0.get()[self.index]
     }
 }
 

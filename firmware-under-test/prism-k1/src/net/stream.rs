@@ -51,6 +51,15 @@ impl<S: Read + Write + TcpShutdown> Stream<S> {
         self.end - self.start == self.buffer.len()
     }
 
+    /// Waits until something is pending.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] when the stream ends before.
+    pub async fn readable(&mut self) -> Result<(), Gone> {
+        if self.pending().is_empty() { self.fill().await } else { Ok(()) }
+    }
+
     /// Receives at least one byte more into the buffer, which must not be full.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use edge_http::ws::{MAX_BASE64_KEY_RESPONSE_LEN, sec_key_response};
 
+use crate::defect::{self, Defect};
+
 /// Header fields that a request may have at most.
 const FIELDS_MAX: usize = 32;
 
@@ -97,7 +99,7 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
     };
     let path = request.path.unwrap_or_default();
     let path = path.split_once('?').map_or(path, |(path, _query)| path);
-    if !PATHS.contains(&path) {
+    if !PATHS.contains(&path) || (path == "/" && defect::present(Defect::RootPathMissing)) {
         return Err(Rejection::NotFound);
     }
     if request.method != Some("GET") {
@@ -109,7 +111,13 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
     let values = |name: &'static str| {
         let fields = request.headers.iter();
         fields
-            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .filter(move |field| {
+                if defect::present(Defect::FieldNamesCaseSensitive) {
+                    field.name == name
+                } else {
+                    field.name.eq_ignore_ascii_case(name)
+                }
+            })
             .map(|field| field.value.trim_ascii())
     };
     let lists = |name, token: &str| {
@@ -121,7 +129,9 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
         return Err(Rejection::UpgradeRequired);
     }
     let mut versions = values("Sec-WebSocket-Version");
-    if versions.next() != Some(b"13") || versions.next().is_some() {
+    if (versions.next() != Some(b"13") || versions.next().is_some())
+        && !defect::present(Defect::WebSocketVersionUnchecked)
+    {
         return Err(Rejection::UpgradeRequired);
     }
     let mut keys = values("Sec-WebSocket-Key");

@@ -7,6 +7,7 @@ use super::source::Source;
 use super::{FRAME_BYTES, Frame, PatternError};
 use crate::FPS;
 use crate::cost;
+use crate::defect::{self, Defect};
 
 /// Which kind of pattern a file holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,7 +126,17 @@ impl<S: Source> Reader<S> {
         match &mut self.body {
             Body::Raw { source, next } => {
                 let at = next.saturating_mul(FRAME_BYTES as u32);
-                *next = if *next + 1 >= self.info.frames { 0 } else { *next + 1 };
+                let frames = match self.info.frames {
+                    frames @ 2.. if defect::present(Defect::LastFrameLeftOut) => frames - 1,
+                    frames => frames,
+                };
+                *next = if *next + 1 < frames {
+                    *next + 1
+                } else if defect::present(Defect::NoLoop) {
+                    *next
+                } else {
+                    0
+                };
                 if !shown {
                     return Ok(0);
                 }

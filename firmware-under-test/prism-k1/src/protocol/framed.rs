@@ -7,6 +7,7 @@ use core::fmt::{self, Write as _};
 
 use super::{ErrorCode, Refusal, check_file_size, split_array};
 use crate::checksum::Crc32;
+use crate::defect::{self, Defect};
 
 /// Opens an upload.
 pub const PUT_BEGIN: u8 = 0x10;
@@ -109,17 +110,25 @@ pub fn parse(message: &[u8]) -> Result<Request<'_>, Refusal> {
     let too_short = Refusal::invalid("frame shorter than 7 bytes");
     let (framed, crc) = message.split_last_chunk::<4>().ok_or(too_short)?;
     let ([kind, high, low], payload) = split_array(framed).ok_or(too_short)?;
-    if usize::from(u16::from_be_bytes([high, low])) != payload.len() {
+    if usize::from(u16::from_be_bytes([high, low])) != payload.len()
+        && !defect::present(Defect::LengthUnchecked)
+    {
         return Err(Refusal::invalid("length field does not match the frame"));
     }
-    if u32::from_be_bytes(*crc) != Crc32::of(framed) {
+    if u32::from_be_bytes(*crc) != Crc32::of(framed) && !defect::present(Defect::FrameCrcUnchecked) {
         return Err(Refusal::new(ErrorCode::CrcMismatch, "frame CRC mismatch"));
     }
     match kind {
         PUT_BEGIN => parse_begin(payload),
         PUT_DATA => {
             let (offset, data) = split_array(payload).ok_or(Refusal::invalid("PUT_DATA needs an offset"))?;
+            if defect::present(Defect::OffsetByteOrder) {
+                return Ok(Request::PutData { offset: u32::from_le_bytes(offset), data });
+            }
             Ok(Request::PutData { offset: u32::from_be_bytes(offset), data })
+        }
+        PUT_END if payload.len() != 4 && defect::present(Defect::EndNeedsPayload) => {
+            Err(Refusal::invalid("PUT_END needs 4 bytes"))
         }
         PUT_END => Ok(Request::PutEnd),
         CONTROL => parse_control(payload),
@@ -129,6 +138,7 @@ pub fn parse(message: &[u8]) -> Result<Request<'_>, Refusal> {
         },
         LIST => Ok(Request::List),
         STATUS => Ok(Request::Status),
+        _ if defect::present(Defect::UnknownTypeAcknowledged) => Ok(Request::Status),
         _ => Err(Refusal::invalid("unknown message type")),
     }
 }
@@ -137,7 +147,10 @@ fn parse_begin(payload: &[u8]) -> Result<Request<'_>, Refusal> {
     let wrong = Refusal::invalid("PUT_BEGIN needs name length, name, size and CRC");
     let ([name_len], rest) = split_array(payload).ok_or(wrong)?;
     let name_len = usize::from(name_len);
-    if !(1..=NAME_MAX).contains(&name_len) {
+    if defect::present(Defect::NameReadBeyondMessage) {
+        let _ = rest.split_at(name_len);
+    }
+    if !(1..=NAME_MAX).contains(&name_len) && !defect::present(Defect::NameLengthUnchecked) {
         return Err(Refusal::invalid("name must have 1 to 63 bytes"));
     }
     let (name, rest) = rest.split_at_checked(name_len).ok_or(wrong)?;
@@ -155,6 +168,7 @@ fn parse_control(payload: &[u8]) -> Result<Request<'_>, Refusal> {
     match (sub, params) {
         (0x01, _) => Ok(Request::Play { name: counted_name(params)? }),
         (0x02, []) => Ok(Request::Stop),
+        (0x03 | 0x04, _) if defect::present(Defect::PauseAccepted) => Ok(Request::Stop),
         (0x03 | 0x04, _) => Err(Refusal::invalid("PAUSE and RESUME are not supported")),
         (0x10, [target, high, low]) => {
             Ok(Request::Brightness { target: *target, duration_ms: u16::from_be_bytes([*high, *low]) })

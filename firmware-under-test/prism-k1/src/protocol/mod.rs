@@ -12,6 +12,7 @@ pub mod session;
 pub mod upload;
 
 use crate::PATTERN_BYTES_MAX;
+use crate::defect::{self, Defect};
 
 /// Why a request was refused, as the ERROR frame says it (specification section 1.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +52,12 @@ impl Refusal {
 /// Checks a file's declared size: 1 to 262,144 bytes (seed section 4, specification 11 row 22).
 pub(crate) fn check_file_size(size: u32) -> Result<u32, Refusal> {
     match size {
+        PATTERN_BYTES_MAX if defect::present(Defect::FileLimitTooLow) => {
+            Err(Refusal::new(ErrorCode::SizeExceeded, "pattern exceeds 262143 bytes"))
+        }
         1..=PATTERN_BYTES_MAX => Ok(size),
+        0 if defect::present(Defect::EmptyFileAccepted) => Ok(size),
+        1.. if defect::present(Defect::FileSizeUnchecked) => Ok(size),
         0 => Err(Refusal::new(ErrorCode::SizeExceeded, "pattern size must not be 0")),
         _ => Err(Refusal::new(ErrorCode::SizeExceeded, "pattern exceeds 262144 bytes")),
     }

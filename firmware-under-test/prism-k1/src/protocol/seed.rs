@@ -4,6 +4,7 @@
 //! PUT_END carries the CRC-32 of the whole file.
 
 use super::{Refusal, check_file_size, split_array};
+use crate::defect::{self, Defect};
 
 /// Opens an upload: the value is the file's size.
 pub const PUT_BEGIN: u8 = 0x01;
@@ -48,10 +49,19 @@ pub fn is_type(first: u8) -> bool {
 pub fn parse(message: &[u8]) -> Result<Request<'_>, Refusal> {
     let too_short = Refusal::invalid("message shorter than its header");
     let ([kind, low, high], value) = split_array(message).ok_or(too_short)?;
-    if usize::from(u16::from_le_bytes([low, high])) != value.len() {
+    if usize::from(u16::from_le_bytes([low, high])) != value.len()
+        && !defect::present(Defect::LengthUnchecked)
+    {
         return Err(Refusal::invalid("length field does not match the message"));
     }
     match kind {
+        PUT_END if defect::present(Defect::EndTypeMissing) => Err(Refusal::invalid("unknown message type")),
+        PUT_END if value.is_empty() && defect::present(Defect::ZeroCrcUnchecked) => {
+            Ok(Request::PutEnd { crc: 0 })
+        }
+        PUT_DATA if value.len() > 4089 && defect::present(Defect::OffsetCountsAsData) => {
+            Err(Refusal::invalid("PUT_DATA exceeds 4089 bytes"))
+        }
         PUT_BEGIN => {
             let size = <[u8; 4]>::try_from(value).map_err(|_| Refusal::invalid("PUT_BEGIN needs 4 bytes"))?;
             Ok(Request::PutBegin { size: check_file_size(u32::from_le_bytes(size))? })

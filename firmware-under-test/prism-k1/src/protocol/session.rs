@@ -9,8 +9,10 @@ use firmware_platform::Cpu;
 use super::framed::{self, DeviceStatus, ListWriter};
 use super::upload::Upload;
 use super::{ErrorCode, Refusal, seed};
+use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::net::{Handler, Reaction, Reply};
+use crate::pattern::PatternError;
 use crate::playback::{PlayError, Playback};
 use crate::pool::{Block, Pools};
 use crate::storage::{PatternName, Storage};
@@ -26,6 +28,9 @@ const NO_MEMORY: Refusal = Refusal::new(ErrorCode::Storage, "no memory");
 impl From<PlayError> for Refusal {
     fn from(error: PlayError) -> Self {
         match error {
+            PlayError::NotFound if defect::present(Defect::NotFoundIsStorageError) => {
+                Self::new(ErrorCode::Storage, "play failed")
+            }
             PlayError::NotFound => Self::new(ErrorCode::NotFound, "not found"),
             PlayError::NotPlayable(_) => Self::new(ErrorCode::Storage, "play failed: not a playable pattern"),
             PlayError::Stopped => Self::new(ErrorCode::Storage, "play failed: stopped meanwhile"),
@@ -83,6 +88,12 @@ impl<C: Cpu> Session<C> {
         skip: usize,
         end: usize,
     ) -> Result<Reply, Refusal> {
+        if !self.upload.is_open() && defect::present(Defect::StrayMessagesIgnored) {
+            return Ok(Reply::None);
+        }
+        if defect::present(Defect::SlowChunks) {
+            Timer::after(Duration::from_millis(60)).await;
+        }
         if !self.upload.is_open() {
             return Err(Refusal::invalid("no upload in progress"));
         }
@@ -93,12 +104,17 @@ impl<C: Cpu> Session<C> {
         Ok(Reply::None)
     }
 
+    async fn begin(&mut self, name: &PatternName, size: u32, crc: Option<u32>) -> Result<Reply, Refusal> {
+        if defect::present(Defect::UploadLeaksBlock) {
+            core::mem::forget(self.services.pools.alloc(1024).ok_or(NO_MEMORY)?);
+        }
+        self.upload.begin(name, size, crc).await?;
+        Ok(Reply::None)
+    }
+
     async fn serve_seed(&mut self, buffer: &mut Block, len: usize) -> Result<Reply, Refusal> {
         match seed::parse(&buffer[..len])? {
-            seed::Request::PutBegin { size } => {
-                self.upload.begin(&PatternName::unnamed(), size, None).await?;
-                Ok(Reply::None)
-            }
+            seed::Request::PutBegin { size } => self.begin(&PatternName::unnamed(), size, None).await,
             seed::Request::PutData { offset, data } => {
                 let skip = len - data.len();
                 self.data(buffer, offset, skip, len).await
@@ -107,7 +123,16 @@ impl<C: Cpu> Session<C> {
                 let name = self.upload.end(Some(crc)).await?;
                 // The profile has no other way to play (specification section 11 row 30). What
                 // cannot be played is stored nevertheless: files are opaque (row 25).
+                if defect::present(Defect::NoAutoplay) {
+                    return Ok(Reply::Short(framed::stored(&name)));
+                }
                 if let Err(error) = self.services.playback.play(&name).await {
+                    if defect::present(Defect::UnsoundFileRefused)
+                        && matches!(error, PlayError::NotPlayable(why) if why != PatternError::Unknown)
+                    {
+                        self.services.storage.delete(&name).await?;
+                        return Err(error.into());
+                    }
                     self.services.log.warning("protocol", format_args!("'{name}' cannot be played: {error}"));
                 }
                 Ok(Reply::Short(framed::stored(&name)))
@@ -120,15 +145,24 @@ impl<C: Cpu> Session<C> {
         let Services { playback, storage, .. } = &self.services;
         let reply = match framed::parse(&buffer[..len])? {
             framed::Request::PutBegin { name, size, crc } => {
-                self.upload.begin(&PatternName::normalised(name), size, Some(crc)).await?;
-                return Ok(Reply::None);
+                return self.begin(&PatternName::normalised(name), size, Some(crc)).await;
             }
             framed::Request::PutData { offset, data } => {
                 let end = len - 4;
                 let skip = end - data.len();
                 return self.data(buffer, offset, skip, end).await;
             }
-            framed::Request::PutEnd => framed::stored(&self.upload.end(None).await?),
+            framed::Request::PutEnd => {
+                let name = self.upload.end(None).await?;
+                if defect::present(Defect::FramedAutoplay) {
+                    // What cannot be played is stored nevertheless.
+                    let _ = playback.play(&name).await;
+                }
+                if defect::present(Defect::StatusMissing) {
+                    return Ok(Reply::None);
+                }
+                framed::stored(&name)
+            }
             framed::Request::Play { name } => {
                 let name = PatternName::normalised(name);
                 playback.play(&name).await?;
@@ -154,6 +188,9 @@ impl<C: Cpu> Session<C> {
             }
             framed::Request::Delete { name } => {
                 let name = PatternName::normalised(name);
+                if defect::present(Defect::DeleteKeepsFile) {
+                    return Ok(Reply::Short(framed::done(format_args!("{name}"))));
+                }
                 match storage.delete(&name).await {
                     Ok(()) => framed::done(format_args!("{name}")),
                     Err(error) => framed::error(error.into()),
@@ -167,7 +204,7 @@ impl<C: Cpu> Session<C> {
             }
             framed::Request::Status => framed::device_status(&DeviceStatus {
                 version: VERSION,
-                led_count: LED_COUNT as u16,
+                led_count: if defect::present(Defect::StatusCountsOneLane) { 160 } else { LED_COUNT as u16 },
                 // Without a file system nothing is free; the rest is worth telling.
                 bytes_free: storage.free_bytes().await.unwrap_or(0),
                 template_count: TEMPLATE_COUNT as u8,
@@ -196,6 +233,9 @@ impl<C: Cpu> Session<C> {
 
 impl<C: Cpu> Handler for Session<C> {
     async fn message(&mut self, buffer: &mut Block, len: usize) -> Reaction {
+        if defect::present(Defect::ParserNeverInitialised) {
+            return Reaction::Continue(Reply::None);
+        }
         let served = match buffer.first() {
             Some(first) if seed::is_type(*first) => self.serve_seed(buffer, len).await,
             _ => self.serve_framed(buffer, len).await,
@@ -207,6 +247,9 @@ impl<C: Cpu> Handler for Session<C> {
     }
 
     fn ended(&mut self) {
+        if defect::present(Defect::UploadOutlivesClient) {
+            return;
+        }
         self.upload.abort();
     }
 }

@@ -3,6 +3,7 @@
 use embassy_time::{Duration, with_timeout};
 
 use super::{ErrorCode, Refusal};
+use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::pool::Block;
 use crate::storage::{PatternName, Storage, StoreError, UploadId};
@@ -64,9 +65,14 @@ impl Upload {
     /// `Invalid` while any client's upload is in progress (one of this client's own is given up);
     /// `SizeExceeded`; `Storage`.
     pub async fn begin(&mut self, name: &PatternName, size: u32, crc: Option<u32>) -> Result<(), Refusal> {
-        if self.is_open() {
+        if self.is_open() && !defect::present(Defect::UploadsMixed) {
             self.abort();
             return Err(StoreError::Busy.into());
+        }
+        if defect::present(Defect::WholeFileInMemory) {
+            let mut whole = alloc::vec::Vec::<u8>::new();
+            let no_memory = |_| Refusal::new(ErrorCode::Storage, "no memory");
+            whole.try_reserve_exact(size as usize).map_err(no_memory)?;
         }
         let id = with_timeout(FLASH_DEADLINE, self.storage.begin(name, size))
             .await
@@ -106,12 +112,16 @@ impl Upload {
     ///
     /// `Invalid` without a BEGIN or before all data; `CrcMismatch`; `Storage`. The upload is over.
     pub async fn end(&mut self, crc: Option<u32>) -> Result<PatternName, Refusal> {
+        if !self.is_open() && defect::present(Defect::StrayMessagesIgnored) {
+            return Ok(PatternName::unnamed());
+        }
         let open = self.open.take().ok_or(StoreError::NoSession)?;
         // Each profile states it once: `n` here, `f` in BEGIN. A client may even mix them.
         let Some(crc) = crc.or(open.crc) else {
             self.storage.abort(open.id);
             return Err(Refusal::invalid("no CRC was stated"));
         };
+        let crc = if defect::present(Defect::CrcNotInverted) { !crc } else { crc };
         let stored = with_timeout(FLASH_DEADLINE, self.storage.finish(open.id, crc))
             .await
             .unwrap_or(Err(StoreError::Io));
@@ -158,6 +168,9 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        if defect::present(Defect::UploadOutlivesClient) {
+            return;
+        }
         self.abort();
     }
 }

@@ -92,6 +92,8 @@ enum Request {
 /// A piece of an upload on its way to the flash.
 struct Piece {
     id: UploadId,
+    /// Where in the file it begins, in bytes.
+    offset: u32,
     data: Block,
     /// Leading bytes of `data` that are not file content.
     skip: usize,
@@ -174,7 +176,7 @@ impl Storage {
         if len == 0 {
             return Ok(());
         }
-        self.0.upload.send(Piece { id, data, skip }).await;
+        self.0.upload.send(Piece { id, offset, data, skip }).await;
         self.0.sessions.borrow_mut().check(id)
     }
 

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::ops::Deref;
 
+use crate::defect::{self, Defect};
+
 /// Bytes that a name has at most (specification section 2.2).
 pub const MAX_NAME_BYTES: usize = 63;
 
@@ -27,6 +29,7 @@ impl PatternName {
         let mut dot_seen = false;
         for byte in raw {
             let letter = match byte.to_ascii_lowercase() {
+                _ if byte.is_ascii_uppercase() && defect::present(Defect::NameKeepsCase) => char::from(*byte),
                 b'.' if !dot_seen => {
                     dot_seen = true;
                     continue;

@@ -4,6 +4,7 @@
 //! refused before it waits in a queue, and a failure of the flash surfaces at the next call.
 
 use super::{MAX_FILE_BYTES, StoreError};
+use crate::defect::{self, Defect};
 
 /// Names one upload; never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,8 +28,16 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn open(&mut self, size: u32) -> Result<UploadId, StoreError> {
-        if size == 0 || size > MAX_FILE_BYTES {
+        let excused = match size {
+            0 => defect::present(Defect::EmptyFileAccepted),
+            _ => defect::present(Defect::FileSizeUnchecked),
+        };
+        if (size == 0 || size > MAX_FILE_BYTES) && !excused {
             return Err(StoreError::SizeExceeded);
+        }
+        if let Some(session) = self.current.as_mut().filter(|_| defect::present(Defect::UploadsMixed)) {
+            session.size = size;
+            return Ok(session.id);
         }
         if self.current.is_some() {
             return Err(StoreError::Busy);
@@ -62,12 +71,21 @@ impl Sessions {
         self.check(id)?;
         let session = self.find(id)?;
         // 64 bits: neither an offset near 2^32 nor any length can wrap around.
-        let end = u64::from(offset).saturating_add(len as u64);
-        if end > u64::from(session.size) {
+        let end = if defect::present(Defect::OffsetWraps) {
+            u64::from(offset.wrapping_add(len as u32))
+        } else if defect::present(Defect::OffsetIgnored) {
+            u64::from(session.accepted).saturating_add(len as u64)
+        } else {
+            u64::from(offset).saturating_add(len as u64)
+        };
+        if end > u64::from(session.size) && !defect::present(Defect::ExcessAccepted) {
             self.current = None;
             return Err(StoreError::SizeExceeded);
         }
-        if offset != session.accepted {
+        let excused = defect::present(Defect::OffsetIgnored)
+            || (offset > session.accepted && defect::present(Defect::HoleFilledWithZeros))
+            || (u64::from(offset) > end && defect::present(Defect::OffsetWraps));
+        if offset != session.accepted && !excused {
             return Err(StoreError::OutOfOrder { expected: session.accepted });
         }
         // At most `size`, so it fits.
@@ -79,7 +97,7 @@ impl Sessions {
     pub(super) fn finish(&mut self, id: UploadId) -> Result<(), StoreError> {
         self.check(id)?;
         let session = self.find(id)?;
-        if session.accepted < session.size {
+        if session.accepted < session.size && !defect::present(Defect::IncompleteAccepted) {
             let missing = StoreError::Incomplete { received: session.accepted, size: session.size };
             self.current = None;
             return Err(missing);

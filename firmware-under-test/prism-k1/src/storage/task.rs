@@ -155,6 +155,14 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
             return Err(StoreError::NoSpace);
         }
         self.feeder.top_up();
+        if defect::present(Defect::UploadsMixed) && self.upload.as_ref().is_some_and(|(open, _)| *open == id)
+        {
+            return Ok(());
+        }
+        if size > 128 * 1024 && defect::present(Defect::TemplateMakesRoom) {
+            // Not there any more when it made room before.
+            let _ = self.volume.remove(&FileId::Template(crate::templates::CATALOGUE[0].id));
+        }
         self.free = None;
         self.upload = Some((id, Writer::create(self.volume, file)?));
         Ok(())
@@ -169,6 +177,12 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
             return;
         }
         self.free = None;
+        if defect::present(Defect::HoleFilledWithZeros)
+            && let Err(error) = writer.fill_up_to(&self.cpu, piece.offset)
+        {
+            self.storage.0.sessions.borrow_mut().fail(*id, error);
+            return;
+        }
         for step in piece.data.get(piece.skip..).unwrap_or_default().chunks(STEP_BYTES) {
             if let Err(error) = writer.step(&self.cpu, step) {
                 self.log.error(TAG, format_args!("Write of '{}' failed: {error}", writer.id()));

@@ -193,6 +193,11 @@ impl<F: NorFlash, C: Cpu> Volume<F, C> {
         for temporary in [UPLOAD_TEMPORARY, TEMPLATE_TEMPORARY] {
             self.remove_path(temporary)?;
         }
+        if defect::present(Defect::PatternsLostAtStart) {
+            for entry in self.patterns()? {
+                self.remove(&FileId::Pattern(entry.name))?;
+            }
+        }
         Ok(())
     }
 
