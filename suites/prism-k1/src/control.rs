@@ -1,17 +1,25 @@
 //! Cases of group K1-CTL, and K1-LED-012: what the control messages of profile f do.
 //!
-//! What an answer promises is looked for on the strip's wires and on the flash chip.
+//! What an answer promises is looked for on the strip's wires and on the flash chip. Here are PLAY,
+//! STOP, DELETE and STATUS; [`effects`] has brightness and gamma, [`ramps`] their way from one value
+//! to the next, [`names`] what patterns are called, [`switching`] templates and how soon a pattern
+//! shows, [`messages`] malformed requests and the answers' contents.
+
+mod effects;
+mod messages;
+mod names;
+mod ramps;
+mod switching;
 
 use std::time::Duration;
 
-use rigor_core::Instant;
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
-use rigor_core::verdict::{Blame, ProductError};
-use rigor_runner::need::{Clock, Console, Device, Flash, Leds, Net, Picture, WebSocket};
+use rigor_core::verdict::Blame;
+use rigor_runner::need::{Clock, Console, Device, Flash, Leds, Net, Picture};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use crate::kit::{self, Answer, LITTLEFS_BYTES};
+use crate::kit::{self, Answer, LITTLEFS_BYTES, obeyed, told};
 use crate::pattern::PIXELS;
 use crate::rows::Rows;
 use crate::tlv::{Profile, Reply, request};
@@ -25,6 +33,11 @@ pub(crate) fn add_to(suite: &mut Suite) {
         .case("black_after_stop", &["K1-LED-012"], black_after_stop)
         .case("delete", &["K1-CTL-012"], delete)
         .case("status_reply", &["K1-CTL-018"], status_reply);
+    effects::add_to(suite);
+    ramps::add_to(suite);
+    names::add_to(suite);
+    switching::add_to(suite);
+    messages::add_to(suite);
 }
 
 /// The raw pattern that plays at first.
@@ -33,21 +46,6 @@ const PLAYING: u8 = 3;
 const COLOUR: [u8; 3] = [10, 200, 90];
 /// How long the strip is watched for what must not happen.
 const WATCHED: Duration = Duration::from_secs(1);
-
-/// The answer to `message`.
-async fn told(socket: &mut WebSocket, message: &[u8]) -> Result<(Instant, Answer), Blame> {
-    socket.send_binary(message)?;
-    let deadline = socket.tcp.now() + kit::ANSWER_LIMIT;
-    Ok(kit::answer(socket, deadline).await)
-}
-
-/// Has the device do what `message` asks for; when it said so.
-async fn obeyed(socket: &mut WebSocket, what: &str, message: &[u8]) -> Result<Instant, Blame> {
-    match told(socket, message).await? {
-        (at, Answer::Reply(Reply::Status(_))) => Ok(at),
-        (_, other) => Err(ProductError(format!("{what} was answered with {other}")).into()),
-    }
-}
 
 fn shows_colour(picture: &Picture) -> bool {
     picture.rgb_bytes() == COLOUR.repeat(PIXELS)

@@ -162,7 +162,7 @@ async fn file_system(mut console: Console, flash: Flash) -> Outcome {
 }
 
 /// The identifiers of the templates (specification, section 6.3).
-const TEMPLATES: [&str; 15] = [
+pub(crate) const TEMPLATES: [&str; 15] = [
     "flow-horizon",
     "flow-lattice",
     "flow-orbit",

@@ -101,6 +101,27 @@ pub async fn answer(socket: &mut WebSocket, deadline: Instant) -> (Instant, Answ
     (deadline, Answer::Silence)
 }
 
+/// Sends `message`; the answer within [`ANSWER_LIMIT`].
+///
+/// # Errors
+/// The rig's, if the link does not take it.
+pub async fn told(socket: &mut WebSocket, message: &[u8]) -> Result<(Instant, Answer), Blame> {
+    socket.send_binary(message)?;
+    let deadline = socket.tcp.now() + ANSWER_LIMIT;
+    Ok(answer(socket, deadline).await)
+}
+
+/// Has the device do what `message` asks for; when it said so.
+///
+/// # Errors
+/// The product's, if the answer is no STATUS; the message names `what`.
+pub async fn obeyed(socket: &mut WebSocket, what: &str, message: &[u8]) -> Result<Instant, Blame> {
+    match told(socket, message).await? {
+        (at, Answer::Reply(Reply::Status(_))) => Ok(at),
+        (_, other) => Err(ProductError(format!("{what} was answered with {other}")).into()),
+    }
+}
+
 /// PUT_BEGIN and PUT_DATA may be acknowledged or not (specification, section 11, reading 10). Such
 /// acknowledgements have come when the device says nothing for this long (our bound): more than it
 /// takes to erase a sector of the flash, and far below the idle rule.

@@ -2,10 +2,12 @@
 //!
 //! `requirements.toml` is the specification; each module holds the cases of one group of it. What
 //! the cases share is in [`kit`] and in the modules of the formats that the device speaks ([`tlv`],
-//! [`pattern`], [`p11`], [`partitions`], [`report`], [`status`]), which are written from the specification and
-//! know nothing of the firmware's own code.
+//! [`pattern`], [`p11`], [`partitions`], [`report`], [`status`], [`list`], [`light`]), which are
+//! written from the specification and know nothing of the firmware's own code.
 
 pub mod kit;
+pub mod light;
+pub mod list;
 pub mod p11;
 pub mod partitions;
 pub mod pattern;
@@ -16,6 +18,7 @@ pub mod tlv;
 mod control;
 mod endurance;
 mod flash;
+mod format;
 mod leds;
 mod memory;
 mod net;
@@ -47,6 +50,7 @@ pub fn suite() -> Result<Suite, SuiteError> {
     net::add_to(&mut suite);
     upload::add_to(&mut suite);
     control::add_to(&mut suite);
+    format::add_to(&mut suite);
     endurance::add_to(&mut suite);
     Ok(suite)
 }

@@ -6,50 +6,123 @@
 use crate::tlv::crc32;
 
 /// Pixels of a frame: one lane's.
-const FRAME_PIXELS: usize = 160;
+pub const FRAME_PIXELS: usize = 160;
 /// Where the part begins that every version has behind its header (v1.0) or timing (v1.1).
 const HEADER_BYTES: usize = 64;
-const TIMING_BYTES: usize = 16;
-/// 120 frames per second in 1/256.
-const RATE: u32 = 120 * 256;
-/// Flag of a frame whose segment is runs.
-const RUN_LENGTHS: u8 = 0b10;
+/// Bytes of the timing block, which begins at byte 64.
+pub const TIMING_BYTES: usize = 16;
+/// 120 frames per second in 256ths.
+pub const RATE: u32 = 120 * 256;
+/// Bit of a run's length byte.
+const RUN: u8 = 0x80;
+/// What the packer makes runs of.
+const SHORTEST_RUN: usize = 4;
+const LONGEST_RUN: usize = 127;
 
-/// A file of the packaged format, version 1.1: pixels are indices into a palette (specification,
-/// section 6.1).
-///
-/// `fps` is in 256ths. Each frame is its flags (1: XOR with the frame before, 2: run lengths) and
-/// its segment.
-pub fn packaged(fps: u32, palette: &[[u8; 3]], frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
-    let meta = [1_u8, 0, 0, 0, 0, 0];
-    let mut head = b"PRSM\x01\x01\xA0\x00".to_vec();
-    head.extend((frames.len() as u32).to_le_bytes());
-    head.extend(fps.to_le_bytes());
-    head.extend([1, 0, 0, 0]);
-    let crc = header_crc(&head, &meta);
-    head.extend(crc.to_le_bytes());
-    head.resize(64, 0);
-    head.extend(meta);
-    // The rest of the metadata, and no extra data.
-    head.resize(82, 0);
-    let mut payload = (palette.len() as u16).to_le_bytes().to_vec();
-    payload.extend(palette.iter().flatten());
-    for (flags, segment) in frames {
-        payload.push(*flags);
-        payload.extend((segment.len() as u16).to_le_bytes());
-        payload.extend(segment);
+/// What a file of the packaged format is made of. [`File::new`] is a sound one; a case that wants
+/// another changes a field, and the checksums follow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct File {
+    /// 0x0101.
+    pub version: u16,
+    /// Pixels of a frame as the header states them.
+    pub pixels: u16,
+    /// Frames as the header states them.
+    pub count: u32,
+    /// Frames in a second, in 256ths.
+    pub rate: u32,
+    /// Motion, sync and delays.
+    pub timing: [u8; TIMING_BYTES],
+    /// What stands between timing and palette.
+    pub json: Vec<u8>,
+    /// Red, green and blue of each colour.
+    pub palette: Vec<[u8; 3]>,
+    /// Of each frame its flags ([`DELTA`], [`RUNS`]) and its segment.
+    pub frames: Vec<(u8, Vec<u8>)>,
+}
+
+/// Flag of a frame that is the XOR with the one before.
+pub const DELTA: u8 = 0b01;
+/// Flag of a frame whose segment is [run lengths](runs).
+pub const RUNS: u8 = 0b10;
+
+impl File {
+    /// A sound file: version 1.1, no motion, both lanes alike, no JSON.
+    pub fn new(rate: u32, palette: &[[u8; 3]], frames: &[(u8, Vec<u8>)]) -> File {
+        let mut timing = [0; TIMING_BYTES];
+        timing[0] = 1;
+        File {
+            version: 0x0101,
+            pixels: FRAME_PIXELS as u16,
+            count: frames.len() as u32,
+            rate,
+            timing,
+            json: Vec::new(),
+            palette: palette.to_vec(),
+            frames: frames.to_vec(),
+        }
     }
-    let crc = crc32(&payload);
-    head.extend(payload);
-    head.extend(crc.to_le_bytes());
-    head
+
+    /// The file.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut head = b"PRSM".to_vec();
+        head.extend(self.version.to_le_bytes());
+        head.extend(self.pixels.to_le_bytes());
+        head.extend(self.count.to_le_bytes());
+        head.extend(self.rate.to_le_bytes());
+        head.extend([1, 0, 0, 0]);
+        let crc = header_crc(&head, &self.timing);
+        head.extend(crc.to_le_bytes());
+        head.resize(HEADER_BYTES, 0);
+        head.extend(self.timing);
+        head.extend((self.json.len() as u16).to_le_bytes());
+        head.extend(&self.json);
+        let mut payload = (self.palette.len() as u16).to_le_bytes().to_vec();
+        payload.extend(self.palette.iter().flatten());
+        for (flags, segment) in &self.frames {
+            payload.push(*flags);
+            payload.extend((segment.len() as u16).to_le_bytes());
+            payload.extend(segment);
+        }
+        let crc = crc32(&payload);
+        head.extend(payload);
+        head.extend(crc.to_le_bytes());
+        head
+    }
+}
+
+/// The bytes of a [file](File::new): `rate` in 256ths of a frame a second, each frame its flags and
+/// its segment.
+pub fn packaged(rate: u32, palette: &[[u8; 3]], frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    File::new(rate, palette, frames).bytes()
+}
+
+/// Indices as run lengths: runs of 4 to 127 equal ones, and single ones, which must be below 128.
+pub fn runs(indices: &[u8]) -> Vec<u8> {
+    let mut segment = Vec::new();
+    for run in indices.chunk_by(|one, next| one == next).flat_map(|run| run.chunks(LONGEST_RUN)) {
+        if run.len() >= SHORTEST_RUN {
+            segment.extend([RUN | run.len() as u8, run[0]]);
+        } else {
+            segment.extend(run);
+        }
+    }
+    segment
+}
+
+/// What makes a frame of the one before it.
+pub fn difference(indices: &[u8], before: &[u8]) -> Vec<u8> {
+    indices.iter().zip(before).map(|(now, before)| now ^ before).collect()
+}
+
+/// The colours of a frame on the strip, red, green, blue: the same 160 pixels on both lanes.
+pub fn picture(palette: &[[u8; 3]], indices: &[u8]) -> Vec<u8> {
+    indices.iter().flat_map(|&index| palette[usize::from(index)]).collect::<Vec<u8>>().repeat(2)
 }
 
 /// A pattern of one frame in which every pixel has this colour (red, green, blue).
 pub fn solid(colour: [u8; 3]) -> Vec<u8> {
-    // Runs are at most 127 long: 127 and 33 pixels of index 0.
-    let segment = vec![0x80 | 127, 0, 0x80 | (FRAME_PIXELS - 127) as u8, 0];
-    packaged(RATE, &[colour], &[(RUN_LENGTHS, segment)])
+    packaged(RATE, &[colour], &[(RUNS, runs(&[0; FRAME_PIXELS]))])
 }
 
 /// Over bytes 0 to 19 and 64 to 69 (specification, section 11, reading 26).
@@ -77,11 +150,30 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// What a file of the packaged format shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contents {
+    /// Frames in a second, in 256ths, as the header states them.
+    pub rate: u32,
+    /// Colours of the palette.
+    pub colours: usize,
+    /// The strip's 960 bytes for each frame.
+    pub pictures: Vec<Vec<u8>>,
+}
+
 /// Whether `file` is a whole P11 file: magic, sizes and both checksums.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check(file: &[u8]) -> Result<(), String> {
+    read(file).map(|_| ())
+}
+
+/// What `file` shows, if it is a whole P11 file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(file: &[u8]) -> Result<Contents, String> {
     let mut fields = Fields(file);
     if fields.bytes(4)? != b"PRSM" {
         return Err("it does not begin with PRSM".to_owned());
@@ -95,7 +187,7 @@ pub fn check(file: &[u8]) -> Result<(), String> {
         return Err(format!("it is for {pixels} pixels"));
     }
     let frames = fields.u32()?;
-    let (_rate, _format) = (fields.u32()?, fields.u32()?);
+    let (rate, _format) = (fields.u32()?, fields.u32()?);
     let stored = fields.u32()?;
     fields.bytes(HEADER_BYTES - 24)?;
     let timing = fields.bytes(TIMING_BYTES)?;
@@ -109,20 +201,57 @@ pub fn check(file: &[u8]) -> Result<(), String> {
     if !(1..=64).contains(&colours) {
         return Err(format!("its palette has {colours} colours"));
     }
-    fields.bytes(usize::from(colours) * 3)?;
+    let palette = fields.bytes(usize::from(colours) * 3)?.as_chunks().0;
     if frames == 0 {
         return Err("it has no frame".to_owned());
     }
-    for _ in 0..frames {
-        fields.u8()?;
+    let mut pictures = Vec::new();
+    let mut before = None;
+    for frame in 0..frames {
+        let flags = fields.u8()?;
         let length = fields.u16()?;
-        fields.bytes(length.into())?;
+        let indices = indices(flags, fields.bytes(length.into())?, before.as_deref(), palette.len())
+            .map_err(|fault| format!("its frame {frame} {fault}"))?;
+        pictures.push(picture(palette, &indices));
+        before = Some(indices);
     }
     let payload = &payload[..payload.len() - fields.0.len()];
     if crc32(payload) != fields.u32()? {
         return Err("the CRC of its frames is wrong".to_owned());
     }
-    if fields.0.is_empty() { Ok(()) } else { Err(format!("{} bytes follow its end", fields.0.len())) }
+    if !fields.0.is_empty() {
+        return Err(format!("{} bytes follow its end", fields.0.len()));
+    }
+    Ok(Contents { rate, colours: palette.len(), pictures })
+}
+
+/// The 160 indices of a frame: run lengths first, then the difference to the frame `before`.
+fn indices(flags: u8, segment: &[u8], before: Option<&[u8]>, colours: usize) -> Result<Vec<u8>, String> {
+    let mut plain = Vec::new();
+    let mut rest = segment;
+    while plain.len() < FRAME_PIXELS {
+        match *rest {
+            [run, value, ..] if flags & RUNS != 0 && run & RUN != 0 => {
+                plain.resize(plain.len() + usize::from(run & !RUN), value);
+                rest = &rest[2..];
+            }
+            [value, ..] if flags & RUNS == 0 || value & RUN == 0 => {
+                plain.push(value);
+                rest = &rest[1..];
+            }
+            _ => return Err(format!("ends after {} of {FRAME_PIXELS} pixels", plain.len())),
+        }
+    }
+    plain.truncate(FRAME_PIXELS);
+    let indices = match (flags & DELTA != 0, before) {
+        (false, _) => plain,
+        (true, Some(before)) => difference(&plain, before),
+        (true, None) => return Err("is a difference to nothing".to_owned()),
+    };
+    match indices.iter().find(|&&index| usize::from(index) >= colours) {
+        Some(index) => Err(format!("has colour {index} of {colours}")),
+        None => Ok(indices),
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +267,34 @@ mod tests {
         assert_eq!((check(&red), check(&red_and_blue)), (Ok(()), Ok(())));
         assert_eq!((crc32(&red), crc32(&red_and_blue)), (0xD244_8183, 0x7AD4_59E1));
         assert_eq!(solid([255, 0, 0]), red);
+        let pictures = vec![[255, 0, 0].repeat(320), [0, 0, 255].repeat(320)];
+        assert_eq!(read(&red_and_blue), Ok(Contents { rate: RATE / 2, colours: 2, pictures }));
+    }
+
+    #[test]
+    fn frames_of_every_kind_are_read_back() {
+        let palette: Vec<[u8; 3]> = (0..64).map(|index| [index, 2 * index, 255 - index]).collect();
+        let plain: Vec<u8> = (0..160).map(|pixel| pixel / 5 % 64).collect();
+        let mixed: Vec<u8> = (0..160).map(|pixel| if pixel < 131 { 7 } else { pixel % 64 }).collect();
+        let frames = [
+            (0, plain.clone()),
+            (RUNS, runs(&mixed)),
+            (DELTA, difference(&plain, &mixed)),
+            (DELTA | RUNS, runs(&difference(&mixed, &plain))),
+        ];
+        let contents = read(&packaged(RATE, &palette, &frames)).expect("sound");
+        let shown = [&plain, &mixed, &plain, &mixed].map(|indices| picture(&palette, indices));
+        assert_eq!(contents.pictures, shown);
+    }
+
+    #[test]
+    fn frames_that_no_device_may_play_are_told() {
+        let with = |flags, segment: &[u8]| read(&packaged(RATE, &[[1; 3]], &[(flags, segment.to_vec())]));
+        assert!(with(0, &[0; 160]).is_ok() && with(0, &[0; 161]).is_ok());
+        assert_eq!(with(0, &[0; 159]), Err("its frame 0 ends after 159 of 160 pixels".to_owned()));
+        assert_eq!(with(RUNS, &[0xFF, 0, 0xA1]), Err("its frame 0 ends after 127 of 160 pixels".to_owned()));
+        assert_eq!(with(DELTA, &[0; 160]), Err("its frame 0 is a difference to nothing".to_owned()));
+        assert_eq!(with(RUNS, &[0xFF, 0, 0xFF, 1]), Err("its frame 0 has colour 1 of 1".to_owned()));
     }
 
     #[test]

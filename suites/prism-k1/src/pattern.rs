@@ -40,6 +40,11 @@ pub fn recognise(series: u8, picture: &Picture) -> Option<usize> {
     (shown == numbered_frame(series, frame)).then_some(frame)
 }
 
+/// A frame in which every value of a byte stands on each lane.
+pub fn every_value() -> Vec<u8> {
+    (0..PIXELS).flat_map(|pixel| [pixel as u8, 255 - pixel as u8, (pixel + 64) as u8]).collect()
+}
+
 /// A file of any length that begins as [`numbered`] frames do.
 pub fn file(series: u8, bytes: usize) -> Vec<u8> {
     let mut file = numbered(series, bytes.div_ceil(FRAME_BYTES));
@@ -63,6 +68,13 @@ mod tests {
         }
         // A pixel whose number is the frame's, or blue's value, has two channels alike.
         assert!(survivors <= 3, "{survivors} pixels survive a swap");
+    }
+
+    #[test]
+    fn each_lane_of_the_frame_of_every_value_holds_them_all() {
+        for lane in every_value().chunks(FRAME_BYTES / 2) {
+            assert!((0..=255).all(|value: u8| lane.contains(&value)));
+        }
     }
 
     #[test]

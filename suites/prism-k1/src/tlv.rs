@@ -129,6 +129,14 @@ pub mod request {
     pub fn deploy(id: &str) -> Vec<u8> {
         control(&[&[0x12, id.len() as u8], id.as_bytes()].concat())
     }
+    /// CONTROL BRIGHTNESS: where to, and how long that takes.
+    pub fn brightness(target: u8, millis: u16) -> Vec<u8> {
+        control(&[&[0x10, target], &millis.to_be_bytes()[..]].concat())
+    }
+    /// CONTROL GAMMA: where to in hundredths, and how long that takes.
+    pub fn gamma(x100: u16, millis: u16) -> Vec<u8> {
+        control(&[&[0x11], &x100.to_be_bytes()[..], &millis.to_be_bytes()].concat())
+    }
     /// DELETE.
     pub fn delete(name: &str) -> Vec<u8> {
         tlv_f(0x21, name.as_bytes())
@@ -221,6 +229,7 @@ mod tests {
         assert_eq!(hex(&request::list()), "220000c4884b9c");
         assert_eq!(hex(&request::stop()), "200001027663204f");
         assert_eq!(hex(&request::play("flow-fall")), "20000b0109666c6f772d66616c6c7077f611");
+        assert_eq!(hex(&request::brightness(128, 500)), "200004108001f4b5b60b79");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use rigor_runner::{Findings, Outcome, Suite};
 
 use super::measure::{Evidence, MEASURES, Measure, Shown, overruns, unexcused};
 use super::{PLAYED_FRAMES, PLAYED_SERIES, measured_lanes, play};
+use crate::flash::TEMPLATES;
 use crate::kit::{LITTLEFS_ADDRESS, LITTLEFS_BLOCK_BYTES, LITTLEFS_BYTES};
 use crate::pattern::{self, MAX_FILE_BYTES, numbered_frame};
 use crate::tlv::{Profile, request};
@@ -33,6 +34,7 @@ pub(super) fn add_to(suite: &mut Suite) {
         );
     }
     suite.case("network_load", &["K1-TSK-010"], network_load);
+    suite.case("template_work", &["K1-TSK-011"], template_work);
 }
 
 /// The pattern that is uploaded while the other plays.
@@ -205,6 +207,35 @@ async fn network_load(mut console: Console, leds: Leds, net: Net) -> Outcome {
     }
     let mut findings = Findings::new();
     measured_lanes(&mut findings, "K1-TSK-010", &Evidence::of(recording)?, |lane| lane)?;
+    Ok(findings)
+}
+
+/// How long each template is looked at after its DEPLOY_TEMPLATE.
+const DEPLOYED: Duration = Duration::from_millis(100);
+
+/// A pattern plays while the first boot stores the templates, and then each of them is deployed.
+async fn template_work(mut console: Console, leds: Leds, net: Net) -> Outcome {
+    kit::started(&mut console).await?;
+    let file = pattern::numbered(PLAYED_SERIES, PLAYED_FRAMES);
+    let stored = kit::upload_once(&net, Profile::N, "", &file).await?.acknowledged;
+    const DONE: &str = "Template provisioning complete";
+    // The templates may have been in place before the device said that it had started.
+    let done = match console.seen().iter().find(|line| line.text.contains(DONE)) {
+        Some(line) => line.end,
+        None => console.expect_text(DONE, kit::PROVISIONING_LIMIT).await?.end,
+    };
+    // A device that is done before it can play anything has nothing to be disturbed.
+    let from = stored.min(done);
+    let mut socket = kit::open(&net, Profile::F).await?;
+    for id in TEMPLATES {
+        kit::obeyed(&mut socket, "DEPLOY_TEMPLATE", &request::deploy(id)).await?;
+        leds.record(DEPLOYED).await?;
+    }
+    let until = leds.record(DEPLOYED).await?.until;
+    let mut findings = Findings::new();
+    measured_lanes(&mut findings, "K1-TSK-011", &Evidence::of(leds.recorded(from, until).await?)?, |lane| {
+        lane
+    })?;
     Ok(findings)
 }
 
