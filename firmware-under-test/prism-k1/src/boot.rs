@@ -95,7 +95,10 @@ async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Optio
     spawn(&tasks, NETWORK, network::<C>(net, options, shared, services.clone()));
     let body = storage::task(volume, storage.clone(), playback, cpu.clone(), log.clone());
     spawn(&tasks, storage::TASK, body);
-    spawn(&tasks, templates::TASK, templates::task(storage, pools, cpu, log.clone()));
+    let first = defect::present(Defect::TemplatesBeforePlayback);
+    let priority = if first { playback::TASK.priority + 1 } else { templates::TASK.priority };
+    let spec = TaskSpec { priority, ..templates::TASK };
+    spawn(&tasks, spec, templates::task(storage, pools, cpu, log.clone()));
     spawn(&tasks, STATS_REPORT, monitor.report_periodically(services.playback.clone()));
     spawn(&tasks, UART_TEST, console::task(console_rx, services));
     log.info(TAG, format_args!("All tasks created"));

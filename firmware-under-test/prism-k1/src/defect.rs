@@ -213,6 +213,89 @@ defects! {
     StatusCountsOneLane = "status-counts-one-lane",
     /// Nothing starts the parser: messages are taken and never read.
     ParserNeverInitialised = "parser-never-initialised",
+
+    /// Brightness is (value x brightness) / 256: full scale comes out as 254.
+    FullScaleLost = "full-scale-lost",
+    /// Brightness follows a curve of its own, as the eye does.
+    BrightnessCurved = "brightness-curved",
+    /// A limit for small supplies holds the brightness at 200.
+    BrightnessLimited = "brightness-limited",
+    /// Brightness and gamma are at their target at once, whatever the duration.
+    RampsJump = "ramps-jump",
+    /// Durations are not limited to 5 s.
+    RampsUnlimited = "ramps-unlimited",
+    /// Any exponent is taken.
+    GammaUnlimited = "gamma-unlimited",
+    /// A new brightness sets gamma back.
+    GammaLost = "gamma-lost",
+    /// Gamma is taken and not applied.
+    GammaIgnored = "gamma-ignored",
+    /// Brightness is applied before gamma.
+    BrightnessFirst = "brightness-first",
+
+    /// The header's checksum is taken over bytes 0 to 25, itself included.
+    HeaderCrcOverItself = "header-crc-over-itself",
+    /// The header's checksum is read and not compared.
+    HeaderCrcUnchecked = "header-crc-unchecked",
+    /// The checksum over palette and frames is read and not compared.
+    PayloadCrcUnchecked = "payload-crc-unchecked",
+    /// What the frames of a pattern need is computed in 32 bits.
+    FrameMemoryWraps = "frame-memory-wraps",
+    /// A pattern of no frames is taken for one of one frame.
+    NoFrameIsOne = "no-frame-is-one",
+    /// The index after the palette's last one is taken.
+    PaletteEndOffByOne = "palette-end-off-by-one",
+    /// A palette of 65 colours is taken.
+    PaletteSizeOffByOne = "palette-size-off-by-one",
+    /// A first frame that is a difference is applied to black.
+    DeltaFirstTaken = "delta-first-taken",
+    /// A frame that ends early keeps the rest of the frame before.
+    ShortSegmentTaken = "short-segment-taken",
+    /// A frame may be one byte short.
+    SegmentEndOffByOne = "segment-end-off-by-one",
+    /// The number of pixels is read and not compared.
+    PixelCountUnchecked = "pixel-count-unchecked",
+    /// The format's version is read and not compared.
+    VersionUnchecked = "version-unchecked",
+    /// The rate is taken for whole frames per second.
+    RateInWholeFrames = "rate-in-whole-frames",
+    /// A pattern without a rate stands still.
+    NoRateStandsStill = "no-rate-stands-still",
+    /// A frame with more than it needs is refused.
+    SurplusRefused = "surplus-refused",
+    /// Differences are taken for whole frames.
+    DeltaIsWhole = "delta-is-whole",
+    /// A pattern of 160 pixels leaves the second lane dark.
+    SecondLaneDark = "second-lane-dark",
+    /// Progressive sync is not implemented: the second lane stays dark.
+    ProgressiveDark = "progressive-dark",
+    /// The second lane repeats the first, also of patterns of 320 pixels.
+    SecondLaneCopied = "second-lane-copied",
+
+    /// LIST overruns the stack of its task.
+    ListOverrunsStack = "list-overruns-stack",
+    /// LIST leaves out the last pattern.
+    ListCutShort = "list-cut-short",
+    /// DELETE takes names as they are.
+    DeleteUnnormalised = "delete-unnormalised",
+    /// Names are cut after 40 letters.
+    NamesCutAt40 = "names-cut-at-40",
+    /// The lengths of controls are not compared with what they hold.
+    ControlLengthsUnchecked = "control-lengths-unchecked",
+    /// Answers to controls lack their leading zero.
+    AnswersWithoutZero = "answers-without-zero",
+    /// DEPLOY_TEMPLATE plays the template after the one that was asked for.
+    TemplateOffByOne = "template-off-by-one",
+    /// An unknown template is taken for the first one.
+    UnknownTemplateTaken = "unknown-template-taken",
+    /// PLAY finds templates too.
+    TemplatesArePlayed = "templates-are-played",
+    /// Templates are made for 30 frames per second.
+    TemplatesTooFast = "templates-too-fast",
+    /// A template is decoded as a whole, which takes long, before it shows.
+    DeployDecodesWhole = "deploy-decodes-whole",
+    /// The templates task comes before the playback task.
+    TemplatesBeforePlayback = "templates-before-playback",
 }
 
 /// Whether the running firmware has `defect`.

@@ -42,7 +42,7 @@ pub fn recognise(series: u8, picture: &Picture) -> Option<usize> {
 
 /// A frame in which every value of a byte stands on each lane.
 pub fn every_value() -> Vec<u8> {
-    (0..PIXELS).flat_map(|pixel| [pixel as u8, 255 - pixel as u8, (pixel + 64) as u8]).collect()
+    (0..PIXELS).flat_map(|pixel| [pixel as u8, 255 - pixel as u8, (pixel + 192) as u8]).collect()
 }
 
 /// A file of any length that begins as [`numbered`] frames do.

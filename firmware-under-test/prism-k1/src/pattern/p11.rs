@@ -9,6 +9,7 @@ use super::source::{Cursor, Source};
 use super::{Frame, LANE_BYTES, LANE_LEDS, PatternError};
 use crate::FPS;
 use crate::checksum::Crc32;
+use crate::defect::{self, Defect};
 
 mod pack;
 
@@ -52,6 +53,8 @@ pub(super) struct Decoder<S> {
     indices: [u8; LANE_LEDS],
     /// Over what was read since the palette, while the file is being checked.
     crc: Option<Crc32>,
+    /// Whether the second lane is left out, as only a defect has it.
+    one_lane: bool,
 }
 
 impl<S: Source> Decoder<S> {
@@ -67,6 +70,7 @@ impl<S: Source> Decoder<S> {
             next: 0,
             indices: [0; LANE_LEDS],
             crc: None,
+            one_lane: defect::present(Defect::SecondLaneDark),
         };
         decoder.read_head()?;
         Ok(decoder)
@@ -111,9 +115,13 @@ impl<S: Source> Decoder<S> {
         let mut crc = Crc32::new();
         self.cursor.seek(0);
         crc.update(&self.bytes::<20>()?);
-        if version == VERSION_1_1 {
-            self.cursor.seek(HEADER_BYTES);
+        if defect::present(Defect::HeaderCrcOverItself) {
             crc.update(&self.bytes::<6>()?);
+        } else if version == VERSION_1_1 {
+            self.cursor.seek(HEADER_BYTES);
+            let timing = self.bytes::<6>()?;
+            crc.update(&timing);
+            self.one_lane |= defect::present(Defect::ProgressiveDark) && timing[2] == 2;
         }
         Ok(crc.finish())
     }
@@ -123,7 +131,7 @@ impl<S: Source> Decoder<S> {
             return Err(PatternError::Unknown);
         }
         let version = self.u16()?;
-        if version != VERSION_1_0 && version != VERSION_1_1 {
+        if version != VERSION_1_0 && version != VERSION_1_1 && !defect::present(Defect::VersionUnchecked) {
             return Err(PatternError::Version(version));
         }
         let leds = self.u16()?;
@@ -132,13 +140,21 @@ impl<S: Source> Decoder<S> {
         // Colour format, compression and reserved bytes: not checked (specification section 6.1).
         let _ = self.u32()?;
         let stored = self.u32()?;
-        if self.header_crc(version)? != stored {
+        // A reader that does not look at the version reads every file as the newest.
+        let version = if defect::present(Defect::VersionUnchecked) { VERSION_1_1 } else { version };
+        if self.header_crc(version)? != stored && !defect::present(Defect::HeaderCrcUnchecked) {
             return Err(PatternError::HeaderCrc);
         }
-        if usize::from(leds) != LANE_LEDS {
+        if usize::from(leds) != LANE_LEDS && !defect::present(Defect::PixelCountUnchecked) {
             return Err(PatternError::LedCount(leds));
         }
         self.rate = if rate == 0 { FPS * 256 } else { rate };
+        if rate == 0 && defect::present(Defect::NoRateStandsStill) {
+            self.rate = 1;
+        }
+        if defect::present(Defect::RateInWholeFrames) {
+            self.rate = self.rate.saturating_mul(256).min(MAX_RATE);
+        }
         if self.rate > MAX_RATE {
             return Err(PatternError::Rate(rate));
         }
@@ -154,15 +170,28 @@ impl<S: Source> Decoder<S> {
         self.body = self.cursor.position();
         // The count may be any 32-bit number; nothing is ever multiplied by it.
         let most = self.cursor.remaining().saturating_sub(4) / MIN_FRAME_BYTES;
+        if self.frames == 0 && defect::present(Defect::NoFrameIsOne) {
+            self.frames = 1;
+        }
+        if defect::present(Defect::FrameMemoryWraps) {
+            self.decode_whole();
+        }
         if self.frames == 0 || self.frames > most {
             return Err(PatternError::FrameCount(self.frames));
         }
         Ok(())
     }
 
+    /// A reader that decodes all frames into memory first, as only a defect has it.
+    fn decode_whole(&self) {
+        let room = self.frames.wrapping_mul(LANE_BYTES as u32);
+        assert!(self.frames == 0 || room >= LANE_BYTES as u32, "a frame was written past its memory");
+    }
+
     fn read_palette(&mut self) -> Result<(), PatternError> {
         let count = self.u16()?;
-        if count == 0 || usize::from(count) > MAX_PALETTE {
+        let most = MAX_PALETTE + usize::from(defect::present(Defect::PaletteSizeOffByOne));
+        if count == 0 || usize::from(count) > most {
             return Err(PatternError::PaletteCount(count));
         }
         for index in 0..usize::from(count) {
@@ -188,14 +217,22 @@ impl<S: Source> Decoder<S> {
         if u32::from(left) > self.cursor.remaining() {
             return Err(PatternError::Truncated);
         }
-        if flags & FLAG_DELTA == 0 {
+        if flags & FLAG_DELTA == 0 || defect::present(Defect::DeltaIsWhole) {
             self.indices = [0; LANE_LEDS];
         } else if frame == 0 {
-            return Err(PatternError::DeltaFirst);
+            if !defect::present(Defect::DeltaFirstTaken) {
+                return Err(PatternError::DeltaFirst);
+            }
+            self.indices = [0; LANE_LEDS];
         }
         let rle = flags & FLAG_RLE != 0;
         let mut led = 0;
         while led < LANE_LEDS {
+            if left == 0 && defect::present(Defect::ShortSegmentTaken)
+                || left == 0 && led + 1 == LANE_LEDS && defect::present(Defect::SegmentEndOffByOne)
+            {
+                break;
+            }
             left = left.checked_sub(1).ok_or(PatternError::Segment { frame })?;
             let first = self.byte()?;
             let (len, value) = if rle && first & RUN != 0 {
@@ -207,11 +244,14 @@ impl<S: Source> Decoder<S> {
             // A run past the last pixel is clipped (specification section 6.1).
             for index in self.indices.iter_mut().skip(led).take(len) {
                 *index ^= value;
-                if *index >= self.colours {
+                if *index >= self.colours + u8::from(defect::present(Defect::PaletteEndOffByOne)) {
                     return Err(PatternError::Index { frame });
                 }
             }
             led += len;
+        }
+        if left > 0 && defect::present(Defect::SurplusRefused) {
+            return Err(PatternError::Segment { frame });
         }
         // What the segment has beyond the last pixel is ignored, but counts for the checksum.
         for _ in 0..left {
@@ -225,7 +265,7 @@ impl<S: Source> Decoder<S> {
     pub(super) fn check_end(&mut self) -> Result<(), PatternError> {
         let calculated = self.crc.take().map(Crc32::finish);
         let stored = self.u32()?;
-        if calculated != Some(stored) {
+        if calculated != Some(stored) && !defect::present(Defect::PayloadCrcUnchecked) {
             return Err(PatternError::PayloadCrc);
         }
         if self.cursor.remaining() != 0 {
@@ -246,6 +286,6 @@ impl<S: Source> Decoder<S> {
         for (pixel, index) in first.as_chunks_mut::<3>().0.iter_mut().zip(&self.indices) {
             *pixel = self.palette.get(usize::from(*index)).copied().unwrap_or_default();
         }
-        second.copy_from_slice(first);
+        if self.one_lane { second.fill(0) } else { second.copy_from_slice(first) }
     }
 }

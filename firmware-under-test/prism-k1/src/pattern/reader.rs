@@ -141,6 +141,9 @@ impl<S: Source> Reader<S> {
                     return Ok(0);
                 }
                 source.read_at(at, frame)?;
+                if defect::present(Defect::SecondLaneCopied) {
+                    frame.copy_within(..super::LANE_BYTES, super::LANE_BYTES);
+                }
                 Ok(cost::times(cost::COPY_PER_BYTE, FRAME_BYTES))
             }
             Body::P11(decoder) => {

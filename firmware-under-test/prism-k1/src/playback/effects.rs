@@ -4,6 +4,7 @@
 //! ramps: linear, clamped, and neither setting disturbs the other.
 
 use super::gamma;
+use crate::defect::{self, Defect};
 
 /// Longest ramp in milliseconds (specification section 1.3).
 pub const MAX_RAMP_MS: u16 = 5000;
@@ -40,6 +41,7 @@ impl Glide {
     }
 
     fn head_for(&mut self, target: u16, now: u64, duration_ms: u16) {
+        let duration_ms = if defect::present(Defect::RampsJump) { 0 } else { duration_ms };
         *self = Self { from: self.at(now), to: target, begin: now, duration: u64::from(duration_ms) * 1000 };
     }
 }
@@ -55,6 +57,16 @@ pub(super) struct Effects {
 
 /// `value` at `brightness`, rounded to the nearest; 255 is the identity.
 fn dimmed(value: u8, brightness: u8) -> u8 {
+    if defect::present(Defect::FullScaleLost) {
+        return (u16::from(value) * u16::from(brightness) >> 8) as u8;
+    }
+    let brightness = match brightness {
+        200.. if defect::present(Defect::BrightnessLimited) => 200,
+        _ if defect::present(Defect::BrightnessCurved) => {
+            (u16::from(brightness) * u16::from(brightness) / 255) as u8
+        }
+        _ => brightness,
+    };
     let scaled = (u16::from(value) * u16::from(brightness) + 127) / 255;
     u8::try_from(scaled).unwrap_or(u8::MAX)
 }
@@ -63,7 +75,7 @@ impl Effects {
     pub(super) fn new() -> Self {
         let mut table = [0; 256];
         for (value, entry) in (0..=255).zip(&mut table) {
-            *entry = value;
+            *entry = dimmed(value, FULL);
         }
         Self {
             brightness: Glide::resting(FULL.into()),
@@ -75,6 +87,9 @@ impl Effects {
 
     pub(super) fn set_brightness(&mut self, target: u8, now: u64, duration_ms: u16) {
         self.brightness.head_for(target.into(), now, duration_ms);
+        if defect::present(Defect::GammaLost) {
+            self.gamma = Glide::resting(GAMMA_MIN);
+        }
     }
 
     pub(super) fn set_gamma(&mut self, target_x100: u16, now: u64, duration_ms: u16) {
@@ -93,7 +108,13 @@ impl Effects {
         if stale {
             self.made_for = wanted;
             for (value, entry) in (0..=255).zip(&mut self.table) {
-                *entry = dimmed(gamma::corrected(value, wanted.1), wanted.0);
+                *entry = if defect::present(Defect::GammaIgnored) {
+                    dimmed(value, wanted.0)
+                } else if defect::present(Defect::BrightnessFirst) {
+                    gamma::corrected(dimmed(value, wanted.0), wanted.1)
+                } else {
+                    dimmed(gamma::corrected(value, wanted.1), wanted.0)
+                };
             }
         }
         (&self.table, stale)

@@ -8,9 +8,10 @@ use alloc::rc::Rc;
 use core::cell::RefCell;
 use core::fmt;
 
-use embassy_time::Instant;
+use embassy_time::{Instant, Timer};
 use firmware_platform::{Core, TaskSpec};
 
+use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::pattern::{FRAME_BYTES, PatternError, Tail};
 use crate::storage::{FileId, PatternName, Storage, StoreError};
@@ -122,6 +123,11 @@ pub struct Ramp<T> {
     pub duration_ms: u16,
 }
 
+/// A duration as it is carried out.
+fn limited(duration_ms: u16) -> u16 {
+    if defect::present(Defect::RampsUnlimited) { duration_ms } else { duration_ms.min(MAX_RAMP_MS) }
+}
+
 struct State {
     queue: FrameQueue,
     effects: Effects,
@@ -182,6 +188,9 @@ impl Playback {
     pub async fn deploy(&self, id: &str) -> Result<(), PlayError> {
         let begin = Instant::now();
         let ticket = self.0.state.borrow().stops;
+        if defect::present(Defect::DeployDecodesWhole) {
+            Timer::after_millis(2500).await;
+        }
         let result = match templates::find(id) {
             Some(template) => self.0.storage.play(FileId::Template(template.id), ticket).await,
             None => Err(PlayError::NotFound),
@@ -217,7 +226,7 @@ impl Playback {
     /// Moves the brightness to `target` (255 leaves colours as they are), linearly over
     /// `duration_ms` (more than [`MAX_RAMP_MS`] counts as that). Gamma is left alone.
     pub fn brightness(&self, target: u8, duration_ms: u16) -> Ramp<u8> {
-        let duration_ms = duration_ms.min(MAX_RAMP_MS);
+        let duration_ms = limited(duration_ms);
         self.0.state.borrow_mut().effects.set_brightness(target, Instant::now().as_micros(), duration_ms);
         Ramp { target, duration_ms }
     }
@@ -226,8 +235,9 @@ impl Playback {
     /// leaves colours as they are), linearly over `duration_ms` (more than [`MAX_RAMP_MS`] counts
     /// as that). Brightness is left alone.
     pub fn gamma(&self, target_x100: u16, duration_ms: u16) -> Ramp<u16> {
-        let target = target_x100.clamp(GAMMA_MIN, GAMMA_MAX);
-        let duration_ms = duration_ms.min(MAX_RAMP_MS);
+        let unlimited = defect::present(Defect::GammaUnlimited);
+        let target = if unlimited { target_x100 } else { target_x100.clamp(GAMMA_MIN, GAMMA_MAX) };
+        let duration_ms = limited(duration_ms);
         self.0.state.borrow_mut().effects.set_gamma(target, Instant::now().as_micros(), duration_ms);
         Ramp { target, duration_ms }
     }

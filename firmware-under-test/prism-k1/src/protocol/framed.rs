@@ -165,6 +165,11 @@ fn parse_begin(payload: &[u8]) -> Result<Request<'_>, Refusal> {
 
 fn parse_control(payload: &[u8]) -> Result<Request<'_>, Refusal> {
     let ([sub], params) = split_array(payload).ok_or(Refusal::invalid("CONTROL needs a sub-command"))?;
+    let params = match (sub, params) {
+        (0x10, [_, _, _, ..]) if defect::present(Defect::ControlLengthsUnchecked) => &params[..3],
+        (0x11, [_, _, _, _, ..]) if defect::present(Defect::ControlLengthsUnchecked) => &params[..4],
+        _ => params,
+    };
     match (sub, params) {
         (0x01, _) => Ok(Request::Play { name: counted_name(params)? }),
         (0x02, []) => Ok(Request::Stop),
@@ -186,6 +191,9 @@ fn parse_control(payload: &[u8]) -> Result<Request<'_>, Refusal> {
 /// `len:u8, name[len]` with nothing behind it.
 fn counted_name(params: &[u8]) -> Result<&[u8], Refusal> {
     match params.split_first() {
+        Some((len, name)) if defect::present(Defect::ControlLengthsUnchecked) => {
+            Ok(name.get(..usize::from(*len)).unwrap_or(name))
+        }
         Some((len, name)) if (1..=NAME_MAX).contains(&name.len()) && usize::from(*len) == name.len() => {
             Ok(name)
         }
@@ -302,7 +310,9 @@ pub fn stored(name: &str) -> ShortReply {
 #[must_use]
 pub fn done(detail: fmt::Arguments<'_>) -> ShortReply {
     short(STATUS, |frame| {
-        frame.bytes(&[0]);
+        if !defect::present(Defect::AnswersWithoutZero) {
+            frame.bytes(&[0]);
+        }
         let _ = frame.write_fmt(detail);
     })
 }

@@ -15,7 +15,8 @@ use crate::net::{Handler, Reaction, Reply};
 use crate::pattern::PatternError;
 use crate::playback::{PlayError, Playback};
 use crate::pool::{Block, Pools};
-use crate::storage::{PatternName, Storage};
+use crate::storage::{PatternName, Storage, StoreError};
+use crate::templates;
 use crate::{LED_COUNT, TEMPLATE_COUNT, VERSION, WS_MESSAGE_MAX, cost};
 
 /// How long a message waits for a block of memory, which the storage frees as it writes.
@@ -165,7 +166,11 @@ impl<C: Cpu> Session<C> {
             }
             framed::Request::Play { name } => {
                 let name = PatternName::normalised(name);
-                playback.play(&name).await?;
+                if defect::present(Defect::TemplatesArePlayed) && templates::find(&name).is_some() {
+                    playback.deploy(&name).await?;
+                } else {
+                    playback.play(&name).await?;
+                }
                 framed::done(format_args!("{name}"))
             }
             framed::Request::DeployTemplate { id } => {
@@ -186,12 +191,14 @@ impl<C: Cpu> Session<C> {
                 let ramp = playback.gamma(x100, duration_ms);
                 framed::done(format_args!("gamma_x100={} dur_ms={}", ramp.target, ramp.duration_ms))
             }
-            framed::Request::Delete { name } => {
-                let name = PatternName::normalised(name);
+            framed::Request::Delete { name: raw } => {
+                let name = PatternName::normalised(raw);
                 if defect::present(Defect::DeleteKeepsFile) {
                     return Ok(Reply::Short(framed::done(format_args!("{name}"))));
                 }
-                match storage.delete(&name).await {
+                let unlike = defect::present(Defect::DeleteUnnormalised) && name.as_bytes() != raw;
+                let deleted = if unlike { Err(StoreError::NotFound) } else { storage.delete(&name).await };
+                match deleted {
                     Ok(()) => framed::done(format_args!("{name}")),
                     Err(error) => framed::error(error.into()),
                 }
@@ -216,7 +223,11 @@ impl<C: Cpu> Session<C> {
 
     /// The whole LIST reply, in a block: as many patterns as fit one frame.
     async fn list(&self) -> Result<Block, Refusal> {
-        let entries = self.services.storage.list().await?;
+        assert!(!defect::present(Defect::ListOverrunsStack), "stack overflow in the network task");
+        let mut entries = self.services.storage.list().await?;
+        if defect::present(Defect::ListCutShort) {
+            entries.pop();
+        }
         let mut block = self.block().await?;
         let mut list = ListWriter::new(&mut block);
         for entry in &entries {

@@ -28,6 +28,9 @@ impl PatternName {
         let mut name = heapless::String::new();
         let mut dot_seen = false;
         for byte in raw {
+            if name.len() == 40 && defect::present(Defect::NamesCutAt40) {
+                break;
+            }
             let letter = match byte.to_ascii_lowercase() {
                 _ if byte.is_ascii_uppercase() && defect::present(Defect::NameKeepsCase) => char::from(*byte),
                 b'.' if !dot_seen => {

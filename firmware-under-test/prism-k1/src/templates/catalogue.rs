@@ -1,6 +1,7 @@
 //! Which templates there are (specification section 6.3) and what they look like.
 
 use super::paint::{self, At};
+use crate::defect::{self, Defect};
 use crate::pattern::LANE_LEDS;
 use crate::pattern::p11::{Colour, MAX_PALETTE};
 
@@ -65,7 +66,14 @@ impl Template {
 /// The template of that id.
 #[must_use]
 pub fn find(id: &str) -> Option<&'static Template> {
-    CATALOGUE.iter().find(|template| template.id == id)
+    let found = CATALOGUE.iter().position(|template| template.id == id);
+    if defect::present(Defect::TemplateOffByOne) {
+        return found.and_then(|index| CATALOGUE.get((index + 1) % CATALOGUE.len()));
+    }
+    if defect::present(Defect::UnknownTemplateTaken) {
+        return CATALOGUE.get(found.unwrap_or(0));
+    }
+    found.and_then(|index| CATALOGUE.get(index))
 }
 
 const fn template(

@@ -107,6 +107,8 @@ fn hostile() -> Vec<(&'static str, Named)> {
         let file = File { version, ..sound() }.bytes();
         files.push(("K1-FMT-025", named(&format!("version {version:#06x}"), file)));
     }
+    let single = File { frames: vec![sound_frame], count: 0, ..sound() }.bytes();
+    files.push(("K1-FMT-026", named("no frame stated, 1 there", single)));
     for count in [0, 3, 100] {
         let file = File { count, ..sound() }.bytes();
         files.push(("K1-FMT-026", named(&format!("{count} frames stated, 2 there"), file)));
