@@ -22,6 +22,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -186,7 +187,9 @@ pub struct Requirement {
     pub reading: Option<String>,
     /// Why no case decides it yet, and on which rig it will be decided.
     pub planned: Option<String>,
-    /// Line of its `[[requirement]]` header, from 1.
+    /// The file that it stands in, for messages.
+    pub file: Arc<str>,
+    /// Line of its header there, from 1.
     pub line: usize,
 }
 
@@ -272,6 +275,18 @@ impl Catalogue {
         file::parse(text, file)
     }
 
+    /// Takes in requirements from elsewhere: a group that several systems share. What
+    /// [`Catalogue::parse`] checks of a requirement is checked of each, and that no id is taken
+    /// already. All are taken in or none.
+    ///
+    /// # Errors
+    /// [`CatalogueErrors`]: everything that is wrong, in the order of `more`.
+    pub fn extend(&mut self, more: Vec<Requirement>) -> Result<(), CatalogueErrors> {
+        file::check_more(&self.requirements, &more)?;
+        self.requirements.extend(more);
+        Ok(())
+    }
+
     /// The requirement of this id.
     pub fn get(&self, id: &str) -> Option<&Requirement> {
         self.requirements.iter().find(|requirement| requirement.id.as_str() == id)
@@ -318,7 +333,7 @@ impl Catalogue {
         }
         let mut errors = Vec::new();
         for requirement in &self.requirements {
-            let (file, line, id) = (self.file.clone(), requirement.line, requirement.id.clone());
+            let (file, line, id) = (requirement.file.to_string(), requirement.line, requirement.id.clone());
             match (first_case.get(requirement.id.as_str()), &requirement.planned) {
                 (None, None) => errors.push(CrossCheckError::Undecided { file, line, id }),
                 (Some(case), Some(_)) => {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::reader::{Notes, Section, list};
+use super::reader::{MAX_PROBLEMS, Notes, Section, list, problem_of_text};
 use super::{Catalogue, Class, MAX_FILE, MalformedId, Requirement, RequirementId, SCHEMA, quote};
 use crate::budget::{BoundName, Budget, BudgetError, BudgetTable};
 use crate::unit::Unit;
@@ -111,6 +112,14 @@ pub enum Problem {
         /// Where it was first.
         first: usize,
     },
+    /// Ids are unique in all that a system is asked.
+    #[error("`{id}` is already the id of {place}; take a new one, ids are never reused")]
+    Taken {
+        /// The id.
+        id: RequirementId,
+        /// Where it was first: file and line.
+        place: String,
+    },
     /// A word from a short list.
     #[error("`{found}` is no {field}; write one of {allowed}")]
     UnknownWord {
@@ -204,7 +213,7 @@ fn read_document(table: &DeTable<'_>, file: &str, notes: &mut Notes<'_>) -> Opti
         "the system's name for people, as in `title = \"PRISM K1 LED controller\"`",
         notes,
     );
-    let requirements = read_requirements(&section, notes);
+    let requirements = read_requirements(&section, &Arc::from(file), notes);
     Some(Catalogue { file: file.to_owned(), system: system?, title: title?, requirements })
 }
 
@@ -215,7 +224,38 @@ fn is_system(text: &str) -> bool {
     text.split('-').all(group)
 }
 
-fn read_requirements(section: &Section<'_, '_>, notes: &mut Notes<'_>) -> Vec<Requirement> {
+/// Everything that is wrong with `more`, if it is to stand beside `known`.
+pub(super) fn check_more(known: &[Requirement], more: &[Requirement]) -> Result<(), CatalogueErrors> {
+    let mut places: BTreeMap<&RequirementId, &Requirement> = known.iter().map(|had| (&had.id, had)).collect();
+    let mut errors = Vec::new();
+    for one in more {
+        let texts = [
+            ("title", Some(&one.title), MAX_TITLE),
+            ("clause", Some(&one.clause), MAX_TEXT),
+            ("text", Some(&one.text), MAX_TEXT),
+            ("reading", one.reading.as_ref(), MAX_TEXT),
+            ("planned", one.planned.as_ref(), MAX_TEXT),
+        ];
+        let mut problems: Vec<Problem> = texts
+            .iter()
+            .filter_map(|(field, text, max)| problem_of_text(field, text.as_ref()?, *max))
+            .collect();
+        if let Some(first) = places.insert(&one.id, one) {
+            let place = format!("{}:{}", first.file, first.line);
+            problems.push(Problem::Taken { id: one.id.clone(), place });
+        }
+        let error = |problem| CatalogueError { file: one.file.to_string(), line: one.line, problem };
+        errors.extend(problems.into_iter().map(error));
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let unlisted = errors.len().saturating_sub(MAX_PROBLEMS);
+    errors.truncate(MAX_PROBLEMS);
+    Err(CatalogueErrors { errors, unlisted })
+}
+
+fn read_requirements(section: &Section<'_, '_>, file: &Arc<str>, notes: &mut Notes<'_>) -> Vec<Requirement> {
     const EXAMPLE: &str = "at least one `[[requirement]]` table";
     let Some(value) = section.get("requirement") else {
         section.missing("requirement", EXAMPLE, notes);
@@ -249,7 +289,7 @@ fn read_requirements(section: &Section<'_, '_>, notes: &mut Notes<'_>) -> Vec<Re
                 line_of_id.insert(id.clone(), notes.line(offset));
             }
         }
-        requirements.extend(read_requirement(id, &section, notes));
+        requirements.extend(read_requirement(id, &section, file, notes));
     }
     requirements
 }
@@ -265,6 +305,7 @@ fn read_id(section: &Section<'_, '_>, notes: &mut Notes<'_>) -> Option<Requireme
 fn read_requirement(
     id: Option<RequirementId>,
     section: &Section<'_, '_>,
+    file: &Arc<str>,
     notes: &mut Notes<'_>,
 ) -> Option<Requirement> {
     let title = section.required_text(
@@ -309,6 +350,7 @@ fn read_requirement(
         budget: budget?,
         reading,
         planned,
+        file: file.clone(),
         line: notes.line(section.offset()),
     })
 }

@@ -12,7 +12,7 @@ use super::file::{CatalogueError, CatalogueErrors, Problem};
 use super::{nearest, quote};
 
 /// More problems than this are counted, not listed.
-const MAX_PROBLEMS: usize = 100;
+pub(super) const MAX_PROBLEMS: usize = 100;
 
 /// Collects problems and knows where lines begin.
 pub(super) struct Notes<'a> {
@@ -130,17 +130,13 @@ impl<'t, 'i> Section<'t, 'i> {
     /// A text for people: not empty, printable, at most `longest` characters.
     pub(super) fn text(&self, field: &'static str, longest: usize, notes: &mut Notes<'_>) -> Option<String> {
         let text = self.string(field, notes)?;
-        let problem = if text.trim().is_empty() {
-            Problem::Empty { field }
-        } else if text.chars().any(char::is_control) {
-            Problem::ControlCharacter { field }
-        } else if text.chars().count() > longest {
-            Problem::TooLong { field, longest }
-        } else {
-            return Some(text.to_owned());
-        };
-        notes.add(self.offset_of(field), problem);
-        None
+        match problem_of_text(field, text, longest) {
+            None => Some(text.to_owned()),
+            Some(problem) => {
+                notes.add(self.offset_of(field), problem);
+                None
+            }
+        }
     }
 
     /// As [`Section::text`], for a field that must be there.
@@ -192,6 +188,19 @@ impl<'t, 'i> Section<'t, 'i> {
             self.wrong_type(value.span(), field, "two numbers, as in `[5.0, 7.0]`", notes);
         }
         pair
+    }
+}
+
+/// Why `text` is no text for people of at most `longest` characters.
+pub(super) fn problem_of_text(field: &'static str, text: &str, longest: usize) -> Option<Problem> {
+    if text.trim().is_empty() {
+        Some(Problem::Empty { field })
+    } else if text.chars().any(char::is_control) {
+        Some(Problem::ControlCharacter { field })
+    } else if text.chars().count() > longest {
+        Some(Problem::TooLong { field, longest })
+    } else {
+        None
     }
 }
 

@@ -317,3 +317,49 @@ fn misfits_are_named(#[case] cases: &str, #[case] complaint: &str) {
 fn all_misfits_are_reported() {
     assert_eq!(check("nothing:; wrong: K1-FOO-001").lines().count(), 4);
 }
+
+/// A group as another crate would bring it: the requirements of `GOOD` under other ids.
+fn group() -> Vec<super::Requirement> {
+    parse(&GOOD.replace("K1-", "WS-")).unwrap().requirements
+}
+
+#[test]
+fn a_group_is_taken_in_with_its_own_places() {
+    let mut catalogue = parse(GOOD).unwrap();
+    let mut more = group();
+    more.iter_mut().for_each(|one| one.file = "group.toml".into());
+    let (had, brings) = (catalogue.requirements.len(), more.len());
+    catalogue.extend(more).unwrap();
+    assert_eq!(catalogue.requirements.len(), had + brings);
+    let decided: [(&str, &[&str]); 1] = [("period", &["K1-LED-002", "K1-NET-004", "WS-LED-002"])];
+    let told: Vec<String> =
+        catalogue.cross_check(decided).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("group.toml:22: no case decides `WS-NET-004`"), "{told:?}");
+}
+
+#[test]
+fn a_group_that_is_not_well_formed_is_refused_as_a_whole() {
+    let mut catalogue = parse(GOOD).unwrap();
+    let before = catalogue.clone();
+    let mut more = group();
+    more[0].title = "x".repeat(41);
+    more[1].text = " ".to_owned();
+    more[2].id = more[0].id.clone();
+    let mut taken = before.requirements[0].clone();
+    taken.clause = "\u{1b}[2J".to_owned();
+    more.push(taken);
+    let told = catalogue.extend(more).unwrap_err().to_string();
+    let expected = [
+        "`title` is too long; write at most 40 characters",
+        "`text` is empty; write a sentence or remove the field",
+        "`WS-LED-002` is already the id of requirements.toml:5; take a new one, ids are never reused",
+        "`clause` holds a control character; write it as one line of plain text",
+        "`K1-LED-002` is already the id of requirements.toml:5; take a new one, ids are never reused",
+    ];
+    for (line, expected) in told.lines().zip(expected) {
+        assert!(line.ends_with(expected), "{line}");
+    }
+    assert_eq!(told.lines().count(), expected.len());
+    assert_eq!(catalogue, before);
+}

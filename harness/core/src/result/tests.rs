@@ -17,6 +17,7 @@ fn requirement(class: Class) -> Requirement {
         budget: Some(budget.check().unwrap()),
         reading: None,
         planned: None,
+        file: "requirements.toml".into(),
         line: 1,
     }
 }
