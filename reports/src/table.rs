@@ -11,6 +11,7 @@
 //! Text from a device or a file is made [`visible`](crate::visible) and cut to its column, so that
 //! nothing in it can move the cursor or break the alignment.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use rigor_core::budget::{Bound, Budget};
@@ -58,6 +59,9 @@ struct Row {
 /// left out every case have no line; they are counted at the end. Those that no case decides yet
 /// are named together below their system, unless a filter was at work; `results.json` has their
 /// reasons.
+///
+/// An id of more than three parts belongs to a row of a table of attempts, such as `WS-5-1-03-B`.
+/// Without a filter, those of one table that passed share a line.
 pub fn render(result: &RunResult, colours: bool) -> String {
     let shown: Vec<&RequirementResult> = result
         .requirements
@@ -68,30 +72,66 @@ pub fn render(result: &RunResult, colours: bool) -> String {
             _ => true,
         })
         .collect();
-    let rows: Vec<Row> = shown.iter().map(|requirement| row(result, requirement)).collect();
+    let filtered = result.cases.iter().any(|case| case.not_run == Some(NotRun::NotSelected));
+    let (systems, rows) = rows(result, &shown, !filtered);
     let widths = Widths::of(&rows);
     let mut table = String::new();
     let mut system = None;
-    for (requirement, row) in shown.iter().zip(&rows) {
-        if system != Some(&requirement.system) {
+    for (of, row) in systems.into_iter().zip(&rows) {
+        if system != Some(of) {
             if system.is_some() {
                 table.push('\n');
             }
-            heading(&mut table, result, &requirement.system);
-            system = Some(&requirement.system);
+            heading(&mut table, result, of);
+            system = Some(of);
         }
         line(&mut table, row, &widths, colours);
     }
     if !rows.is_empty() {
         table.push('\n');
     }
-    if result.cases.iter().all(|case| case.not_run != Some(NotRun::NotSelected)) {
+    if !filtered {
         table.push_str(&holes(result));
     }
     table.push_str(&troubles(result));
     table.push_str(&summary(result, colours));
     table.push('\n');
     table
+}
+
+/// The lines, each with its system. `folds`: those of one table of attempts that passed share one.
+fn rows<'a>(result: &RunResult, shown: &[&'a RequirementResult], folds: bool) -> (Vec<&'a str>, Vec<Row>) {
+    let series_of = |found: &'a RequirementResult| {
+        let series = series(found.id.as_str()).filter(|_| folds && found.verdict == Verdict::Pass)?;
+        Some((found.system.as_str(), series))
+    };
+    let (mut systems, mut rows) = (Vec::new(), Vec::new());
+    let mut told = BTreeSet::new();
+    for requirement in shown {
+        let row = match series_of(requirement) {
+            None => row(result, requirement),
+            Some(key) if told.insert(key) => {
+                let alike = shown.iter().filter(|other| series_of(other) == Some(key)).count();
+                Row {
+                    id: format!("{}-*", key.1),
+                    title: clip(&requirement.clause, MAX_CELL),
+                    figures: Figures::Words(format!("{alike} hold; a filter shows each")),
+                    ..row(result, requirement)
+                }
+            }
+            Some(_) => continue,
+        };
+        systems.push(requirement.system.as_str());
+        rows.push(row);
+    }
+    (systems, rows)
+}
+
+/// What the ids of one table of attempts have in common: all but the attempt and its aspect.
+fn series(id: &str) -> Option<&str> {
+    let (rest, _aspect) = id.rsplit_once('-')?;
+    let (series, _attempt) = rest.rsplit_once('-')?;
+    series.contains('-').then_some(series)
 }
 
 /// Whether a case that decides `requirement` ran: a filter may have left out only some of them.

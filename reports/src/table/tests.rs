@@ -211,3 +211,42 @@ fn extreme_figures_keep_the_table_narrow() {
     });
     assert!(table.lines().next().is_some_and(|line| line.len() < 200), "{table}");
 }
+
+#[test]
+fn attempts_that_passed_share_a_line_unless_a_filter_asks_for_them() {
+    let sample = sample::run();
+    let ids = ["T-TEN-10-B", "WS-5-1-01-B", "WS-5-1-01-C", "WS-5-1-02-B", "WS-5-2-01-B", "WS-ONE-TWO"];
+    let like = &sample.requirements[0];
+    let requirements: Vec<RequirementResult> = ids
+        .iter()
+        .map(|id| RequirementResult {
+            id: rigor_core::requirement::RequirementId::new(id).unwrap(),
+            verdict: if *id == "WS-5-1-02-B" { Verdict::Fail } else { Verdict::Pass },
+            measured: None,
+            budget: None,
+            margin: None,
+            ..like.clone()
+        })
+        .collect();
+    let mut case = sample.cases[0].clone();
+    case.requirements = requirements.iter().map(|found| found.id.clone()).collect();
+    let table = |cases| {
+        let run = RunResult::new(sample.run.clone(), Vec::new(), Vec::new(), requirements.clone(), cases);
+        render(&run, false)
+    };
+    let lines = |table: &str| -> Vec<String> {
+        let ids = table.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        ids.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    };
+    let whole = table(vec![case.clone()]);
+    let folded = ["T-TEN-*", "WS-5-1-*", "WS-5-1-02-B", "WS-5-2-*", "WS-ONE-TWO", "WS-5-1-02-B"];
+    assert_eq!(lines(&whole), folded, "and the failure once more by name");
+    assert!(whole.contains("2 hold"), "{whole}");
+    let left_out = rigor_core::result::CaseResult {
+        name: "left_out".to_owned(),
+        verdict: Verdict::NotRun,
+        not_run: Some(NotRun::NotSelected),
+        ..case.clone()
+    };
+    assert_eq!(lines(&table(vec![case, left_out]))[..6], ids);
+}
