@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rigor_core::requirement::{Catalogue, CatalogueErrors};
+use rigor_core::requirement::{Catalogue, CatalogueErrors, Requirement};
 use rigor_rigs::{FaultList, RigFileError};
 
 use crate::case::{Case, Handler};
@@ -90,6 +90,15 @@ impl Suite {
     /// Its faults.
     pub fn faults(&self) -> &FaultList {
         &self.faults
+    }
+
+    /// Takes in requirements that the system shares with others; their cases are added like any.
+    ///
+    /// # Errors
+    /// As [`Catalogue::extend`].
+    pub fn require(&mut self, more: Vec<Requirement>) -> Result<&mut Self, CatalogueErrors> {
+        self.catalogue.extend(more)?;
+        Ok(self)
     }
 
     /// The requirements.

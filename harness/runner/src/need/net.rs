@@ -58,11 +58,15 @@ impl Net {
                 Err(ProductError(format!("the device refused a connection to port {port}")).into())
             }
             Some((_, other)) => Err(HarnessError(format!("a connection began with {other:?}")).into()),
-            None => Err(ProductError(format!(
-                "the device did not accept a connection to port {port} within {}",
-                Amount::from(limit)
-            ))
-            .into()),
+            None => {
+                // Or it would be made later, with nobody at this end.
+                self.part.reset(id)?;
+                Err(ProductError(format!(
+                    "the device did not accept a connection to port {port} within {}",
+                    Amount::from(limit)
+                ))
+                .into())
+            }
         }
     }
 }
