@@ -219,6 +219,9 @@ fn announce_network(log: &Log, ssid: Option<&str>, options: Options) {
         "WebSocket handler registered at /ws (ports {} and {})",
         options.framed_port, options.seed_port
     ));
+    // Who reads the log is to know that this is no release image.
+    #[cfg(feature = "echo")]
+    line(format_args!("Echo service registered at {}", net::upgrade::ECHO_PATH));
     line(format_args!("Network subsystem initialized"));
 }
 

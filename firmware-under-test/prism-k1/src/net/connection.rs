@@ -9,10 +9,10 @@ use embassy_time::{Duration, Instant, Timer, with_deadline, with_timeout};
 use embedded_io_async::{Read, Write};
 use firmware_platform::Cpu;
 
-use super::frames::{self, End, close_code};
+use super::frames::{self, End, Kind, close_code};
 use super::slots::{Slot, Slots};
 use super::stream::Stream;
-use super::upgrade::{self, Rejection};
+use super::upgrade::{self, Rejection, Service};
 use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::pool::{Block, Pools};
@@ -43,6 +43,8 @@ pub enum Reply {
     Short(ShortReply),
     /// A frame of up to 4096 bytes.
     Long(Block),
+    /// The message itself.
+    Same,
 }
 
 const TOO_SLOW: Refusal = Refusal::new(ErrorCode::Storage, "storage does not answer");
@@ -58,9 +60,13 @@ pub enum Reaction {
 /// What is behind the WebSocket: one for each connection.
 #[allow(async_fn_in_trait, reason = "all connections live in one task")]
 pub trait Handler {
-    /// Deals with the binary message in the first `len` (1 to 4096) bytes of `buffer`. It may keep
-    /// the block, leaving another of the same length in its place. The client's idle time does not
-    /// pass until this returns.
+    /// Whether text messages are taken.
+    const TEXT: bool;
+    /// Whether what is refused is told in an ERROR frame, before the Close frame with its code.
+    const ERRORS: bool;
+    /// Deals with the message in the first `len` (0 to 4096) bytes of `buffer`. It may keep the
+    /// block, leaving another of the same length in its place. The client's idle time does not pass
+    /// until this returns.
     async fn message(&mut self, buffer: &mut Block, len: usize) -> Reaction;
     /// The conversation is over, for whatever reason. Nothing follows.
     fn ended(&mut self);
@@ -94,7 +100,13 @@ where
     };
     let mut stream = Stream::new(socket, head);
     match open(&mut stream, number, shared).await {
-        Ok((slot, buffer)) => converse(&mut stream, slot, buffer, shared, handler()).await,
+        Ok((Service::Protocol, slot, buffer)) => {
+            converse(&mut stream, slot, buffer, shared, handler()).await;
+        }
+        #[cfg(feature = "echo")]
+        Ok((Service::Echo, slot, buffer)) => {
+            converse(&mut stream, slot, buffer, shared, super::echo::Echo).await;
+        }
         Err(Some(rejection)) => {
             let _ = stream.write_all(&[rejection.response().as_bytes()]).await;
         }
@@ -109,7 +121,7 @@ async fn open<S, C>(
     stream: &mut Stream<S>,
     number: u32,
     shared: &Shared<C>,
-) -> Result<(Slot, Block), Option<Rejection>>
+) -> Result<(Service, Slot, Block), Option<Rejection>>
 where
     S: Read + Write + TcpShutdown,
     C: Cpu,
@@ -147,7 +159,7 @@ where
     stream.write_all(&[upgrade.response().as_bytes()]).await.map_err(|_| None)?;
     stream.consume(upgrade.head_len);
     log.info("network", format_args!("WebSocket client {} connected (fd={number})", slot.index));
-    Ok((slot, buffer))
+    Ok((upgrade.service, slot, buffer))
 }
 
 /// How a conversation ended, as the last frames tell the peer.
@@ -160,6 +172,12 @@ enum Farewell {
     Close(u16),
     /// An ERROR frame, then a Close frame with this code that the peer is to answer.
     Refuse(Refusal, u16),
+}
+
+impl Farewell {
+    fn refusal<H: Handler>(refusal: Refusal, code: u16) -> Self {
+        if H::ERRORS { Self::Refuse(refusal, code) } else { Self::Close(code) }
+    }
 }
 
 async fn converse<S, C, H>(
@@ -188,7 +206,7 @@ async fn converse<S, C, H>(
             Timer::after(Duration::from_secs(3)).await;
             return;
         }
-        Farewell::Close(_) if defect::present(Defect::IdleKeepsConnection) => {
+        Farewell::Close(close_code::GOING_AWAY) if defect::present(Defect::IdleKeepsConnection) => {
             drop(slot);
             let _ = stream.skip(u64::MAX).await;
             return;
@@ -227,20 +245,20 @@ where
         let received = with_deadline(ready + limit + IDLE_GRACE, async {
             if defect::present(Defect::ReceiveBlocksEverybody) {
                 stream.readable().await?;
-                return blocking(&shared.cpu, frames::receive(stream, buffer)).await;
+                return blocking(&shared.cpu, frames::receive(stream, buffer, H::TEXT)).await;
             }
-            frames::receive(stream, buffer).await
+            frames::receive(stream, buffer, H::TEXT).await
         });
-        let len = match received.await {
+        let (kind, len) = match received.await {
             Ok(Ok(_)) if defect::present(Defect::ThirdClientEvictsFirst) && !slot.is_held() => {
                 return Farewell::Silent;
             }
-            Ok(Ok(len)) => len,
+            Ok(Ok(message)) => message,
             Ok(Err(End::Gone)) => return Farewell::Silent,
             Ok(Err(End::Closed(code))) => return Farewell::Answer(code),
             Ok(Err(End::Refused(refusal, code))) => {
                 log.warning("network", format_args!("Client {} refused: {}", slot.index, refusal.text));
-                return Farewell::Refuse(refusal, code);
+                return Farewell::refusal::<H>(refusal, code);
             }
             Err(_) => {
                 let idle = ready.elapsed().as_millis();
@@ -252,10 +270,6 @@ where
             }
         };
         shared.cpu.work(cost::NET_MESSAGE.saturating_add(cost::times(cost::NET_PER_BYTE, len)));
-        if len == 0 {
-            // A heartbeat.
-            continue;
-        }
         let reaction = with_timeout(MESSAGE_DEADLINE, handler.message(buffer, len)).await;
         let sent = match reaction.unwrap_or(Reaction::Refuse(TOO_SLOW)) {
             Reaction::Continue(Reply::None) => continue,
@@ -266,12 +280,19 @@ where
                 }
                 frames::send(stream, FrameType::Binary(false), &frame).await
             }
+            Reaction::Continue(Reply::Same) => {
+                let frame_type = match kind {
+                    Kind::Text => FrameType::Text(false),
+                    Kind::Binary => FrameType::Binary(false),
+                };
+                frames::send(stream, frame_type, &buffer[..len]).await
+            }
             Reaction::Continue(Reply::Long(frame)) => {
                 frames::send(stream, FrameType::Binary(false), &frame).await
             }
             Reaction::Refuse(refusal) => {
                 log.warning("network", format_args!("Client {} refused: {}", slot.index, refusal.text));
-                return Farewell::Refuse(
+                return Farewell::refusal::<H>(
                     refusal,
                     match refusal.code {
                         ErrorCode::Storage => close_code::INTERNAL_ERROR,
@@ -289,10 +310,7 @@ where
 
 /// Keeps the task busy until `receiving` is done, for as long as ESP-IDF's server waits for the rest
 /// of a frame. For [`Defect::ReceiveBlocksEverybody`].
-async fn blocking<C: Cpu>(
-    cpu: &C,
-    receiving: impl Future<Output = Result<usize, End>>,
-) -> Result<usize, End> {
+async fn blocking<C: Cpu, T>(cpu: &C, receiving: impl Future<Output = Result<T, End>>) -> Result<T, End> {
     let mut receiving = core::pin::pin!(receiving);
     let begun = Instant::now();
     while begun.elapsed() < HEAD_DEADLINE {

@@ -13,6 +13,18 @@ use crate::protocol::{ErrorCode, Refusal};
 /// Bytes of the longest control frame's payload (RFC 6455 section 5.5).
 const CONTROL_MAX: usize = 125;
 
+/// Bits of a frame's first byte (RFC 6455 section 5.2).
+const FINAL: u8 = 0x80;
+const RESERVED_BITS: u8 = 0x70;
+const OPCODE: u8 = 0x0F;
+/// The opcode of a binary message.
+const BINARY: u8 = 0x02;
+
+/// Whether an opcode has no meaning.
+const fn is_reserved(opcode: u8) -> bool {
+    matches!(opcode, 0x3..=0x7 | 0xB..=0xF)
+}
+
 /// Close status codes (RFC 6455 section 7.4.1).
 pub mod close_code {
     /// The device is going away, here: it closes an idle connection.
@@ -21,6 +33,8 @@ pub mod close_code {
     pub const PROTOCOL_ERROR: u16 = 1002;
     /// A kind of message that the device does not take: text.
     pub const UNSUPPORTED: u16 = 1003;
+    /// A message that is not what its kind promises: text that is not UTF-8.
+    pub const INVALID_DATA: u16 = 1007;
     /// A message that the device refuses for what it says.
     pub const POLICY: u16 = 1008;
     /// A message longer than the receive buffer.
@@ -50,6 +64,25 @@ const fn protocol_error(text: &'static str) -> End {
     End::Refused(Refusal::invalid(text), close_code::PROTOCOL_ERROR)
 }
 
+/// A message's kind.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Kind {
+    /// Text, which is UTF-8.
+    Text,
+    /// Bytes.
+    #[default]
+    Binary,
+}
+
+/// What may come in a connection's messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Takes {
+    /// Text, beside binary.
+    pub text: bool,
+    /// Bytes of the longest message.
+    pub len: usize,
+}
+
 /// A control frame's kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Control {
@@ -63,8 +96,8 @@ enum Control {
 enum Frame {
     /// Its payload has at most 125 bytes.
     Control(Control, usize),
-    /// Payload bytes of a binary message, which fit the message buffer.
-    Data { len: usize, is_final: bool },
+    /// Payload bytes of a message, which fit the message buffer.
+    Data { kind: Kind, len: usize, is_final: bool },
 }
 
 /// How far the message under way has come.
@@ -72,13 +105,39 @@ enum Frame {
 struct Assembly {
     /// A first fragment came and its last has not.
     open: bool,
+    /// What it is.
+    kind: Kind,
     /// Bytes so far.
     len: usize,
+    /// Of these, how many are whole characters of a text.
+    checked: usize,
 }
 
-/// Judges a frame by its header. `raw` are the header's bytes as received, `limit` is the longest
-/// message in bytes.
-fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, limit: usize) -> Result<Frame, End> {
+impl Assembly {
+    /// Checks the text in `bytes`, the message so far, as soon as it is there: a client that sends
+    /// what is no text hears of it at once (RFC 6455 section 8.1).
+    fn check_text(&mut self, bytes: &[u8], is_final: bool) -> Result<(), End> {
+        match core::str::from_utf8(&bytes[self.checked..]) {
+            Ok(text) => self.checked += text.len(),
+            // A character may go on in the next fragment.
+            Err(error) if error.error_len().is_none() && !is_final => self.checked += error.valid_up_to(),
+            Err(_) => {
+                return Err(End::Refused(Refusal::invalid("text is not UTF-8"), close_code::INVALID_DATA));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Judges a frame by its header. `raw` are the header's bytes as received.
+fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, takes: Takes) -> Result<Frame, End> {
+    let first = raw.first().copied().unwrap_or_default();
+    if first & RESERVED_BITS != 0 {
+        return Err(protocol_error("reserved bit"));
+    }
+    if is_reserved(first & OPCODE) {
+        return Err(protocol_error("reserved opcode"));
+    }
     if header.mask_key.is_none() {
         return Err(protocol_error("frames of a client must be masked"));
     }
@@ -97,23 +156,26 @@ fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, limit: usize) -> 
         _ => None,
     };
     if let Some(control) = control {
-        let is_final = raw.first().is_some_and(|first| first & 0x80 != 0);
+        let is_final = first & FINAL != 0;
         return match usize::try_from(header.payload_len) {
             _ if !is_final => Err(protocol_error("control frames must not be fragmented")),
             Ok(len) if len <= CONTROL_MAX => Ok(Frame::Control(control, len)),
             _ => Err(protocol_error("control frame exceeds 125 bytes")),
         };
     }
-    let is_final = match (header.frame_type, assembly.open) {
-        (FrameType::Text(fragmented), false) if defect::present(Defect::TextAccepted) => !fragmented,
+    let (kind, is_final) = match (header.frame_type, assembly.open) {
+        (FrameType::Text(fragmented), false) if takes.text => (Kind::Text, !fragmented),
+        (FrameType::Text(fragmented), false) if defect::present(Defect::TextAccepted) => {
+            (Kind::Binary, !fragmented)
+        }
         (FrameType::Text(_), false) => {
             return Err(End::Refused(
                 Refusal::invalid("text messages are not supported"),
                 close_code::UNSUPPORTED,
             ));
         }
-        (FrameType::Binary(fragmented), false) => !fragmented,
-        (FrameType::Continue(is_final), true) => is_final,
+        (FrameType::Binary(fragmented), false) => (Kind::Binary, !fragmented),
+        (FrameType::Continue(is_final), true) => (assembly.kind, is_final),
         (_, true) => return Err(protocol_error("new message within a fragmented one")),
         (_, false) => return Err(protocol_error("continuation without a message")),
     };
@@ -122,12 +184,12 @@ fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, limit: usize) -> 
     } else {
         header.payload_len
     };
-    let limit = if defect::present(Defect::MessageLimitTooLow) { limit - 1 } else { limit };
+    let limit = if defect::present(Defect::MessageLimitTooLow) { takes.len - 1 } else { takes.len };
     match usize::try_from(announced) {
-        Ok(len) if len <= limit - assembly.len => Ok(Frame::Data { len, is_final }),
-        Ok(len) if defect::present(Defect::OversizeUnchecked) => Ok(Frame::Data { len, is_final }),
+        Ok(len) if len <= limit - assembly.len => Ok(Frame::Data { kind, len, is_final }),
+        Ok(len) if defect::present(Defect::OversizeUnchecked) => Ok(Frame::Data { kind, len, is_final }),
         Ok(_) if defect::present(Defect::OversizeCut) => {
-            Ok(Frame::Data { len: limit - assembly.len, is_final })
+            Ok(Frame::Data { kind, len: limit - assembly.len, is_final })
         }
         _ => Err(End::Refused(
             Refusal::new(ErrorCode::SizeExceeded, "message exceeds 4096 bytes"),
@@ -141,34 +203,43 @@ fn close_reason(payload: &[u8]) -> End {
     match payload {
         [] => End::Closed(None),
         [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
-            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) if core::str::from_utf8(reason).is_ok() => {
-                End::Closed(Some(code))
+            1000..=1003 | 1007..=1014 | 3000..=4999 if core::str::from_utf8(reason).is_err() => {
+                End::Refused(Refusal::invalid("reason is not UTF-8"), close_code::INVALID_DATA)
             }
+            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => End::Closed(Some(code)),
             _ => protocol_error("malformed Close frame"),
         },
         [_] => protocol_error("malformed Close frame"),
     }
 }
 
+/// Reads a frame's header whatever it says, so that its payload can be skipped when it is refused.
 async fn read_header<S: Read + Write + TcpShutdown>(
     stream: &mut Stream<S>,
     raw: &mut [u8; FrameHeader::MAX_LEN],
-) -> Result<FrameHeader, End> {
+) -> Result<FrameHeader, Gone> {
     let mut have = 0;
     let mut want = FrameHeader::MIN_LEN;
     loop {
         stream.read_exact(&mut raw[have..want]).await?;
         have = want;
-        match FrameHeader::deserialize(&raw[..have]) {
+        // The parser refuses what is reserved before it looks at the length.
+        let mut plain = *raw;
+        plain[0] &= !RESERVED_BITS;
+        if is_reserved(plain[0] & OPCODE) {
+            plain[0] = plain[0] & FINAL | BINARY;
+        }
+        match FrameHeader::deserialize(&plain[..have]) {
             Ok((header, _)) => return Ok(header),
             Err(edge_ws::Error::Incomplete(more)) if have + more <= raw.len() => want = have + more,
-            Err(_) => return Err(protocol_error("reserved bit or opcode")),
+            Err(_) => return Err(Gone),
         }
     }
 }
 
-/// Receives one binary message into `buffer`, whose length is the limit, and gives its length.
-/// PINGs in between are answered. Giving the future up loses the place in the stream.
+/// Receives one message into `buffer`, whose length is the limit, and gives its kind and length.
+/// Text only comes if `text` is taken. PINGs in between are answered. Giving the future up loses the
+/// place in the stream.
 ///
 /// # Errors
 ///
@@ -176,7 +247,9 @@ async fn read_header<S: Read + Write + TcpShutdown>(
 pub async fn receive<S: Read + Write + TcpShutdown>(
     stream: &mut Stream<S>,
     buffer: &mut [u8],
-) -> Result<usize, End> {
+    text: bool,
+) -> Result<(Kind, usize), End> {
+    let takes = Takes { text, len: buffer.len() };
     let mut assembly = Assembly::default();
     loop {
         // All clients share one task: one whose bytes are always there already must not keep the
@@ -184,7 +257,7 @@ pub async fn receive<S: Read + Write + TcpShutdown>(
         yield_now().await;
         let mut raw = [0; FrameHeader::MAX_LEN];
         let header = read_header(stream, &mut raw).await?;
-        let judged = judge(&raw, &header, assembly, buffer.len());
+        let judged = judge(&raw, &header, assembly, takes);
         match judged.inspect_err(|_| stream.owe(header.payload_len))? {
             Frame::Control(control, len) => {
                 let mut payload = [0; CONTROL_MAX];
@@ -197,16 +270,19 @@ pub async fn receive<S: Read + Write + TcpShutdown>(
                     Control::Pong => {}
                 }
             }
-            Frame::Data { len, is_final } => {
+            Frame::Data { kind, len, is_final } => {
                 let place = &mut buffer[assembly.len..assembly.len + len];
                 stream.read_exact(place).await?;
                 header.mask(place, 0);
                 if defect::present(Defect::OversizeCut) {
                     stream.skip(header.payload_len - len as u64).await?;
                 }
-                assembly = Assembly { open: true, len: assembly.len + len };
+                assembly = Assembly { open: true, kind, len: assembly.len + len, ..assembly };
+                if kind == Kind::Text {
+                    assembly.check_text(&buffer[..assembly.len], is_final)?;
+                }
                 if is_final {
-                    return Ok(assembly.len);
+                    return Ok((kind, assembly.len));
                 }
             }
         }
@@ -251,12 +327,7 @@ pub async fn discard_until_close<S: Read + Write + TcpShutdown>(stream: &mut Str
                     return;
                 }
             }
-            Err(End::Gone) => return,
-            // Out of step: what follows cannot be told apart any more.
-            Err(_) => {
-                let _ = stream.skip(u64::MAX).await;
-                return;
-            }
+            Err(Gone) => return,
         }
     }
 }
@@ -271,7 +342,11 @@ mod tests {
 
     fn in_state(raw: &[u8], assembly: Assembly) -> Result<Frame, End> {
         let (header, _) = FrameHeader::deserialize(raw).unwrap();
-        judge(raw, &header, assembly, 4096)
+        judge(raw, &header, assembly, Takes { text: false, len: 4096 })
+    }
+
+    fn data(len: usize, is_final: bool) -> Frame {
+        Frame::Data { kind: Kind::Binary, len, is_final }
     }
 
     fn close_code_of(result: Result<Frame, End>) -> u16 {
@@ -297,10 +372,10 @@ mod tests {
 
     #[test]
     fn binary_messages_up_to_the_limit_pass() {
-        assert_eq!(header(&short(0x82, 0)), Ok(Frame::Data { len: 0, is_final: true }));
-        assert_eq!(header(&short(0x02, 5)), Ok(Frame::Data { len: 5, is_final: false }));
-        assert_eq!(header(&medium(0x82, 126)), Ok(Frame::Data { len: 126, is_final: true }));
-        assert_eq!(header(&medium(0x82, 4096)), Ok(Frame::Data { len: 4096, is_final: true }));
+        assert_eq!(header(&short(0x82, 0)), Ok(data(0, true)));
+        assert_eq!(header(&short(0x02, 5)), Ok(data(5, false)));
+        assert_eq!(header(&medium(0x82, 126)), Ok(data(126, true)));
+        assert_eq!(header(&medium(0x82, 4096)), Ok(data(4096, true)));
         assert_eq!(close_code_of(header(&medium(0x82, 4097))), 1009);
         assert_eq!(close_code_of(header(&long(0x82, 65_536))), 1009);
         assert_eq!(close_code_of(header(&long(0x82, u64::MAX >> 1))), 1009);
@@ -322,6 +397,35 @@ mod tests {
     }
 
     #[test]
+    fn text_is_taken_where_it_is_wanted() {
+        let takes = Takes { text: true, len: 4096 };
+        let judged =
+            |raw: &[u8], assembly| judge(raw, &FrameHeader::deserialize(raw).unwrap().0, assembly, takes);
+        let text = |len, is_final| Ok(Frame::Data { kind: Kind::Text, len, is_final });
+        assert_eq!(judged(&short(0x81, 1), Assembly::default()), text(1, true));
+        assert_eq!(judged(&short(0x01, 1), Assembly::default()), text(1, false));
+        let open = Assembly { open: true, kind: Kind::Text, len: 1, checked: 1 };
+        assert_eq!(judged(&short(0x80, 2), open), text(2, true));
+        assert_eq!(close_code_of(judged(&short(0x81, 1), open)), 1002);
+    }
+
+    #[test]
+    fn text_is_checked_as_it_comes() {
+        let euro = "a\u{20ac}".as_bytes();
+        for cut in 0..=euro.len() {
+            let mut assembly = Assembly::default();
+            assert_eq!(assembly.check_text(&euro[..cut], false), Ok(()), "{cut}");
+            assert_eq!(assembly.check_text(euro, true), Ok(()), "{cut}");
+            assert_eq!(assembly.checked, euro.len());
+        }
+        let refused = |bytes: &[u8], is_final| Assembly::default().check_text(bytes, is_final).is_err();
+        assert!(refused(&euro[..2], true) && !refused(&euro[..2], false));
+        for bad in [&[0x80][..], &[b'a', 0xFF], &[0xC0, 0xAF], &[0xED, 0xA0, 0x80], &[0xF4, 0x90]] {
+            assert!(refused(bad, false), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn control_frames_are_short_and_whole() {
         assert_eq!(header(&short(0x89, 125)), Ok(Frame::Control(Control::Ping, 125)));
         assert_eq!(header(&short(0x8A, 0)), Ok(Frame::Control(Control::Pong, 0)));
@@ -333,9 +437,9 @@ mod tests {
 
     #[test]
     fn fragments_come_in_order_and_add_up_to_the_limit() {
-        let open = Assembly { open: true, len: 4000 };
-        assert_eq!(in_state(&short(0x00, 96), open), Ok(Frame::Data { len: 96, is_final: false }));
-        assert_eq!(in_state(&short(0x80, 96), open), Ok(Frame::Data { len: 96, is_final: true }));
+        let open = Assembly { open: true, len: 4000, ..Assembly::default() };
+        assert_eq!(in_state(&short(0x00, 96), open), Ok(data(96, false)));
+        assert_eq!(in_state(&short(0x80, 96), open), Ok(data(96, true)));
         assert_eq!(close_code_of(in_state(&short(0x80, 97), open)), 1009);
         assert_eq!(in_state(&short(0x89, 1), open), Ok(Frame::Control(Control::Ping, 1)));
         assert_eq!(close_code_of(in_state(&short(0x82, 1), open)), 1002);
@@ -352,6 +456,6 @@ mod tests {
             assert!(matches!(close_reason(&code.to_be_bytes()), End::Refused(..)), "{code}");
         }
         assert!(matches!(close_reason(&[3]), End::Refused(..)));
-        assert!(matches!(close_reason(&[0x03, 0xE8, 0xFF]), End::Refused(..)));
+        assert!(matches!(close_reason(&[0x03, 0xE8, 0xFF]), End::Refused(_, 1007)));
     }
 }

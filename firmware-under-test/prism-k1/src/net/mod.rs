@@ -5,6 +5,8 @@
 //! end, so memory is bounded whatever peers do. Every wait for a peer has a deadline.
 
 pub mod connection;
+#[cfg(feature = "echo")]
+pub mod echo;
 pub mod frames;
 pub mod slots;
 pub mod stream;

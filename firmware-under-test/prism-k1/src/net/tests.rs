@@ -33,7 +33,13 @@ struct Echo {
 }
 
 impl Handler for Echo {
+    const TEXT: bool = false;
+    const ERRORS: bool = true;
+
     async fn message(&mut self, buffer: &mut Block, len: usize) -> Reaction {
+        if len == 0 {
+            return Reaction::Continue(Reply::None);
+        }
         self.seen.borrow_mut().push(len);
         match buffer[0] {
             b'w' => Timer::after_secs(10).await,

@@ -15,6 +15,31 @@ const FIELDS_MAX: usize = 32;
 /// (specification section 11 row 3).
 pub const PATHS: [&str; 2] = ["/", "/ws"];
 
+/// The path that sends messages back.
+#[cfg(feature = "echo")]
+pub const ECHO_PATH: &str = "/echo";
+
+/// What is behind a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// Patterns and commands.
+    Protocol,
+    /// The messages themselves.
+    #[cfg(feature = "echo")]
+    Echo,
+}
+
+impl Service {
+    fn of(path: &str) -> Option<Self> {
+        match path {
+            #[cfg(feature = "echo")]
+            ECHO_PATH => Some(Self::Echo),
+            path if PATHS.contains(&path) => Some(Self::Protocol),
+            _ => None,
+        }
+    }
+}
+
 /// Why a request does not open a WebSocket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rejection {
@@ -64,6 +89,8 @@ impl Rejection {
 pub struct Upgrade {
     /// Bytes of the request; what follows them is WebSocket already.
     pub head_len: usize,
+    /// What it asks for.
+    pub service: Service,
     accept: heapless::String<MAX_BASE64_KEY_RESPONSE_LEN>,
 }
 
@@ -97,11 +124,14 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
         Err(httparse::Error::TooManyHeaders) => return Err(Rejection::TooLarge),
         Err(_) => return Err(Rejection::BadRequest),
     };
-    let path = request.path.unwrap_or_default();
-    let path = path.split_once('?').map_or(path, |(path, _query)| path);
-    if !PATHS.contains(&path) || (path == "/" && defect::present(Defect::RootPathMissing)) {
+    let path = path_of(request.path.unwrap_or_default());
+    let service = match Service::of(path) {
+        Some(_) if path == "/" && defect::present(Defect::RootPathMissing) => None,
+        service => service,
+    };
+    let Some(service) = service else {
         return Err(Rejection::NotFound);
-    }
+    };
     if request.method != Some("GET") {
         return Err(Rejection::MethodNotAllowed);
     }
@@ -125,6 +155,10 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
             .flat_map(|value| value.split(|byte| *byte == b','))
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     };
+    // RFC 9112 section 3.2: one, whatever it says. The device has no other name to tell apart.
+    if values("Host").count() != 1 {
+        return Err(Rejection::BadRequest);
+    }
     if !lists("Upgrade", "websocket") || !lists("Connection", "upgrade") {
         return Err(Rejection::UpgradeRequired);
     }
@@ -147,7 +181,22 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
     let mut digest = [0; MAX_BASE64_KEY_RESPONSE_LEN];
     let accept =
         heapless::String::try_from(sec_key_response(key, &mut digest)).map_err(|_| Rejection::BadRequest)?;
-    Ok(Some(Upgrade { head_len, accept }))
+    Ok(Some(Upgrade { head_len, service, accept }))
+}
+
+/// The path of a request's target, which may be a whole URI (RFC 9112 section 3.2.2).
+fn path_of(target: &str) -> &str {
+    const SCHEME: &str = "http://";
+    let local = match target.get(..SCHEME.len()) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(SCHEME) => {
+            let rest = &target[SCHEME.len()..];
+            rest.find(['/', '?']).map_or("", |at| &rest[at..])
+        }
+        _ => target,
+    };
+    let path = local.split_once('?').map_or(local, |(path, _query)| path);
+    // A URI without a path means the root.
+    if path.is_empty() && local.len() < target.len() { "/" } else { path }
 }
 
 #[cfg(test)]
@@ -173,7 +222,7 @@ mod tests {
             response.ends_with("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
             "{response}"
         );
-        for path in ["/", "/?x=1", "/ws?y"] {
+        for path in ["/", "/?x=1", "/ws?y", "http://k1/ws", "HTTP://k1:80/", "http://k1", "http://k1?x"] {
             assert!(parse(GOOD.replace("/ws", path).as_bytes()).is_ok());
         }
     }
@@ -189,7 +238,15 @@ mod tests {
     #[test]
     fn other_requests_are_rejected_with_their_status() {
         assert_eq!(rejection(&GOOD.replace("GET", "POST")), Rejection::MethodNotAllowed);
-        assert_eq!(rejection(&GOOD.replace("/ws", "/metrics")), Rejection::NotFound);
+        for path in ["/metrics", "*", "", "http://k1/metrics", "http:/ws", "/ws/", "//ws"] {
+            let expected = if path.is_empty() { Rejection::BadRequest } else { Rejection::NotFound };
+            assert_eq!(rejection(&GOOD.replace("/ws", path)), expected, "{path}");
+        }
+        assert_eq!(rejection(&GOOD.replace("Host: k1\r\n", "")), Rejection::BadRequest);
+        assert_eq!(
+            rejection(&GOOD.replace("Host: k1\r\n", "Host: k1\r\nhost: k2\r\n")),
+            Rejection::BadRequest
+        );
         assert_eq!(rejection(&GOOD.replace("HTTP/1.1", "HTTP/1.0")), Rejection::BadRequest);
         assert_eq!(rejection(&GOOD.replace("Version: 13", "Version: 8")), Rejection::UpgradeRequired);
         assert_eq!(rejection(&GOOD.replace("Sec-WebSocket-Version: 13\r\n", "")), Rejection::UpgradeRequired);
@@ -204,6 +261,20 @@ mod tests {
         assert_eq!(rejection("\u{1}\u{2}\u{3}"), Rejection::BadRequest);
         let many: String = (0..40).map(|_| "A: b\r\n").collect();
         assert_eq!(rejection(&GOOD.replace("Host: k1\r\n", &many)), Rejection::TooLarge);
+    }
+
+    #[cfg(not(feature = "echo"))]
+    #[test]
+    fn there_is_no_echo_in_a_release_image() {
+        assert_eq!(rejection(&GOOD.replace("/ws", "/echo")), Rejection::NotFound);
+    }
+
+    #[cfg(feature = "echo")]
+    #[test]
+    fn the_echo_has_a_path_of_its_own() {
+        let service = |path| parse(GOOD.replace("/ws", path).as_bytes()).unwrap().unwrap().service;
+        assert_eq!(service("/echo"), Service::Echo);
+        assert_eq!((service("/"), service("/ws")), (Service::Protocol, Service::Protocol));
     }
 
     #[test]

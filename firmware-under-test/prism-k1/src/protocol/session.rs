@@ -243,8 +243,12 @@ impl<C: Cpu> Session<C> {
 }
 
 impl<C: Cpu> Handler for Session<C> {
+    const TEXT: bool = false;
+    const ERRORS: bool = true;
+
     async fn message(&mut self, buffer: &mut Block, len: usize) -> Reaction {
-        if defect::present(Defect::ParserNeverInitialised) {
+        if len == 0 || defect::present(Defect::ParserNeverInitialised) {
+            // A heartbeat.
             return Reaction::Continue(Reply::None);
         }
         let served = match buffer.first() {
