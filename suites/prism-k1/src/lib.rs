@@ -48,6 +48,7 @@ pub fn suite() -> Result<Suite, SuiteError> {
     memory::add_to(&mut suite);
     leds::add_to(&mut suite);
     net::add_to(&mut suite);
+    net::conform(&mut suite)?;
     upload::add_to(&mut suite);
     control::add_to(&mut suite);
     format::add_to(&mut suite);

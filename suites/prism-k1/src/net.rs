@@ -20,7 +20,25 @@ mod scene;
 mod slots;
 mod slow;
 
+use rigor_core::requirement::CatalogueErrors;
 use rigor_runner::Suite;
+use suite_websocket::Endpoint;
+
+use crate::tlv::Profile;
+
+/// Where the instrumented firmware sends messages back, whatever they are. Release images have no
+/// such path.
+fn echo() -> Endpoint {
+    Endpoint { port: Profile::F.service().to_owned(), path: "/echo".to_owned(), message_max: Some(4096) }
+}
+
+/// RFC 6455, which every WebSocket server is held to.
+///
+/// # Errors
+/// If the catalogue has requirements of the same ids.
+pub(crate) fn conform(suite: &mut Suite) -> Result<(), CatalogueErrors> {
+    suite_websocket::add_to(suite, &echo())
+}
 
 pub(crate) fn add_to(suite: &mut Suite) {
     slots::add_to(suite);
