@@ -18,7 +18,9 @@ use crate::heap::{HeapStatus, outside_firmware};
 use crate::kernel::Kernel;
 use crate::net::{LinkConfig, NetHandle};
 use crate::pulse::PulseTransmitter;
+use crate::stress::Hand;
 use crate::uart::{UartRx, UartTx};
+use crate::watchdog::WatchdogHandle;
 
 /// What a board is made of.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -103,6 +105,11 @@ impl Chip {
     /// The chip as a whole.
     pub fn machine(&self) -> MachineHandle {
         MachineHandle(self.kernel.clone())
+    }
+
+    /// The watchdog.
+    pub fn watchdog(&self) -> WatchdogHandle {
+        WatchdogHandle(self.kernel.clone())
     }
 
     /// The flash chip.
@@ -241,6 +248,16 @@ impl Board {
         Rc::new(Wire(self.kernel.clone()))
     }
 
+    /// What sees the board's scheduler.
+    pub fn scheduler(&self) -> Rc<dyn part::Scheduler> {
+        Rc::new(Wire(self.kernel.clone()))
+    }
+
+    /// What takes cores and memory away.
+    pub fn stress(&self) -> Rc<dyn part::Stress> {
+        Rc::new(Hand(self.kernel.clone()))
+    }
+
     /// Pin `number` as a wire that the rig can drive.
     pub fn pin(&self, number: u8) -> Rc<dyn part::Pin> {
         let source = crate::gpio::source(&self.kernel, number);
@@ -288,6 +305,13 @@ impl part::Power for Wire {
     }
     fn source(&self) -> Source {
         self.0.device_source
+    }
+}
+
+impl part::Scheduler for Wire {
+    fn record(&self) -> Result<(), RigError> {
+        self.0.cpu.record();
+        Ok(())
     }
 }
 

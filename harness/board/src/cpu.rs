@@ -22,7 +22,9 @@ use std::time::Duration;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use rigor_core::Instant;
+use rigor_core::Source;
 use rigor_core::event::ResetCause;
+use rigor_core::task::{TASK_LANES, TaskStart, TaskState};
 use rigor_core::time::nanos;
 
 use crate::board::Chip;
@@ -105,8 +107,25 @@ struct Task {
     body: Rc<RefCell<Option<TaskBody>>>,
     /// Stopped within a call: its frames are on the stack.
     within_call: bool,
-    /// The device's memory for the stack; given back when the task is dropped.
-    _reserved: heap::Reservation,
+    /// The device's memory for the stack; given back when the task is dropped. None for the rig's.
+    reserved: Option<heap::Reservation>,
+    lane: TaskLane,
+}
+
+/// A task on the timeline.
+struct TaskLane {
+    source: Source,
+    /// What was recorded last.
+    noted: TaskState,
+}
+
+impl TaskLane {
+    fn note(&mut self, kernel: &Kernel, state: TaskState) {
+        if self.noted != state {
+            self.noted = state;
+            kernel.record(self.source, kernel.now(), state.event());
+        }
+    }
 }
 
 /// What wakes a task.
@@ -147,6 +166,8 @@ pub(crate) struct Cpu {
     calls_without_time: Cell<u32>,
     /// Set from outside to stop a firmware that keeps the host's thread.
     interrupt: RefCell<Option<Arc<AtomicBool>>>,
+    /// Somebody wants to know what the scheduler does.
+    recording: Cell<bool>,
 }
 
 impl Cpu {
@@ -161,6 +182,7 @@ impl Cpu {
             ready_counter: Cell::new(0),
             calls_without_time: Cell::new(0),
             interrupt: RefCell::default(),
+            recording: Cell::new(false),
         }
     }
 
@@ -176,6 +198,11 @@ impl Cpu {
     /// Whether the harness ran out of patience.
     pub(crate) fn interrupted(&self) -> bool {
         self.interrupt.borrow().as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// From now on the scheduler's doing is recorded.
+    pub(crate) fn record(&self) {
+        self.recording.set(true);
     }
 
     /// Whether any task lives.
@@ -200,7 +227,7 @@ impl Cpu {
             .iter()
             .filter_map(|core| {
                 Some(match tasks[core.running?].state {
-                    State::Working(remaining) => core.counted_from + remaining,
+                    State::Working(remaining) => core.counted_from.saturating_add(remaining),
                     State::Polling(until) => until,
                     _ => return None,
                 })
@@ -216,7 +243,7 @@ impl Cpu {
             let Some(index) = core.running else { continue };
             let task = &mut tasks[index];
             match task.state {
-                State::Working(remaining) if core.counted_from + remaining <= now => {
+                State::Working(remaining) if core.counted_from.saturating_add(remaining) <= now => {
                     task.state = State::Ready
                 }
                 State::Polling(until) if until <= now => task.state = State::Ready,
@@ -266,7 +293,7 @@ impl Cpu {
             core.counted_from = now;
             let task = &mut tasks[best];
             task.state = match task.state {
-                State::Working(remaining) => State::Working(remaining + switch),
+                State::Working(remaining) => State::Working(remaining.saturating_add(switch)),
                 State::Polling(until) => State::Polling(until.max(now + switch)),
                 _ => State::Working(switch),
             };
@@ -437,7 +464,8 @@ fn resume(kernel: &Rc<Kernel>, index: usize) {
     let suspend = match run_on(kernel, Some(index), &mut stack) {
         Ok(CoroutineResult::Yield(suspend)) => suspend,
         Ok(CoroutineResult::Return(())) => {
-            let ended = kernel.cpu.remove(index);
+            let mut ended = kernel.cpu.remove(index);
+            ended.lane.note(kernel, TaskState::Waiting);
             heap::outside_firmware(|| drop(ended));
             return;
         }
@@ -600,55 +628,115 @@ impl TasksHandle {
             if kernel.is_inert() {
                 return;
             }
-            let Some(reserved) = heap::reserve(&kernel.heap, spec.stack_bytes) else {
+            let reserved = heap::reserve(&kernel.heap, spec.stack_bytes);
+            if reserved.is_none() {
                 die(format!(
                     "out of memory: no {} bytes for the stack of task `{}`",
                     spec.stack_bytes, spec.name
                 ));
                 return;
-            };
-            let signal =
-                Arc::new(Signal { woken: AtomicBool::new(false), any: kernel.cpu.any_woken.clone() });
-            let waker = Waker::from(signal.clone());
-            let body = Rc::new(RefCell::new(Some(body)));
-            let polled = body.clone();
-            let stack = Coroutine::with_stack(host_stack(), move |yielder: &Yielder<(), Suspend>, ()| {
-                note_yielder(NonNull::from(yielder));
-                let mut context = Context::from_waker(&waker);
-                loop {
-                    // The borrow ends before the task waits, so that a waiting task can be dropped.
-                    let poll = match polled.borrow_mut().as_mut() {
-                        Some(body) => body.as_mut().poll(&mut context),
-                        None => Poll::Ready(()),
-                    };
-                    if poll.is_ready() {
-                        // Dropped here, so that its destructors are still the task's code.
-                        let body = polled.borrow_mut().take();
-                        drop(body);
-                        return;
-                    }
-                    suspend(Suspend::Waiting);
-                }
-            });
-            kernel.cpu.tasks.borrow_mut().push(Task {
-                spec,
-                state: State::Ready,
-                ready_since: kernel.cpu.next_ready(),
-                signal,
-                stack: Some(stack),
-                body,
-                within_call: false,
-                _reserved: reserved,
-            });
-            kernel.cpu.any_woken.store(true, Ordering::Release);
+            }
+            start_task(kernel, spec, body, reserved);
         });
     }
 
     /// The living tasks, in the order of their start.
     pub fn living(&self) -> Vec<TaskSpec> {
         heap::outside_firmware(|| note_call(&self.0));
-        self.0.cpu.tasks.borrow().iter().map(|task| task.spec).collect()
+        let tasks = self.0.cpu.tasks.borrow();
+        tasks.iter().filter(|task| task.reserved.is_some()).map(|task| task.spec).collect()
     }
+}
+
+/// Starts a task whose stack is `reserved`; the rig's own needs none.
+fn start_task(kernel: &Rc<Kernel>, spec: TaskSpec, body: TaskBody, reserved: Option<heap::Reservation>) {
+    let signal = Arc::new(Signal { woken: AtomicBool::new(false), any: kernel.cpu.any_woken.clone() });
+    let waker = Waker::from(signal.clone());
+    let body = Rc::new(RefCell::new(Some(body)));
+    let polled = body.clone();
+    let stack = Coroutine::with_stack(host_stack(), move |yielder: &Yielder<(), Suspend>, ()| {
+        note_yielder(NonNull::from(yielder));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            // The borrow ends before the task waits, so that a waiting task can be dropped.
+            let poll = match polled.borrow_mut().as_mut() {
+                Some(body) => body.as_mut().poll(&mut context),
+                None => Poll::Ready(()),
+            };
+            if poll.is_ready() {
+                // Dropped here, so that its destructors are still the task's code.
+                let body = polled.borrow_mut().take();
+                drop(body);
+                return;
+            }
+            suspend(Suspend::Waiting);
+        }
+    });
+    let lane = TaskLane { source: task_lane(kernel, spec.name), noted: TaskState::Waiting };
+    let TaskSpec { core, priority, stack_bytes, .. } = spec;
+    kernel.record(lane.source, kernel.now(), TaskStart { core, priority, stack_bytes }.event());
+    kernel.cpu.tasks.borrow_mut().push(Task {
+        spec,
+        state: State::Ready,
+        ready_since: kernel.cpu.next_ready(),
+        signal,
+        stack: Some(stack),
+        body,
+        within_call: false,
+        reserved,
+        lane,
+    });
+    kernel.cpu.any_woken.store(true, Ordering::Release);
+}
+
+/// The lane of a task that begins to live. Of several that live under one name the second has the
+/// lane `name#2`.
+fn task_lane(kernel: &Kernel, name: &str) -> Source {
+    let tasks = kernel.cpu.tasks.borrow();
+    let taken = |lane: Source| tasks.iter().any(|task| task.lane.source == lane);
+    let lane = kernel.source(&format!("{TASK_LANES}{name}"));
+    if !taken(lane) {
+        return lane;
+    }
+    let others = (2..).map(|number| kernel.source(&format!("{TASK_LANES}{name}#{number}")));
+    others.into_iter().find(|&other| !taken(other)).unwrap_or(lane)
+}
+
+/// What the scheduler does with each task from this instant on, where that is new. Called when
+/// nobody has anything more to do at this instant.
+pub(crate) fn record_states(kernel: &Kernel) {
+    if !kernel.cpu.recording.get() {
+        return;
+    }
+    let cores = kernel.cpu.cores.borrow();
+    for (index, task) in kernel.cpu.tasks.borrow_mut().iter_mut().enumerate() {
+        let state = if cores[task.spec.core].running == Some(index) {
+            TaskState::Running
+        } else if task.state == State::Waiting {
+            TaskState::Waiting
+        } else {
+            TaskState::Ready
+        };
+        task.lane.note(kernel, state);
+    }
+}
+
+/// All tasks are about to be stopped.
+pub(crate) fn record_halt(kernel: &Kernel) {
+    for task in kernel.cpu.tasks.borrow_mut().iter_mut() {
+        task.lane.note(kernel, TaskState::Waiting);
+    }
+}
+
+/// Keeps a core busy for `duration` with a task that no firmware started. Does nothing while no
+/// firmware runs.
+pub(crate) fn occupy(kernel: &Rc<Kernel>, core: usize, priority: u8, duration: Duration) {
+    if !kernel.is_up() {
+        return;
+    }
+    let spec = TaskSpec { name: "(rig)", priority, stack_bytes: 0, core };
+    let work = nanos(duration);
+    start_task(kernel, spec, Box::pin(async move { suspend(Suspend::Working(work)) }), None);
 }
 
 /// Restarts the chip on behalf of the running firmware, which goes no further. Returns where there is

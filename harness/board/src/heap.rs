@@ -101,6 +101,21 @@ impl FreeList {
         true
     }
 
+    /// Where the longest piece is, and how long.
+    fn longest(&self) -> Option<(usize, usize)> {
+        self.by_length.last().map(|&(length, offset)| (offset, length))
+    }
+
+    /// Takes a part out of the piece at `offset`, of whole blocks' granularity.
+    fn cut_out(&mut self, offset: usize, length: usize, from: usize, bytes: usize) {
+        self.remove(offset, length);
+        for (start, end) in [(offset, from), (from + bytes, offset + length)] {
+            if end > start {
+                self.insert(start, end - start);
+            }
+        }
+    }
+
     fn largest(&self) -> usize {
         self.by_length.last().map_or(0, |&(length, _)| length.saturating_sub(BLOCK_HEADER_BYTES))
     }
@@ -108,6 +123,8 @@ impl FreeList {
 
 struct State {
     list: FreeList,
+    /// Places and lengths of what the rig has taken.
+    taken: Vec<(usize, usize)>,
     minimum_free: usize,
     allocations: u64,
     frees: u64,
@@ -116,9 +133,28 @@ struct State {
 
 impl State {
     fn new(total: usize) -> Self {
-        State { list: FreeList::new(total), minimum_free: total, allocations: 0, frees: 0, failures: 0 }
+        State {
+            list: FreeList::new(total),
+            taken: Vec::new(),
+            minimum_free: total,
+            allocations: 0,
+            frees: 0,
+            failures: 0,
+        }
     }
 }
+
+impl State {
+    /// What the rig takes counts as the device's own.
+    fn note_taken(&mut self, offset: usize, length: usize) {
+        self.taken.push((offset, length));
+        self.allocations += 1;
+        self.minimum_free = self.minimum_free.min(self.list.free);
+    }
+}
+
+/// Bytes of the blocks by which the rig cuts the heap up: the smallest that there are.
+const CUT_BYTES: usize = BLOCK_HEADER_BYTES + BLOCK_ALIGN_BYTES;
 
 /// What a block of `bytes` takes from the heap.
 fn block_length(bytes: usize, align: usize) -> Option<usize> {
@@ -133,11 +169,24 @@ pub(crate) struct Heap {
     state: RefCell<State>,
     /// Counts resets: what was allocated before one is gone.
     generation: Cell<u32>,
+    /// Bytes of the first allocations since the start that nobody has fetched yet.
+    first: RefCell<Vec<usize>>,
+    /// How many allocations may still be added there.
+    first_left: Cell<usize>,
 }
+
+/// How many allocations of each start are kept one by one.
+pub const FIRST_ALLOCATIONS: usize = 128;
 
 impl Heap {
     pub(crate) fn new(total: usize) -> Self {
-        Heap { total, state: RefCell::new(State::new(total)), generation: Cell::new(0) }
+        Heap {
+            total,
+            state: RefCell::new(State::new(total)),
+            generation: Cell::new(0),
+            first: RefCell::default(),
+            first_left: Cell::new(FIRST_ALLOCATIONS),
+        }
     }
 
     /// Forgets every block, as a reset does.
@@ -151,6 +200,8 @@ impl Heap {
             });
             self.generation.set(self.generation.get() + 1);
             *self.state.borrow_mut() = State::new(self.total);
+            self.first.take();
+            self.first_left.set(FIRST_ALLOCATIONS);
         });
     }
 
@@ -179,7 +230,57 @@ impl Heap {
         };
         state.allocations += 1;
         state.minimum_free = state.minimum_free.min(state.list.free);
+        if let Some(left) = self.first_left.get().checked_sub(1) {
+            self.first_left.set(left);
+            self.first.borrow_mut().push(bytes);
+        }
         Some((offset, length))
+    }
+
+    /// Bytes of the first allocations since the start, in their order; each is handed out once.
+    pub(crate) fn fetch_first(&self) -> Vec<usize> {
+        self.first.take()
+    }
+
+    /// Takes the largest pieces until at most `free` bytes are left.
+    pub(crate) fn take_until(&self, free: usize) {
+        let mut state = self.state.borrow_mut();
+        while let Some(excess) = state.list.free.checked_sub(free).filter(|excess| *excess > 0)
+            && let Some((offset, length)) = state.list.longest()
+        {
+            let bytes = excess.next_multiple_of(BLOCK_ALIGN_BYTES).min(length);
+            state.list.cut_out(offset, length, offset, bytes);
+            state.note_taken(offset, bytes);
+        }
+    }
+
+    /// Takes the smallest blocks out of the longest pieces, until at least `percent` of what is free
+    /// lie outside of the longest one. False if that cannot be.
+    pub(crate) fn cut_up(&self, percent: u8) -> bool {
+        let mut state = self.state.borrow_mut();
+        loop {
+            let free = state.list.free;
+            // Less would not be a block any more.
+            let wanted = free * usize::from(100_u8.saturating_sub(percent)) / 100 / BLOCK_ALIGN_BYTES
+                * BLOCK_ALIGN_BYTES;
+            let Some((offset, length)) = state.list.longest().filter(|_| wanted > CUT_BYTES) else {
+                return false;
+            };
+            if length <= wanted {
+                return true;
+            }
+            state.list.cut_out(offset, length, offset + wanted - CUT_BYTES, CUT_BYTES);
+            state.note_taken(offset + wanted - CUT_BYTES, CUT_BYTES);
+        }
+    }
+
+    /// Gives back what the rig has taken.
+    pub(crate) fn give_taken_back(&self) {
+        let mut state = self.state.borrow_mut();
+        for (offset, length) in std::mem::take(&mut state.taken) {
+            state.list.give_back(offset, length);
+            state.frees += 1;
+        }
     }
 
     /// Resizes a block where it is, as TLSF does if it can; its new length.
@@ -443,6 +544,51 @@ mod tests {
         heap.give_back(blocks[3].0, blocks[3].1);
         let status = heap.status();
         assert_eq!((status.free, status.largest_free_block, status.minimum_free), (1000, 996, 600));
+    }
+
+    #[test]
+    fn the_rig_takes_and_gives_back() {
+        let heap = Heap::new(100_000);
+        let block = heap.take(996, 4).expect("fits");
+        heap.take_until(49_996);
+        assert_eq!(heap.status().free, 49_996);
+        heap.take_until(0);
+        assert_eq!((heap.status().free, heap.status().largest_free_block), (0, 0));
+        assert!(heap.take(1, 1).is_none());
+        heap.give_taken_back();
+        let status = heap.status();
+        assert_eq!((status.free, status.allocations - status.frees), (99_000, 1));
+        heap.give_back(block.0, block.1);
+        assert_eq!(heap.status().largest_free_block, 99_996);
+    }
+
+    #[test]
+    fn the_rig_cuts_the_heap_up() {
+        let percent = |heap: &Heap| 100 - heap.status().largest_free_block * 100 / heap.status().free;
+        for wanted in [0, 31, 51, 80] {
+            let heap = Heap::new(100_000);
+            assert!(heap.cut_up(wanted));
+            let found = percent(&heap);
+            assert!((usize::from(wanted)..=usize::from(wanted) + 15).contains(&found), "{wanted}: {found}");
+            assert!(heap.status().free > 99_000);
+            heap.give_taken_back();
+            assert_eq!(heap.status().largest_free_block, 99_996);
+        }
+        assert!(!Heap::new(100_000).cut_up(100));
+    }
+
+    #[test]
+    fn the_first_allocations_are_kept_one_by_one() {
+        let heap = Heap::new(100_000);
+        let _ = (heap.take(5, 4), heap.take(4096, 4));
+        assert_eq!(heap.fetch_first(), [5, 4096]);
+        for _ in 0..FIRST_ALLOCATIONS {
+            let _ = heap.take(1, 1);
+        }
+        assert_eq!(heap.fetch_first().len(), FIRST_ALLOCATIONS - 2);
+        heap.reset();
+        let _ = heap.take(7, 4);
+        assert_eq!(heap.fetch_first(), [7]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::gpio::Pins;
 use crate::heap::Heap;
 use crate::net::Network;
 use crate::uart::Uart;
+use crate::watchdog::Watchdog;
 
 /// Which start of the device an event belongs to. What an earlier life had scheduled inside the
 /// chip does not happen in the next one.
@@ -107,11 +108,13 @@ pub(crate) struct Kernel {
     pub(crate) wires: RefCell<crate::pulse::Wires>,
     /// How the chip's crystal keeps time.
     crystal: Cell<Rate>,
+    pub(crate) watchdog: Watchdog,
     pub(crate) device_source: Source,
     /// Nothing when the board is gone.
     firmware: RefCell<Option<Rc<dyn Firmware>>>,
     heap_free_source: Source,
     heap_largest_source: Source,
+    heap_allocations_source: Source,
     now: Cell<u64>,
     /// When the firmware's own clock stood at zero.
     started: Cell<u64>,
@@ -143,9 +146,11 @@ impl Kernel {
             random: RefCell::new(random),
             wires: RefCell::default(),
             crystal: Cell::new(Rate::EXACT),
+            watchdog: Watchdog::default(),
             device_source: timeline.source("device"),
             heap_free_source: timeline.source("heap.free"),
             heap_largest_source: timeline.source("heap.largest"),
+            heap_allocations_source: timeline.source("heap.allocations"),
             now: Cell::new(nanos(timeline.now().since(Instant::ZERO))),
             started: Cell::new(0),
             sequence: Cell::new(0),
@@ -308,6 +313,8 @@ impl Kernel {
     pub(crate) fn run(self: &Rc<Self>, until: Instant, woken: &dyn Fn() -> bool) {
         loop {
             crate::cpu::dispatch(self);
+            crate::cpu::record_states(self);
+            self.record_allocations();
             if woken() {
                 return;
             }
@@ -373,11 +380,23 @@ impl Kernel {
 
     /// The firmware gave up: as ESP-IDF's default, print and reboot.
     pub(crate) fn crash(self: &Rc<Self>, message: &str) {
+        self.crash_by(ResetCause::Panic, message);
+    }
+
+    /// The same for another `cause`.
+    pub(crate) fn crash_by(self: &Rc<Self>, cause: ResetCause, message: &str) {
         self.record(self.device_source, self.now(), Kind::Device(DeviceEvent::Crashed(Arc::from(message))));
         self.halt();
         let line = format!("\r\npanic: {message}\r\nRebooting...\r\n");
         let printed = crate::uart::print_from_rom(self, line.as_bytes());
-        self.start_after_boot_rom(printed, ResetCause::Panic);
+        self.start_after_boot_rom(printed, cause);
+    }
+
+    /// The first allocations of this start that are not recorded yet.
+    fn record_allocations(&self) {
+        for bytes in self.heap.fetch_first() {
+            self.record(self.heap_allocations_source, self.now(), Kind::Gauge(bytes as u64));
+        }
     }
 
     fn halt(self: &Rc<Self>) {
@@ -385,13 +404,16 @@ impl Kernel {
         self.started_up.set(false);
         // First, so that a destructor finds its connections gone: the device says no farewell.
         crate::net::device_halted(self);
+        crate::cpu::record_halt(self);
         self.halting.set(true);
         self.cpu.halt(&self.heap);
         self.halting.set(false);
+        self.watchdog.stop();
         *self.timers.borrow_mut() = Timers::default();
         crate::pulse::device_halted(self);
         crate::gpio::device_halted(self);
         crate::uart::device_halted(self);
+        self.record_allocations();
         self.heap.reset();
     }
 
@@ -431,11 +453,15 @@ impl Kernel {
 
 /// The rig's own accounts of the heap, so that nobody has to take the firmware's word.
 fn sample_heap(kernel: &Rc<Kernel>) {
+    record_heap(kernel);
+    kernel.schedule_inside(kernel.now() + HEAP_SAMPLE_PERIOD, sample_heap);
+}
+
+pub(crate) fn record_heap(kernel: &Kernel) {
     let status = kernel.heap.status();
     let now = kernel.now();
     kernel.record(kernel.heap_free_source, now, Kind::Gauge(status.free as u64));
     kernel.record(kernel.heap_largest_source, now, Kind::Gauge(status.largest_free_block as u64));
-    kernel.schedule_inside(now + HEAP_SAMPLE_PERIOD, sample_heap);
 }
 
 /// As often as the firmware's own monitor looks.

@@ -9,6 +9,8 @@
 //! | Module | Models |
 //! |---|---|
 //! | [`cpu`] | two cores, pre-emptive priorities, charged computing time |
+//! | [`stress`] | the rig's hand on cores and heap |
+//! | [`watchdog`] | the timer that restarts a chip whose firmware hangs |
 //! | [`heap`] | the firmware's real allocations in a heap of the chip's size |
 //! | [`pulse`] | a pulse transmitter like the ESP32's RMT |
 //! | [`gpio`] | pins and their edges |
@@ -30,8 +32,10 @@ pub mod heap;
 mod kernel;
 pub mod net;
 pub mod pulse;
+pub mod stress;
 mod time_driver;
 pub mod uart;
+pub mod watchdog;
 
 pub use board::{Board, BoardConfig, Chip, Firmware};
 pub use heap::DeviceAllocator;

@@ -252,6 +252,8 @@ pub enum ResetCause {
     Software,
     /// The firmware gave up.
     Panic,
+    /// Its watchdog was not fed in time.
+    Watchdog,
 }
 
 /// A hole: from the event's instant on, for this long, the source saw nothing it could keep.

@@ -14,6 +14,7 @@ pub mod part;
 pub mod requirement;
 pub mod result;
 pub mod rig;
+pub mod task;
 pub mod time;
 pub mod timeline;
 pub mod unit;

@@ -4,6 +4,8 @@
 //! returns at once: it asks for the action, and the event of the action carries the instant at
 //! which it took place.
 
+use std::time::Duration;
+
 use crate::event::ConnectionId;
 use crate::timeline::Source;
 use crate::verdict::RigError;
@@ -114,4 +116,44 @@ pub trait Net {
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError>;
     /// Where the connections' events are recorded.
     fn source(&self) -> Source;
+}
+
+/// What sees the device's scheduler, such as a debug probe or the model of a virtual board.
+///
+/// Each task has a lane of its own, named [`TASK_LANES`](crate::task::TASK_LANES) and the task's
+/// name. A start is always recorded there, as a [`TaskStart`](crate::task::TaskStart); what the
+/// scheduler does with the task only while somebody wants to know it.
+pub trait Scheduler {
+    /// From now on each change of a task's [`TaskState`](crate::task::TaskState) is recorded as a
+    /// gauge, thousands in a second.
+    ///
+    /// # Errors
+    /// [`RigError`] if the probe does not answer.
+    fn record(&self) -> Result<(), RigError>;
+}
+
+/// What takes the device's resources away, as an error elsewhere in its firmware would. All of it
+/// ends with the device's next start.
+pub trait Stress {
+    /// Keeps `core` busy for `duration`, against every task of a priority below `priority`.
+    ///
+    /// # Errors
+    /// [`RigError`] if the chip has no such core or the probe does not answer.
+    fn occupy(&self, core: usize, priority: u8, duration: Duration) -> Result<(), RigError>;
+    /// Takes memory from the heap, the largest blocks first, until at most `free` bytes are left.
+    ///
+    /// # Errors
+    /// [`RigError`] if the probe does not answer.
+    fn take_memory(&self, free: usize) -> Result<(), RigError>;
+    /// Takes a few bytes here and there, until at least `percent` of the free heap lie outside of
+    /// its largest block.
+    ///
+    /// # Errors
+    /// [`RigError`] if the heap cannot be cut up so far, or the probe does not answer.
+    fn cut_up_memory(&self, percent: u8) -> Result<(), RigError>;
+    /// Gives all memory back that was taken since the device's start.
+    ///
+    /// # Errors
+    /// [`RigError`] if the probe does not answer.
+    fn give_memory_back(&self) -> Result<(), RigError>;
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::part::{Console, Flash, Net, Pin, Power, Reset};
+use crate::part::{Console, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
 use crate::time::{Fidelity, Instant};
 use crate::timeline::{Source, Timeline};
 use crate::verdict::RigError;
@@ -35,6 +35,10 @@ pub struct Parts {
     pub flash: Option<Rc<dyn Flash>>,
     /// The network.
     pub net: Option<Rc<dyn Net>>,
+    /// What sees the device's scheduler.
+    pub scheduler: Option<Rc<dyn Scheduler>>,
+    /// What takes the device's resources away.
+    pub stress: Option<Rc<dyn Stress>>,
     /// Wires that the rig can drive, by signal name.
     pub pins: BTreeMap<String, Rc<dyn Pin>>,
     /// LED lanes in the order of their pixels.

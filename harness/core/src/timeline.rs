@@ -282,6 +282,11 @@ impl Timeline {
         self.lock().lanes[source.0 as usize].events.iter().find(|event| matches(event)).cloned()
     }
 
+    /// All events of `source` that `match`, without copying the others.
+    pub fn find_all(&self, source: Source, matches: impl Fn(&Event) -> bool) -> Vec<Event> {
+        self.lock().lanes[source.0 as usize].events.iter().filter(|event| matches(event)).cloned().collect()
+    }
+
     /// What all sources have delivered with `from <= at < until`, ordered by time; at one instant
     /// in the order in which the sources were declared.
     pub fn merged(&self, from: Instant, until: Instant) -> Vec<(Source, Event)> {

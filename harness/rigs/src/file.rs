@@ -41,6 +41,10 @@ pub struct RigFile {
     pub flash: Option<Present>,
     /// The network.
     pub net: Option<Net>,
+    /// The view of the device's scheduler.
+    pub scheduler: Option<Present>,
+    /// The hand on the device's cores and memory.
+    pub stress: Option<Present>,
     /// LED lanes in the order of their pixels.
     pub leds: Vec<LedLane>,
     /// Wires that the rig can drive.

@@ -55,6 +55,8 @@ pub fn take(order: &Order<'_>, board: &VirtualBoard) -> Result<Rig, RigError> {
         reset: file.reset.as_ref().map(|_| board.reset()),
         flash: file.flash.as_ref().map(|_| board.flash()),
         net: file.net.as_ref().map(|_| board.net()),
+        scheduler: file.scheduler.as_ref().map(|_| board.scheduler()),
+        stress: file.stress.as_ref().map(|_| board.stress()),
         pins: file.pins.iter().map(|pin| (pin.signal.clone(), board.pin(pin.pin))).collect(),
         leds: file
             .leds
@@ -65,7 +67,9 @@ pub fn take(order: &Order<'_>, board: &VirtualBoard) -> Result<Rig, RigError> {
                 pixels: lane.pixels,
             })
             .collect(),
-        gauges: ["heap.free", "heap.largest"].map(|name| (name.to_owned(), timeline.source(name))).into(),
+        gauges: ["heap.free", "heap.largest", "heap.allocations"]
+            .map(|name| (name.to_owned(), timeline.source(name)))
+            .into(),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
     };
     let rig = Rig {

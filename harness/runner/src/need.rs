@@ -13,8 +13,11 @@ mod heap;
 mod leds;
 mod net;
 mod power;
+mod stress;
+mod tasks;
 mod websocket;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +25,7 @@ use std::time::Duration;
 use rigor_core::event::Kind;
 use rigor_core::rig::Parts;
 use rigor_core::verdict::{Blame, HarnessError};
-use rigor_core::{Fidelity, Source, Timeline};
+use rigor_core::{Fidelity, Instant, Source, Timeline};
 
 pub use chance::Chance;
 pub use clock::Clock;
@@ -33,6 +36,8 @@ pub use heap::Heap;
 pub use leds::{Leds, Picture, Recording, Watch};
 pub use net::{Net, Received, Tcp};
 pub use power::Power;
+pub use stress::Stress;
+pub use tasks::{Started, Tasks};
 pub use websocket::{Heard, WebSocket};
 
 /// What a case's needs are taken from: the parts and the timeline of one rig.
@@ -46,13 +51,21 @@ pub struct Bench {
     pub fidelity: Fidelity,
     actions: Source,
     seed: u64,
+    provoked: Rc<RefCell<Vec<Provoked>>>,
+}
+
+/// A crash that a case brings about and waits for: at most one in this span of time.
+#[derive(Clone, Copy)]
+struct Provoked {
+    from: Instant,
+    until: Instant,
 }
 
 impl Bench {
     /// The bench of a rig.
     pub fn new(timeline: Timeline, parts: Parts, fidelity: Fidelity) -> Self {
         let actions = timeline.source("harness");
-        Bench { timeline, parts: Rc::new(parts), fidelity, actions, seed: 0 }
+        Bench { timeline, parts: Rc::new(parts), fidelity, actions, seed: 0, provoked: Rc::default() }
     }
 
     /// The same with the seed of what a case chooses at random; 0 otherwise.
@@ -60,6 +73,21 @@ impl Bench {
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
+    }
+
+    /// Says that the case has brought a crash about that is to come before `until`. One crash from
+    /// now to then does not fail the case by itself; any other one does.
+    pub fn expect_crash(&self, until: Instant) {
+        self.provoked.borrow_mut().push(Provoked { from: self.timeline.now(), until });
+    }
+
+    /// Of the `crashes` at these instants the first that the case has not brought about.
+    pub(crate) fn first_unprovoked(&self, crashes: impl IntoIterator<Item = Instant>) -> Option<Instant> {
+        let mut provoked = self.provoked.borrow().clone();
+        crashes.into_iter().find(|&at| {
+            let excuse = provoked.iter().position(|excuse| excuse.from <= at && at < excuse.until);
+            excuse.map(|index| provoked.swap_remove(index)).is_none()
+        })
     }
 
     /// Notes on the timeline what the harness does.

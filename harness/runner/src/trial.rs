@@ -200,7 +200,7 @@ fn on_rig(
             }
         }
     };
-    let outcome = check_evidence(&rig, outcome);
+    let outcome = check_evidence(&rig, &bench, outcome);
     let mut decisions = judge::decide(catalogue, case.decides(), &witness(case, setup), &outcome);
     // What a case finds wrong is as much a suspicion as what it gives up waiting for.
     if decisions.iter().any(|(_, decision)| decision.verdict == Verdict::Fail)
@@ -219,19 +219,21 @@ fn on_rig(
 }
 
 /// What the timeline says about the outcome that the case itself may not have looked at.
-fn check_evidence(rig: &Rig, outcome: Outcome) -> Outcome {
+fn check_evidence(rig: &Rig, bench: &Bench, outcome: Outcome) -> Outcome {
     // A time-out on the product is only a suspicion until the bench is proven well.
     if matches!(outcome, Err(Blame::Product(_))) {
         rig.drive.self_check()?;
+    }
+    let crashes = crashes(rig);
+    if let Some(at) = bench.first_unprovoked(crashes.iter().map(|(at, _)| *at))
+        && let Some((_, message)) = crashes.iter().find(|(crash, _)| *crash == at)
+    {
+        return Err(ProductError(format!("the firmware crashed at {at}: {message}")).into());
     }
     let first = |matches: fn(&Event) -> bool| {
         let found = |source| Some((source, rig.timeline.find(source, matches)?));
         rig.timeline.sources().into_iter().filter_map(found).min_by_key(|(_, event)| event.at)
     };
-    if let Some((_, event)) = first(|event| crash(event).is_some()) {
-        let message = crash(&event).unwrap_or_default();
-        return Err(ProductError(format!("the firmware crashed at {}: {message}", event.at)).into());
-    }
     // What was found, and above all what was not found, may be in what was lost.
     if matches!(outcome, Ok(_) | Err(Blame::Product(_)))
         && let Some((source, event)) = first(|event| matches!(event.kind, Kind::Gap(_)))
@@ -247,11 +249,18 @@ fn check_evidence(rig: &Rig, outcome: Outcome) -> Outcome {
     outcome
 }
 
-fn crash(event: &Event) -> Option<Arc<str>> {
-    match &event.kind {
-        Kind::Device(DeviceEvent::Crashed(message)) => Some(message.clone()),
-        _ => None,
-    }
+/// All crashes on any lane, in the order of time.
+fn crashes(rig: &Rig) -> Vec<(Instant, Arc<str>)> {
+    let is_crash = |event: &Event| matches!(event.kind, Kind::Device(DeviceEvent::Crashed(_)));
+    let found = rig.timeline.sources().into_iter().flat_map(|source| rig.timeline.find_all(source, is_crash));
+    let mut crashes: Vec<(Instant, Arc<str>)> = found
+        .filter_map(|event| match event.kind {
+            Kind::Device(DeviceEvent::Crashed(message)) => Some((event.at, message)),
+            _ => None,
+        })
+        .collect();
+    crashes.sort_by_key(|(at, _)| *at);
+    crashes
 }
 
 fn log_tail(rig: &Rig) -> Vec<String> {

@@ -9,14 +9,14 @@ use embedded_io_async::Write;
 use rigor_board::cpu::TaskSpec;
 use rigor_board::{Chip, Firmware};
 use rigor_core::distribution::Distribution;
-use rigor_core::event::{Gap, Kind};
+use rigor_core::event::{Gap, Kind, ResetCause};
 use rigor_core::requirement::Catalogue;
 use rigor_core::verdict::{Blame, Inconclusive, ProductError, RigError, Verdict};
 use rigor_rigs::failing::RigFault;
 use rigor_rigs::fault::Model;
 use rigor_rigs::{Firmwares, RigFile};
 use rigor_runner::case::{Case, Handler};
-use rigor_runner::need::{Clock, Console, Leds};
+use rigor_runner::need::{Clock, Console, Device, Leds, Stress, Tasks};
 use rigor_runner::trial::{self, Setup, Trial};
 use rigor_runner::{Bench, Findings, Outcome};
 use rstest::rstest;
@@ -26,6 +26,7 @@ use rstest::rstest;
 enum Toy {
     Rests,
     Panics,
+    PanicsOnce,
     SpinsInsideTheBoard,
     SpinsForEver,
 }
@@ -44,12 +45,14 @@ impl Firmware for Toy {
 
     fn start(&self, chip: Chip) {
         let (toy, mut tx, cpu) = (*self, chip.uart_tx(), chip.cpu());
+        let cause = chip.machine().start_cause();
         let body = async move {
             let _ = tx.write_all(b"hello\r\nlast words\r\n").await;
             Timer::after_millis(10).await;
             match toy {
                 Toy::Rests => {}
-                Toy::Panics => panic!("the toy is broken"),
+                Toy::PanicsOnce if cause != ResetCause::PowerOn => {}
+                Toy::Panics | Toy::PanicsOnce => panic!("the toy is broken"),
                 Toy::SpinsInsideTheBoard => loop {
                     cpu.work(0);
                 },
@@ -155,6 +158,48 @@ fn a_panic_of_the_firmware_is_the_product_s_and_shows_its_last_words() {
     let reason = trial.reason().unwrap_or_default();
     assert!(reason.contains("the toy is broken") && reason.contains("trial.rs"), "{reason}");
     assert!(trial.log_tail.iter().any(|line| line.contains("last words")), "{:?}", trial.log_tail);
+}
+
+#[test]
+fn a_crash_that_the_case_has_brought_about_is_none_of_the_product_s() {
+    fn panics_once() -> Rc<dyn Firmware> {
+        Rc::new(Toy::PanicsOnce)
+    }
+    let trial = run(panics_once, |device: Device| async move {
+        let (at, message) = device.expect_crash(Duration::from_secs(1)).await?;
+        assert!(at > rigor_core::Instant::ZERO && message.contains("the toy is broken"), "{message}");
+        took(1)
+    });
+    assert_eq!(trial.verdict(), Verdict::Pass, "{:?}", trial.reason());
+}
+
+#[test]
+fn a_second_crash_and_one_that_comes_too_late_are_the_product_s() {
+    fn panics() -> Rc<dyn Firmware> {
+        Rc::new(Toy::Panics)
+    }
+    let again = run(panics, |device: Device, clock: Clock| async move {
+        device.expect_crash(Duration::from_secs(1)).await?;
+        clock.sleep(Duration::from_secs(1)).await;
+        took(1)
+    });
+    assert_eq!(again.verdict(), Verdict::Fail, "{:?}", again.reason());
+    let late = run(panics, |device: Device, clock: Clock| async move {
+        let _ = device.expect_crash(Duration::from_millis(1)).await;
+        clock.sleep(Duration::from_millis(100)).await;
+        took(1)
+    });
+    assert!(late.reason().is_some_and(|reason| reason.contains("crashed at")), "{:?}", late.reason());
+}
+
+#[test]
+fn cores_and_memory_are_in_reach_where_the_rig_file_says_so() {
+    let tasks = run(rests, |_: Tasks| async { took(1) });
+    let stress = run(rests, |_: Stress| async { took(1) });
+    for (trial, table) in [(tasks, "[scheduler]"), (stress, "[stress]")] {
+        assert_eq!(trial.verdict(), Verdict::NotRun);
+        assert!(trial.reason().is_some_and(|reason| reason.contains(table)), "{:?}", trial.reason());
+    }
 }
 
 #[test]

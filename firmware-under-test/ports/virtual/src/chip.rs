@@ -96,6 +96,7 @@ impl platform::Machine for Machine {
             ResetCause::PowerOn | ResetCause::Pin => platform::StartCause::PowerOn,
             ResetCause::Software => platform::StartCause::Software,
             ResetCause::Panic => platform::StartCause::Panic,
+            ResetCause::Watchdog => platform::StartCause::Watchdog,
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) struct RawFile {
     reset: Option<Present>,
     flash: Option<Present>,
     net: Option<RawNet>,
+    scheduler: Option<Present>,
+    stress: Option<Present>,
     #[serde(default)]
     leds: Vec<RawLane>,
     #[serde(default)]
@@ -140,6 +142,8 @@ impl RawFile {
             reset: self.reset,
             flash: self.flash,
             net: self.net.map(|net| net.check(place)).transpose()?,
+            scheduler: self.scheduler,
+            stress: self.stress,
             leds: self.leds.into_iter().map(|lane| lane.check(place)).collect::<Result<_, _>>()?,
             pins: self.pins.into_iter().map(|pin| pin.check(place)).collect::<Result<_, _>>()?,
         })

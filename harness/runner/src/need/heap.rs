@@ -11,6 +11,7 @@ pub struct Heap {
     timeline: Timeline,
     free: Source,
     largest: Source,
+    allocations: Source,
 }
 
 impl Heap {
@@ -22,6 +23,12 @@ impl Heap {
     /// Bytes of the largest block that could be allocated.
     pub fn largest(&self, from: Instant, until: Instant) -> Vec<(Instant, u64)> {
         self.samples(self.largest, from, until)
+    }
+
+    /// Bytes of the first allocations of each start of the device, in their order: at least 100,
+    /// or all of them.
+    pub fn first_allocations(&self, from: Instant, until: Instant) -> Vec<(Instant, u64)> {
+        self.samples(self.allocations, from, until)
     }
 
     fn samples(&self, source: Source, from: Instant, until: Instant) -> Vec<(Instant, u64)> {
@@ -48,6 +55,7 @@ impl Need for Heap {
             timeline: bench.timeline.clone(),
             free: gauge("heap.free")?,
             largest: gauge("heap.largest")?,
+            allocations: gauge("heap.allocations")?,
         })
     }
 }
