@@ -11,6 +11,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use core::future::Future;
 use core::pin::Pin;
+use core::time::Duration;
 
 use embedded_storage::nor_flash::NorFlash;
 
@@ -128,6 +129,10 @@ pub trait Machine: Clone + 'static {
     fn start_cause(&self) -> StartCause;
     /// Restarts the chip; does not return.
     fn restart(&self) -> !;
+    /// From now on the chip is restarted when nobody feeds its watchdog for `timeout`.
+    fn start_watchdog(&self, timeout: Duration);
+    /// Says that the firmware is well. Without effect before the watchdog was started.
+    fn feed_watchdog(&self);
 }
 
 /// A chip with its board: one type for each peripheral. `LANES` is the number of LED data pins.

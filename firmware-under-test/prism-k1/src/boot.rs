@@ -6,10 +6,11 @@ use alloc::boxed::Box;
 use core::future::Future;
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
-use firmware_platform::{Chip, Core, HeapStatus, Machine, Peripherals, TaskSpec, Tasks};
+use firmware_platform::{Chip, Core, Cpu, HeapStatus, Machine, Peripherals, StartCause, TaskSpec, Tasks};
 
 use crate::defect::{self, Defect};
 use crate::log::Log;
+use crate::memory::Memory;
 use crate::monitor::Monitor;
 use crate::net::slots::Slots;
 use crate::playback::Playback;
@@ -17,6 +18,7 @@ use crate::pool::{Pools, TOTAL_BYTES};
 use crate::protocol::session::{Services, Session};
 use crate::settings::{DEFAULT_PARTITION, Settings};
 use crate::storage::{Storage, Volume};
+use crate::watchdog::{self, Watchdog};
 use crate::{LANES, Options, VERSION, console, net, partition, playback, storage, templates};
 
 /// When this firmware was built. Not the wall clock, on purpose: the same sources give the same
@@ -38,14 +40,45 @@ const NETWORK: TaskSpec = TaskSpec { name: "network", priority: 5, stack_bytes: 
 const UART_TEST: TaskSpec = TaskSpec { name: "uart_test", priority: 3, stack_bytes: 4096, core: Core::Zero };
 
 fn spawn<T: Tasks>(tasks: &T, spec: TaskSpec, body: impl Future<Output = ()> + 'static) {
-    tasks.spawn(spec, Box::pin(body));
+    tasks.spawn(as_built(spec), Box::pin(body));
+}
+
+/// `spec`, unless this build has a defect in it.
+fn as_built(spec: TaskSpec) -> TaskSpec {
+    let mut spec = spec;
+    let of_the_seed = ["playback", "network", "storage", "templates"].contains(&spec.name);
+    if defect::present(Defect::StacksHalved) && of_the_seed {
+        spec.stack_bytes /= 2;
+    }
+    spec.priority = match spec.name {
+        "storage" if defect::present(Defect::PriorityInversion) => playback::TASK.priority + 1,
+        "playback" if defect::present(Defect::PrioritiesSwapped) => NETWORK.priority,
+        "network" if defect::present(Defect::PrioritiesSwapped) => playback::TASK.priority,
+        _ => spec.priority,
+    };
+    spec
+}
+
+/// The heap monitor with its lines.
+fn start_monitor<M: Machine, T: Tasks, C: Cpu>(log: &Log, tasks: &T, monitor: &Monitor<M, T, C>) {
+    log.info(TAG, format_args!("Initializing heap monitor..."));
+    log.info("HEAP_MON", format_args!("Initializing heap monitor..."));
+    spawn(tasks, HEAP_MONITOR, monitor.clone().watch());
+    log.info("HEAP_MON", format_args!("Heap monitor initialized successfully"));
 }
 
 /// The first and only lines of code that run before the main task: the pools, which must be the
 /// first allocation of all, then what everything else speaks through.
 pub(crate) fn start<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Options) {
-    let pools = Pools::new();
-    let log = Log::new();
+    if defect::present(Defect::StaysDown) && peripherals.machine.start_cause() == StartCause::Watchdog {
+        return;
+    }
+    let (pools, log) = if defect::present(Defect::PoolsLate) {
+        let log = Log::new();
+        (Pools::new(), log)
+    } else {
+        (Pools::new(), Log::new())
+    };
     let tasks = peripherals.tasks.clone();
     spawn(&tasks, MAIN, main(peripherals, options, pools, log));
 }
@@ -57,21 +90,29 @@ async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Optio
     banner(&log, &machine, flash.capacity(), stamp(&mut flash));
     report_pools(&log, &pools);
 
+    let memory = Memory::of(machine.clone());
+    let monitor = Monitor::new(machine.clone(), tasks.clone(), cpu.clone(), pools.clone(), log.clone());
+    if defect::present(Defect::BootOrderSwapped) {
+        start_monitor(&log, &tasks, &monitor);
+    }
     let stored = open_settings(&log, flash.clone()).await;
     log.info(TAG, format_args!("TCP/IP stack initialized"));
-    let storage = Storage::new();
+    let storage = Storage::new(memory.clone());
     log.info(TAG, format_args!("Event loop created"));
 
-    log.info(TAG, format_args!("Initializing heap monitor..."));
-    log.info("HEAP_MON", format_args!("Initializing heap monitor..."));
-    let monitor = Monitor::new(machine, tasks.clone(), cpu.clone(), pools.clone(), log.clone());
-    spawn(&tasks, HEAP_MONITOR, monitor.clone().watch());
-    log.info("HEAP_MON", format_args!("Heap monitor initialized successfully"));
+    if !defect::present(Defect::BootOrderSwapped) {
+        start_monitor(&log, &tasks, &monitor);
+    }
     log.info(TAG, format_args!("System initialized"));
 
     log.info(TAG, format_args!("Initializing firmware components..."));
-    announce_network(&log, stored.as_deref(), options);
-    let volume = mount::<C>(&log, &mut flash, &cpu);
+    if !defect::present(Defect::StorageBeforeNetwork) {
+        announce_network(&log, stored.as_deref(), options);
+    }
+    let volume = mount::<C>(&log, &mut flash, &cpu, memory);
+    if defect::present(Defect::StorageBeforeNetwork) {
+        announce_network(&log, stored.as_deref(), options);
+    }
 
     let playback = Playback::new(&storage, &log);
     let body = playback::task(playback.clone(), cpu.clone(), leds, log.clone());
@@ -93,13 +134,19 @@ async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Optio
     let shared =
         net::Shared { cpu: cpu.clone(), pools: pools.clone(), log: log.clone(), slots: Slots::default() };
     spawn(&tasks, NETWORK, network::<C>(net, options, shared, services.clone()));
-    let body = storage::task(volume, storage.clone(), playback, cpu.clone(), log.clone());
+    let watchdog = Watchdog::start(machine);
+    for spec in watchdog::IDLE {
+        spawn(&tasks, spec, watchdog.clone().idle(spec.core));
+    }
+    let body = storage::task(volume, storage.clone(), playback, cpu.clone(), log.clone(), watchdog);
     spawn(&tasks, storage::TASK, body);
     let first = defect::present(Defect::TemplatesBeforePlayback);
     let priority = if first { playback::TASK.priority + 1 } else { templates::TASK.priority };
     let spec = TaskSpec { priority, ..templates::TASK };
     spawn(&tasks, spec, templates::task(storage, pools, cpu, log.clone()));
-    spawn(&tasks, STATS_REPORT, monitor.report_periodically(services.playback.clone()));
+    if !defect::present(Defect::ReportMissing) {
+        spawn(&tasks, STATS_REPORT, monitor.report_periodically(services.playback.clone()));
+    }
     spawn(&tasks, UART_TEST, console::task(console_rx, services));
     log.info(TAG, format_args!("All tasks created"));
     log.info(TAG, format_args!("PRISM K1 started successfully!"));
@@ -136,7 +183,9 @@ fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize, stamp: u32) {
     line(format_args!("Cores: 2"));
     line(format_args!("Features: WiFi BLE"));
     line(format_args!("Flash size: {} MB (external)", flash_bytes / (1024 * 1024)));
-    line(format_args!("Start cause: {:?}", machine.start_cause()));
+    let cause =
+        if defect::present(Defect::CauseUntold) { StartCause::PowerOn } else { machine.start_cause() };
+    line(format_args!("Start cause: {cause:?}"));
     if !defect::present(Defect::BootHeapUntold) {
         line(format_args!("Free heap: {free} bytes"));
     }
@@ -226,7 +275,12 @@ fn announce_network(log: &Log, ssid: Option<&str>, options: Options) {
 }
 
 /// Mounts the file system. Without one the device serves on and refuses what needs it.
-fn mount<C: Chip<LANES>>(log: &Log, flash: &mut C::Flash, cpu: &C::Cpu) -> Option<Volume<C::Flash, C::Cpu>> {
+fn mount<C: Chip<LANES>>(
+    log: &Log,
+    flash: &mut C::Flash,
+    cpu: &C::Cpu,
+    memory: Memory,
+) -> Option<Volume<C::Flash, C::Cpu>> {
     let place = match partition::find(flash, "littlefs") {
         Ok(place) => place,
         Err(error) => {
@@ -234,7 +288,7 @@ fn mount<C: Chip<LANES>>(log: &Log, flash: &mut C::Flash, cpu: &C::Cpu) -> Optio
             return None;
         }
     };
-    match storage::mount(flash.clone(), cpu.clone(), log, place) {
+    match storage::mount(flash.clone(), cpu.clone(), log, memory, place) {
         Ok(volume) => Some(volume),
         Err(error) => {
             log.error("storage", format_args!("Mount failed: {error}"));

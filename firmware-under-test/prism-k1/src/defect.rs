@@ -296,6 +296,49 @@ defects! {
     DeployDecodesWhole = "deploy-decodes-whole",
     /// The templates task comes before the playback task.
     TemplatesBeforePlayback = "templates-before-playback",
+
+    /// The log's memory is allocated before the pools'.
+    PoolsLate = "pools-late",
+    /// The heap monitor is started before NVS, TCP/IP and the event loop.
+    BootOrderSwapped = "boot-order-swapped",
+    /// The file system is mounted before the network is started.
+    StorageBeforeNetwork = "storage-before-network",
+    /// Storage runs above playback.
+    PriorityInversion = "priority-inversion",
+    /// Playback and network have each other's priority.
+    PrioritiesSwapped = "priorities-swapped",
+    /// The tasks of the seed have the stacks of a stale table: half of what they should.
+    StacksHalved = "stacks-halved",
+    /// A frame that misses its deadline is not told.
+    OverrunSilent = "overrun-silent",
+    /// After an overrun all later frames come later by its length.
+    OverrunShifts = "overrun-shifts",
+    /// After an overrun the frames that are late are sent as fast as the wire allows.
+    OverrunCatchesUp = "overrun-catches-up",
+    /// The heap's statistics are never reported.
+    ReportMissing = "heap-report-missing",
+    /// The heap's statistics are reported every 25 s.
+    ReportTooOften = "heap-report-too-often",
+    /// The report says what is used where it should say what is free.
+    ReportWrong = "heap-report-wrong",
+    /// The minimum of the free heap is that of the last seconds, and so rises again.
+    MinimumRises = "heap-minimum-rises",
+    /// The heap's fragmentation is counted and not logged.
+    FragmentationUnwarned = "fragmentation-unwarned",
+    /// The heap is critical only when a tenth less is free than the specification says.
+    LowMemoryLate = "low-memory-late",
+    /// The heap monitor looks every five seconds.
+    MonitorSlow = "heap-monitor-slow",
+    /// Memory is taken without asking whether there is any.
+    MemoryUnchecked = "memory-unchecked",
+    /// All templates are read into RAM at the boot (specification section 14, item 24).
+    TemplatesCached = "templates-cached",
+    /// Nobody starts the watchdog.
+    WatchdogAbsent = "watchdog-absent",
+    /// A device that was restarted by its watchdog waits to be looked at.
+    StaysDown = "stays-down",
+    /// Every start is told as a power on.
+    CauseUntold = "start-cause-untold",
 }
 
 /// Whether the running firmware has `defect`.

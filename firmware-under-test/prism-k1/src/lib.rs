@@ -13,7 +13,8 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`boot`] | the order of the start, the tasks |
-//! | [`pool`], [`log`], [`monitor`] | memory, log, heap monitor |
+//! | [`pool`], [`memory`], [`log`], [`monitor`] | memory, log, heap monitor |
+//! | [`watchdog`] | the restart of a device that hangs |
 //! | [`settings`], [`partition`] | NVS, the partition table |
 //! | [`storage`], [`pattern`], [`templates`] | files, their format, the embedded ones |
 //! | [`playback`] | frames to LEDs |
@@ -38,6 +39,7 @@ pub mod console;
 pub mod cost;
 pub mod defect;
 pub mod log;
+pub mod memory;
 pub mod monitor;
 pub mod net;
 pub mod partition;
@@ -48,6 +50,7 @@ pub mod protocol;
 pub mod settings;
 pub mod storage;
 pub mod templates;
+pub mod watchdog;
 
 #[cfg(test)]
 mod testing;

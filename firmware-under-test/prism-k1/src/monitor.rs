@@ -8,6 +8,7 @@ use embassy_time::{Duration, Instant, Ticker, Timer};
 use firmware_platform::{Cpu, HeapStatus, Machine, Tasks};
 
 use crate::cost;
+use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::playback::Playback;
 use crate::pool::Pools;
@@ -64,7 +65,11 @@ impl Alarms {
     fn of(heap: &HeapStatus) -> Self {
         let fragmentation = fragmentation(heap);
         Self {
-            low_memory_critical: heap.free < FREE_CRITICAL,
+            low_memory_critical: if defect::present(Defect::LowMemoryLate) {
+                heap.free < FREE_CRITICAL / 10 * 9
+            } else {
+                heap.free < FREE_CRITICAL
+            },
             low_memory_warning: (FREE_CRITICAL..FREE_WARNING).contains(&heap.free),
             largest_block_warning: heap.largest_free_block < LARGEST_WARNING,
             fragmentation_critical: fragmentation >= FRAGMENTATION_CRITICAL,
@@ -114,7 +119,8 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
     /// The heap monitor task's body: looks every second, for ever.
     pub async fn watch(self) {
         self.log.info(TAG, format_args!("Heap monitoring task started"));
-        let mut ticker = Ticker::every(PERIOD);
+        let slow = if defect::present(Defect::MonitorSlow) { 5 } else { 1 };
+        let mut ticker = Ticker::every(PERIOD * slow);
         loop {
             ticker.next().await;
             let began = Instant::now();
@@ -131,7 +137,7 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
         loop {
             // What was missed is not made up for.
             while at <= Instant::now() {
-                at += REPORT_PERIOD;
+                at += if defect::present(Defect::ReportTooOften) { PERIOD * 25 } else { REPORT_PERIOD };
             }
             Timer::at(at).await;
             self.report(&playback);
@@ -168,10 +174,11 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
             log.warning(TAG, format_args!("WARNING: Largest block {largest} < {LARGEST_WARNING} bytes"));
         }
         let percent = fragmentation(&heap);
-        if alarms.fragmentation_critical && !before.fragmentation_critical {
+        let told = !defect::present(Defect::FragmentationUnwarned);
+        if told && alarms.fragmentation_critical && !before.fragmentation_critical {
             log.error(TAG, format_args!("CRITICAL: Fragmentation {percent}% >= {FRAGMENTATION_CRITICAL}%"));
         }
-        if alarms.fragmentation_warning && !before.fragmentation_warning {
+        if told && alarms.fragmentation_warning && !before.fragmentation_warning {
             log.warning(TAG, format_args!("WARNING: Fragmentation {percent}% >= {FRAGMENTATION_WARNING}%"));
         }
         if new_failures {
@@ -221,9 +228,16 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
     }
 
     fn report(&self, playback: &Playback) {
-        let heap = self.machine.heap();
+        let mut heap = self.machine.heap();
         let (tasks, stacks) = self.stacks();
         let record = self.record.borrow();
+        if defect::present(Defect::ReportWrong) {
+            heap.free = heap.total - heap.free;
+        }
+        if defect::present(Defect::MinimumRises) {
+            let recent = record.history.oldest_ordered().map(|(free, _)| *free);
+            heap.minimum_free = recent.chain([heap.free]).min().unwrap_or(heap.free);
+        }
         let log = &self.log;
         log.info("PRISM-K1", format_args!("========== System Statistics =========="));
         log.info(TAG, format_args!("=== Heap Monitor Statistics ==="));

@@ -59,6 +59,16 @@ struct Class {
     peak: Cell<usize>,
 }
 
+impl Class {
+    fn of<const COUNT: usize>(blocks: [Box<[u8]>; COUNT]) -> Self {
+        Self { free: RefCell::new(blocks.into_iter().collect()), peak: Cell::new(0) }
+    }
+}
+
+fn blocks<const COUNT: usize>(bytes: usize) -> [Box<[u8]>; COUNT] {
+    core::array::from_fn(|_| alloc::vec![0; bytes].into_boxed_slice())
+}
+
 struct Inner {
     classes: [Class; 3],
     allocations: Cell<u32>,
@@ -75,18 +85,13 @@ impl Pools {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "a default would hide 57,344 bytes of allocation")]
     pub fn new() -> Self {
-        // Biggest first: on a heap that is filled from one end they then lie side by side.
-        let class = |index: usize| Class {
-            free: RefCell::new(
-                (0..CLASS_BLOCKS[index])
-                    .map(|_| alloc::vec![0; CLASS_BYTES[index]].into_boxed_slice())
-                    .collect(),
-            ),
-            peak: Cell::new(0),
-        };
-        let (big, middle, small) = (class(2), class(1), class(0));
+        // Biggest first: on a heap that is filled from one end they then lie side by side. The
+        // lists that hold them are allocated after all of them.
+        let big = blocks::<{ CLASS_BLOCKS[2] }>(CLASS_BYTES[2]);
+        let middle = blocks::<{ CLASS_BLOCKS[1] }>(CLASS_BYTES[1]);
+        let small = blocks::<{ CLASS_BLOCKS[0] }>(CLASS_BYTES[0]);
         Self(Rc::new(Inner {
-            classes: [small, middle, big],
+            classes: [Class::of(small), Class::of(middle), Class::of(big)],
             allocations: Cell::new(0),
             frees: Cell::new(0),
             failures: Cell::new(0),

@@ -163,6 +163,12 @@ pub async fn task<C: Cpu>(storage: Storage, pools: Pools, cpu: C, log: Log) {
             Err(error) => log.error(TAG, format_args!("Template '{}' not provisioned: {error}", template.id)),
         }
     }
+    if defect::present(Defect::TemplatesCached) {
+        let bytes = CATALOGUE.iter().map(|template| template.bytes as usize);
+        let room = |bytes: &usize| storage.has_memory(*bytes + 8 * 1024);
+        let cached: alloc::vec::Vec<_> = bytes.filter(room).map(|bytes| alloc::vec![0u8; bytes]).collect();
+        core::mem::forget(cached);
+    }
     // Templates are read from the flash; there is no cache in RAM that entries could be in.
     log.info(
         TAG,

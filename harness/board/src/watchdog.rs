@@ -42,6 +42,7 @@ impl WatchdogHandle {
                 return;
             }
             let ran = self.0.watchdog.0.get().is_some();
+            let timeout = self.0.chip_time(timeout);
             let due = self.0.now() + timeout;
             self.0.watchdog.0.set(Some(Armed { timeout, due }));
             if !ran {

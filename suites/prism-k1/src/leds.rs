@@ -4,6 +4,7 @@
 mod content;
 mod load;
 mod measure;
+mod overrun;
 mod steady;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use measure::{Evidence, Interval};
 pub(crate) fn add_to(suite: &mut Suite) {
     steady::add_to(suite);
     load::add_to(suite);
+    overrun::add_to(suite);
 }
 
 /// The pattern that plays: a third of a second, so that every frame comes round many times.

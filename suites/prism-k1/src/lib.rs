@@ -24,6 +24,7 @@ mod memory;
 mod net;
 mod rows;
 mod system;
+mod tasks;
 mod upload;
 
 use rigor_core::requirement::Catalogue;
@@ -47,6 +48,7 @@ pub fn suite() -> Result<Suite, SuiteError> {
     flash::add_to(&mut suite);
     memory::add_to(&mut suite);
     leds::add_to(&mut suite);
+    tasks::add_to(&mut suite);
     net::add_to(&mut suite);
     net::conform(&mut suite)?;
     upload::add_to(&mut suite);

@@ -3,6 +3,8 @@
 //! The console is the device's own word. Where the rig keeps accounts of the heap, what the device
 //! says is held against them.
 
+mod pressure;
+
 use std::time::Duration;
 
 use rigor_core::Instant;
@@ -24,6 +26,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.case("pools", &["K1-MEM-001", "K1-MEM-002"], pools);
     suite.case("boot_heap", &["K1-MEM-005"], boot_heap);
     suite.case("pools_in_use", &["K1-MEM-004", "K1-MEM-010"], pools_in_use);
+    pressure::add_to(suite);
 }
 
 /// A report that is this late does not come (our bound; the seed wants one every 30 s).

@@ -2,6 +2,7 @@
 //! commands are in [`uart`]; the heap and its reports are in [`memory`](crate::memory), the
 //! partition table is in [`flash`](crate::flash).
 
+mod boot;
 mod uart;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.case("banner", &["K1-SYS-007", "K1-SYS-015"], banner);
     suite.case("log_tags", &["K1-SYS-017"], log_tags);
     suite.case("console_rate", &["K1-SYS-016"], console_rate);
+    boot::add_to(suite);
     uart::add_to(suite);
 }
 

@@ -1,5 +1,7 @@
 //! The board's handles as the peripherals that a firmware asks for.
 
+use std::time::Duration;
+
 use firmware_platform as platform;
 use rigor_board::board::MachineHandle;
 use rigor_board::cpu::{CpuHandle, TaskSpec, TasksHandle};
@@ -7,6 +9,7 @@ use rigor_board::flash::FlashHandle;
 use rigor_board::net::NetHandle;
 use rigor_board::pulse::PulseTransmitter;
 use rigor_board::uart::{UartRx, UartTx};
+use rigor_board::watchdog::WatchdogHandle;
 use rigor_core::event::{BytesEncoding, ResetCause, Symbol};
 
 /// The virtual board as a chip with two LED pins.
@@ -29,7 +32,7 @@ impl VirtualChip {
         platform::Peripherals {
             cpu: Cpu(chip.cpu()),
             tasks: Tasks(chip.tasks()),
-            machine: Machine(chip.machine()),
+            machine: Machine(chip.machine(), chip.watchdog()),
             flash: chip.flash(),
             leds: Leds(chip.pulse_transmitter(&led_pins)),
             console_rx: chip.uart_rx(),
@@ -75,7 +78,7 @@ impl platform::Tasks for Tasks {
 
 /// The board as a whole.
 #[derive(Clone)]
-pub struct Machine(MachineHandle);
+pub struct Machine(MachineHandle, WatchdogHandle);
 
 impl platform::Machine for Machine {
     fn heap(&self) -> platform::HeapStatus {
@@ -103,6 +106,14 @@ impl platform::Machine for Machine {
     fn restart(&self) -> ! {
         self.0.restart();
         unreachable!("firmware restarts from its tasks, and a restarting task goes no further")
+    }
+
+    fn start_watchdog(&self, timeout: Duration) {
+        self.1.start(timeout);
+    }
+
+    fn feed_watchdog(&self) {
+        self.1.feed();
     }
 }
 

@@ -39,6 +39,8 @@ pub enum PatternError {
     PayloadCrc,
     /// The file could not be read.
     Read,
+    /// There is no memory to unpack it in.
+    Memory,
 }
 
 impl fmt::Display for PatternError {
@@ -58,6 +60,7 @@ impl fmt::Display for PatternError {
             Self::Index { frame } => write!(f, "frame {frame}: index outside the palette"),
             Self::PayloadCrc => f.write_str("payload CRC mismatch"),
             Self::Read => f.write_str("read failed"),
+            Self::Memory => f.write_str("no memory"),
         }
     }
 }

@@ -67,9 +67,15 @@ impl<S: Source> Checker<S> {
             source.read_at(0, &mut magic)?;
         }
         if magic == p11::MAGIC {
-            let decoder = Decoder::open(source)?;
+            if !source.has_memory(size_of::<Decoder<S>>()) {
+                return Err(PatternError::Memory);
+            }
+            // Allocated now and not when the file has been read: that takes time, in which the
+            // memory may go.
+            let place = Box::new_uninit();
+            let decoder = Box::write(place, Decoder::open(source)?);
             let info = Info { kind: Kind::P11, frames: decoder.frames(), rate: decoder.rate() };
-            return Ok(Self { body: Body::P11(Box::new(decoder)), info, checked: 0 });
+            return Ok(Self { body: Body::P11(decoder), info, checked: 0 });
         }
         let frames = size / FRAME_BYTES as u32;
         if frames == 0 || (tail == Tail::Refused && !size.is_multiple_of(FRAME_BYTES as u32)) {

@@ -14,6 +14,11 @@ pub trait Source {
     /// # Errors
     /// [`SourceError`] when they cannot be read or lie behind the end.
     fn read_at(&mut self, offset: u32, into: &mut [u8]) -> Result<(), SourceError>;
+
+    /// Whether there is memory for `bytes` to unpack it in.
+    fn has_memory(&self, _bytes: usize) -> bool {
+        true
+    }
 }
 
 impl Source for &[u8] {

@@ -10,7 +10,7 @@ use super::{PlayError, Playback, Started, TAG, tail_of};
 use crate::FPS;
 use crate::log::Log;
 use crate::pattern::{Checker, Frame, Reader, Source, SourceError};
-use crate::storage::{FileId, Volume, VolumeFile};
+use crate::storage::{FileId, StoreError, Volume, VolumeFile};
 
 /// A new version of what plays begins by itself. A request to play it that comes this soon after is
 /// already fulfilled: beginning a second time would show the first frames twice.
@@ -18,6 +18,7 @@ const SETTLING: Duration = Duration::from_millis(250);
 
 /// A file of the volume as the pattern reader wants it.
 struct FileSource<'v, F: NorFlash, C: Cpu> {
+    volume: &'v Volume<F, C>,
     file: VolumeFile<'v, F, C>,
     size: u32,
     /// Where the file stands, so that reading on needs no seek.
@@ -25,9 +26,10 @@ struct FileSource<'v, F: NorFlash, C: Cpu> {
 }
 
 impl<'v, F: NorFlash, C: Cpu> FileSource<'v, F, C> {
-    fn new(file: VolumeFile<'v, F, C>) -> Self {
+    fn open(volume: &'v Volume<F, C>, id: &FileId) -> Result<Self, StoreError> {
+        let file = volume.open(id)?;
         let size = file.size();
-        Self { file, size, at: 0 }
+        Ok(Self { volume, file, size, at: 0 })
     }
 }
 
@@ -44,6 +46,10 @@ impl<F: NorFlash, C: Cpu> Source for FileSource<'_, F, C> {
         let read = self.file.read(into).map_err(|_| SourceError)?;
         self.at = self.at.saturating_add(read);
         if read as usize == into.len() { Ok(()) } else { Err(SourceError) }
+    }
+
+    fn has_memory(&self, bytes: usize) -> bool {
+        self.volume.has_memory(bytes)
     }
 }
 
@@ -166,7 +172,7 @@ impl<'v, F: NorFlash, C: Cpu> Feeder<'v, F, C> {
         ticket: u32,
         replaced_at: Option<Instant>,
     ) -> Result<Started, PlayError> {
-        let source = FileSource::new(self.volume.open(file)?);
+        let source = FileSource::open(self.volume, file)?;
         let size = source.size;
         let mut checker = Checker::open(source, tail_of(file))?;
         while let Some(cycles) = checker.step()? {

@@ -72,7 +72,10 @@ impl From<StoreError> for PlayError {
 
 impl From<PatternError> for PlayError {
     fn from(error: PatternError) -> Self {
-        Self::NotPlayable(error)
+        match error {
+            PatternError::Memory => Self::Store(StoreError::NoMemory),
+            other => Self::NotPlayable(other),
+        }
     }
 }
 
@@ -97,7 +100,7 @@ pub struct Status {
     /// Frames of a pattern that were due while the queue was empty; the frame before was sent in
     /// their place.
     pub underruns: u32,
-    /// Frames that were not sent because their time had passed by more than a period.
+    /// Frames that were not sent because they could not be on time.
     pub dropped: u32,
     /// Brightness now, 0..=255.
     pub brightness: u8,

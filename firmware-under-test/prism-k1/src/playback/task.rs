@@ -90,16 +90,20 @@ fn after_start(tick: u64) -> Duration {
     Duration::from_ticks(tick / fps * TICK_HZ + tick % fps * TICK_HZ / fps)
 }
 
-/// How many frames must be passed over when frame `tick`, due at `deadline`, can only be sent at
-/// `now`: none when it is late by up to a period.
+/// How late a frame may go out: 5 % of the period (seed section 9).
+const TOLERANCE: Duration = Duration::from_micros(1_000_000 / (FPS as u64 * 20));
+
+/// How many frames must be passed over when frame `tick` can only be sent at `now`, so that the one
+/// after them is on time: none when it is itself, and else more than one when the overrun was longer
+/// than a period.
 fn missed(tick: u64, start: Instant, now: Instant) -> u64 {
-    let mut next = tick;
-    if now > start + after_start(tick + 1) {
-        let late = now.duration_since(start).as_ticks();
-        // The frame whose time it is.
-        next = late.saturating_mul(fps()) / TICK_HZ;
+    if now <= start + after_start(tick) + TOLERANCE {
+        return 0;
     }
-    next.saturating_sub(tick)
+    let late = now.duration_since(start).as_ticks();
+    // The last frame whose time has come.
+    let due = late.saturating_mul(fps()) / TICK_HZ;
+    (due + 1).saturating_sub(tick)
 }
 
 impl Playback {
@@ -152,8 +156,9 @@ impl Playback {
 /// anything plays.
 ///
 /// Frame n goes out at its own time, 1/120 s x n after the first, whatever happened before. It is
-/// painted while the frame before it is still on its way or idle. One that is late by more than a
-/// period is dropped and logged (specification section 7, seed section 9).
+/// painted while the frame before it is still on its way or idle. One that is late by more than the
+/// tolerance is dropped and logged (specification section 7, seed section 9): sent late, it would
+/// put off the frame after it too, for its bits need more than half of a period.
 pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mut leds: L, log: Log) {
     log.info(LED_TAG, format_args!("Initializing dual-channel LED driver:"));
     log.info(LED_TAG, format_args!("  Channel 1: GPIO 9 → 160 LEDs"));
@@ -163,7 +168,7 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
     log.info(TAG, format_args!("Playback task started on core 0 (HIGHEST priority)"));
     let mut wire = Wire::black();
     // A period ahead, so that the first frame is on time as well.
-    let start = Instant::now() + after_start(1);
+    let mut start = Instant::now() + after_start(1);
     let mut sent_at = start;
     let mut tick = 0;
     loop {
@@ -178,15 +183,19 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
         cpu.work(playback.paint(tick, deadline, &mut wire));
         Timer::at(deadline).await;
         let now = Instant::now();
-        let passed = missed(tick, start, now);
+        let passed = if defect::present(Defect::UnsteadyLoop) { 0 } else { missed(tick, start, now) };
         if passed > 0 {
             let late = now.duration_since(sent_at).as_micros();
-            log.warning(LED_TAG, format_args!("Frame underrun: {late} us (target: 8 ms)"));
-            // The next one that can still be on time.
-            let skipped = passed + 1;
-            playback.note_dropped(skipped);
-            tick += skipped;
-            continue;
+            if !defect::present(Defect::OverrunSilent) {
+                log.warning(LED_TAG, format_args!("Frame underrun: {late} us (target: 8 ms)"));
+            }
+            if defect::present(Defect::OverrunShifts) {
+                start += now.duration_since(deadline);
+            } else if !defect::present(Defect::OverrunCatchesUp) {
+                playback.note_dropped(passed);
+                tick += passed;
+                continue;
+            }
         }
         sent_at = now;
         wire.send(&mut leds).await;
@@ -226,13 +235,15 @@ mod tests {
     }
 
     #[test]
-    fn only_a_frame_that_is_late_by_more_than_a_period_is_dropped() {
+    fn a_frame_that_cannot_be_on_time_is_dropped_with_those_after_it() {
         let start = Instant::from_micros(1_000_000);
         let at = |micros| start + Duration::from_micros(micros);
         assert_eq!(missed(0, start, at(0)), 0);
-        assert_eq!(missed(0, start, at(8_333)), 0);
-        assert_eq!(missed(0, start, at(8_400)), 1);
-        assert_eq!(missed(3, start, at(25_000 + 50_000)), 6);
+        assert_eq!(missed(0, start, at(416)), 0);
+        assert_eq!(missed(0, start, at(417)), 1);
+        assert_eq!(missed(0, start, at(8_333)), 1);
+        assert_eq!(missed(0, start, at(8_400)), 2);
+        assert_eq!(missed(3, start, at(25_000 + 50_000)), 7);
         assert_eq!(missed(3, start, at(25_000 - 5)), 0);
     }
 }

@@ -212,8 +212,11 @@ impl<C: Cpu> Session<C> {
             framed::Request::Status => framed::device_status(&DeviceStatus {
                 version: VERSION,
                 led_count: if defect::present(Defect::StatusCountsOneLane) { 160 } else { LED_COUNT as u16 },
-                // Without a file system nothing is free; the rest is worth telling.
-                bytes_free: storage.free_bytes().await.unwrap_or(0),
+                bytes_free: match storage.free_bytes().await {
+                    Err(StoreError::NoMemory) => return Err(NO_MEMORY),
+                    // Without a file system nothing is free; the rest is worth telling.
+                    free => free.unwrap_or(0),
+                },
                 template_count: TEMPLATE_COUNT as u8,
             }),
         };

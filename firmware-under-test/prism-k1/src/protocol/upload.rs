@@ -24,6 +24,7 @@ impl From<StoreError> for Refusal {
             StoreError::Incomplete { .. } => (ErrorCode::Invalid, "upload incomplete"),
             StoreError::Busy => (ErrorCode::Invalid, "busy: another upload is in progress"),
             StoreError::NoSession => (ErrorCode::Invalid, "no upload in progress"),
+            StoreError::NoMemory => (ErrorCode::Storage, "no memory"),
             StoreError::NotMounted => (ErrorCode::Storage, "storage not mounted"),
             StoreError::Io => (ErrorCode::Storage, "storage error"),
         };
@@ -69,10 +70,8 @@ impl Upload {
             self.abort();
             return Err(StoreError::Busy.into());
         }
-        if defect::present(Defect::WholeFileInMemory) {
-            let mut whole = alloc::vec::Vec::<u8>::new();
-            let no_memory = |_| Refusal::new(ErrorCode::Storage, "no memory");
-            whole.try_reserve_exact(size as usize).map_err(no_memory)?;
+        if defect::present(Defect::WholeFileInMemory) && !self.storage.has_memory(size as usize) {
+            return Err(StoreError::NoMemory.into());
         }
         let id = with_timeout(FLASH_DEADLINE, self.storage.begin(name, size))
             .await

@@ -35,6 +35,8 @@ pub enum StoreError {
     Busy,
     /// No upload, or not this one, is in progress.
     NoSession,
+    /// There is no memory for the request.
+    NoMemory,
     /// The file system was not mounted.
     NotMounted,
     /// The flash chip or the file system failed.
@@ -56,6 +58,7 @@ impl fmt::Display for StoreError {
             }
             Self::Busy => f.write_str("another upload is in progress"),
             Self::NoSession => f.write_str("no upload in progress"),
+            Self::NoMemory => f.write_str("no memory"),
             Self::NotMounted => f.write_str("file system not mounted"),
             Self::Io => f.write_str("storage I/O error"),
         }

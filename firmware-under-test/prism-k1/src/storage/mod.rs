@@ -13,6 +13,7 @@ use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
 use firmware_platform::{Core, TaskSpec};
 
+use crate::memory::Memory;
 use crate::playback::{PlayError, Started};
 use crate::pool::Block;
 
@@ -99,7 +100,11 @@ struct Piece {
     skip: usize,
 }
 
+/// Bytes that a request to the storage task takes: the place of its answer.
+const REQUEST_BYTES: usize = 512;
+
 struct Inner {
+    memory: Memory,
     sessions: RefCell<Sessions>,
     requests: Channel<CriticalSectionRawMutex, Request, 4>,
     upload: Channel<CriticalSectionRawMutex, Piece, UPLOAD_QUEUE>,
@@ -115,9 +120,9 @@ pub struct Storage(Rc<Inner>);
 impl Storage {
     /// A storage without its task yet.
     #[must_use]
-    #[allow(clippy::new_without_default, reason = "a default would hide an allocation")]
-    pub fn new() -> Self {
+    pub fn new(memory: Memory) -> Self {
         Self(Rc::new(Inner {
+            memory,
             sessions: RefCell::default(),
             requests: Channel::new(),
             upload: Channel::new(),
@@ -126,7 +131,18 @@ impl Storage {
         }))
     }
 
-    async fn ask<T: Send>(&self, request: impl FnOnce(Reply<T>) -> Request) -> T {
+    /// Whether there is memory for `bytes` more.
+    pub(crate) fn has_memory(&self, bytes: usize) -> bool {
+        self.0.memory.has(bytes)
+    }
+
+    async fn ask<T: Send, E: From<StoreError> + Send>(
+        &self,
+        request: impl FnOnce(Reply<Result<T, E>>) -> Request,
+    ) -> Result<T, E> {
+        if !self.0.memory.has(REQUEST_BYTES) {
+            return Err(StoreError::NoMemory.into());
+        }
         // Shared, so that an answer to somebody who has gone meanwhile reaches nobody else.
         let reply = Rc::new(Signal::new());
         self.0.requests.send(request(Reply(Rc::clone(&reply)))).await;
@@ -138,8 +154,8 @@ impl Storage {
     /// # Errors
     /// [`StoreError::SizeExceeded`] for a size outside `1..=`[`MAX_FILE_BYTES`] and
     /// [`StoreError::Busy`] while another upload is in progress, both at once;
-    /// [`StoreError::NoSpace`], [`StoreError::NotMounted`] or [`StoreError::Io`] after a look at
-    /// the file system.
+    /// [`StoreError::NoSpace`], [`StoreError::NoMemory`], [`StoreError::NotMounted`] or
+    /// [`StoreError::Io`] after a look at the file system.
     pub async fn begin(&self, name: &PatternName, size: u32) -> Result<UploadId, StoreError> {
         let id = self.0.sessions.borrow_mut().open(size)?;
         let opening = Opening { storage: self, id };
@@ -188,6 +204,11 @@ impl Storage {
     /// [`StoreError::NoSession`], [`StoreError::Incomplete`], [`StoreError::CrcMismatch`] and what
     /// the flash reports. After any of them the upload is over and an older file is untouched.
     pub async fn finish(&self, id: UploadId, crc: u32) -> Result<Stored, StoreError> {
+        if !self.0.memory.has(REQUEST_BYTES) {
+            // Before the end is announced, which nobody could take back.
+            self.abort(id);
+            return Err(StoreError::NoMemory);
+        }
         let announced = self.0.sessions.borrow_mut().finish(id);
         if let Err(error) = announced {
             self.0.attention.signal(());

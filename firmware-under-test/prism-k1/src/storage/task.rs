@@ -12,12 +12,13 @@ use super::device::{BLOCK_BYTES, Live};
 use super::writer::{STEP_BYTES, Writer};
 use super::{
     Entry, FileId, MAX_PATTERNS, PatternName, Piece, RESERVE_BYTES, Request, Storage, StoreError, Stored,
-    UploadId, Volume,
+    TASK, UploadId, Volume,
 };
 use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::playback::{Feeder, PlayError, Playback};
 use crate::pool::Block;
+use crate::watchdog::Watchdog;
 
 const TAG: &str = "storage";
 
@@ -48,6 +49,7 @@ struct Worker<'v, F: NorFlash, C: Cpu> {
     free: Option<u32>,
     cpu: C,
     log: Log,
+    watchdog: Watchdog,
 }
 
 /// The storage task's body: serves `storage` and prefetches for `playback`, for ever. Without a
@@ -58,6 +60,7 @@ pub async fn task<F: NorFlash, C: Cpu>(
     playback: Playback,
     cpu: C,
     log: Log,
+    watchdog: Watchdog,
 ) {
     log.info(TAG, format_args!("Storage task started on core 0"));
     let Some(volume) = volume else {
@@ -73,6 +76,7 @@ pub async fn task<F: NorFlash, C: Cpu>(
         free: None,
         cpu,
         log,
+        watchdog,
     };
     // Dropped before the worker and its open files when the board is switched off.
     let _off = SwitchOff(volume.live());
@@ -189,6 +193,8 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
                 self.storage.0.sessions.borrow_mut().fail(*id, error);
                 return;
             }
+            // A long work that goes on is no hang.
+            self.watchdog.check_in(TASK.core);
             self.feeder.top_up();
         }
     }
@@ -272,6 +278,8 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
                 return;
             }
             self.template_failure = writer.step(&self.cpu, step).err();
+            // A long work that goes on is no hang.
+            self.watchdog.check_in(TASK.core);
             self.feeder.top_up();
         }
     }

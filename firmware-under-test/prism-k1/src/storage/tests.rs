@@ -14,12 +14,14 @@ use super::ram_flash::RamFlash;
 use super::*;
 use crate::checksum::Crc32;
 use crate::log::Log;
+use crate::memory::Memory;
 use crate::partition::Partition;
 use crate::pattern::{Checker, FRAME_BYTES, Reader, Tail};
 use crate::playback::{self, Playback, Shown};
 use crate::pool::Pools;
 use crate::templates;
 use crate::testing::run;
+use crate::watchdog::Watchdog;
 
 const PLACE: Partition = Partition { offset: 0x32_0000, size: 0x18_0000 };
 
@@ -83,9 +85,18 @@ impl Bench {
 
 /// Boots on `flash`, runs `scenario` and switches off.
 fn on<T, S: Future<Output = T>>(flash: &RamFlash, scenario: impl FnOnce(Rc<Bench>) -> S) -> T {
+    on_with(flash, Memory::endless(), scenario)
+}
+
+/// The same with this memory.
+fn on_with<T, S: Future<Output = T>>(
+    flash: &RamFlash,
+    memory: Memory,
+    scenario: impl FnOnce(Rc<Bench>) -> S,
+) -> T {
     let log = Log::new();
-    let storage = Storage::new();
-    let volume = mount(flash.clone(), NoCost, &log, PLACE).unwrap();
+    let storage = Storage::new(memory.clone());
+    let volume = mount(flash.clone(), NoCost, &log, memory, PLACE).unwrap();
     let playback = Playback::new(&storage, &log);
     let sent = Sent::default();
     let bench = Rc::new(Bench {
@@ -96,7 +107,7 @@ fn on<T, S: Future<Output = T>>(flash: &RamFlash, scenario: impl FnOnce(Rc<Bench
         sent: Rc::clone(&sent),
     });
     let tasks = select3(
-        task(Some(volume), storage, playback.clone(), NoCost, log.clone()),
+        task(Some(volume), storage, playback.clone(), NoCost, log.clone(), Watchdog::asleep()),
         playback::task(playback, NoCost, Strip(sent), log.clone()),
         log.drain(Silent),
     );
@@ -111,8 +122,8 @@ fn on<T, S: Future<Output = T>>(flash: &RamFlash, scenario: impl FnOnce(Rc<Bench
 /// Like [`on`], without a playback task.
 fn on_storage_alone<T, S: Future<Output = T>>(flash: &RamFlash, scenario: impl FnOnce(Rc<Bench>) -> S) -> T {
     let log = Log::new();
-    let storage = Storage::new();
-    let volume = mount(flash.clone(), NoCost, &log, PLACE).unwrap();
+    let storage = Storage::new(Memory::endless());
+    let volume = mount(flash.clone(), NoCost, &log, Memory::endless(), PLACE).unwrap();
     let playback = Playback::new(&storage, &log);
     let bench = Rc::new(Bench {
         storage: storage.clone(),
@@ -121,7 +132,7 @@ fn on_storage_alone<T, S: Future<Output = T>>(flash: &RamFlash, scenario: impl F
         log: log.clone(),
         sent: Sent::default(),
     });
-    let tasks = task(Some(volume), storage, playback, NoCost, log);
+    let tasks = task(Some(volume), storage, playback, NoCost, log, Watchdog::asleep());
     run(async {
         match select(tasks, scenario(bench)).await {
             Either::First(()) => unreachable!(),
@@ -155,7 +166,7 @@ fn blank() -> RamFlash {
 
 /// Mounts what the flash holds and reads a file, without the firmware's tasks.
 fn stored(flash: &RamFlash, file: &FileId) -> Option<Vec<u8>> {
-    let volume = mount(flash.copy(), NoCost, &Log::new(), PLACE).unwrap();
+    let volume = mount(flash.copy(), NoCost, &Log::new(), Memory::endless(), PLACE).unwrap();
     let file = volume.open(file).ok()?;
     let mut content = vec![0; file.size() as usize];
     assert_eq!(file.read(&mut content).unwrap() as usize, content.len());
@@ -374,10 +385,11 @@ fn a_flash_failure_surfaces_and_the_session_is_free_again() {
 
 #[test]
 fn without_a_file_system_everything_is_refused() {
-    let (log, storage) = (Log::new(), Storage::new());
+    let (log, storage) = (Log::new(), Storage::new(Memory::endless()));
     let playback = Playback::new(&storage, &log);
     let pools = Pools::new();
-    let body = task::<RamFlash, NoCost>(None, storage.clone(), playback.clone(), NoCost, log);
+    let body =
+        task::<RamFlash, NoCost>(None, storage.clone(), playback.clone(), NoCost, log, Watchdog::asleep());
     run(select(body, async {
         let name = PatternName::unnamed();
         for _ in 0..2 {
@@ -393,10 +405,10 @@ fn without_a_file_system_everything_is_refused() {
 fn a_foreign_partition_is_formatted_and_a_wrong_size_is_refused() {
     let flash = blank();
     flash.poke(PLACE.offset, &noise(PLACE.size as usize, 5));
-    assert!(mount(flash, NoCost, &Log::new(), PLACE).is_ok());
+    assert!(mount(flash, NoCost, &Log::new(), Memory::endless(), PLACE).is_ok());
     let size = 0x17_0000;
     let small = Partition { size, ..PLACE };
-    let refused = mount(blank(), NoCost, &Log::new(), small).err();
+    let refused = mount(blank(), NoCost, &Log::new(), Memory::endless(), small).err();
     assert_eq!(refused, Some(MountError::Size { found: size }));
 }
 
@@ -661,4 +673,30 @@ fn an_upload_is_possible_while_templates_are_written_and_all_of_them_play() {
         let all = flash.contents();
         std::fs::write(path, &all[PLACE.offset as usize..][..PLACE.size as usize]).unwrap();
     }
+}
+
+#[test]
+fn without_memory_everything_is_refused_and_nothing_is_stuck() {
+    let left = Rc::new(Cell::new(usize::MAX));
+    on_with(&blank(), Memory::of_bytes(Rc::clone(&left)), |bench| async move {
+        let content = noise(20_000, 3);
+        let crc = Crc32::of(&content);
+        let kept = PatternName::normalised(b"kept");
+        assert!(bench.upload_as("kept", &content, crc).await.is_ok());
+        left.set(100);
+        assert_eq!(bench.upload_as("new", &content, crc).await.err(), Some(StoreError::NoMemory));
+        assert_eq!(bench.storage.list().await.err(), Some(StoreError::NoMemory));
+        assert_eq!(bench.storage.delete(&kept).await, Err(StoreError::NoMemory));
+        assert_eq!(bench.playback.play(&kept).await, Err(StoreError::NoMemory.into()));
+        left.set(usize::MAX);
+        // Half way: what was announced and cannot be ended does not stay open.
+        let id = bench.storage.begin(&PatternName::normalised(b"half"), 100).await.unwrap();
+        bench.storage.append(id, 0, bench.pools.alloc(100).unwrap()).await.unwrap();
+        left.set(100);
+        assert_eq!(bench.storage.finish(id, 0).await.err(), Some(StoreError::NoMemory));
+        left.set(usize::MAX);
+        assert!(bench.upload_as("half", &content, crc).await.is_ok());
+        let names: Vec<_> = bench.storage.list().await.unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, [PatternName::normalised(b"half"), kept]);
+    });
 }

@@ -15,6 +15,7 @@ use super::device::{BLOCK_BYTES, Device, Live};
 use super::{Entry, MAX_PATTERNS, PatternName, StoreError};
 use crate::defect::{self, Defect};
 use crate::log::Log;
+use crate::memory::Memory;
 use crate::partition::Partition;
 
 /// Where the seed puts the partition (seed section 2).
@@ -105,7 +106,15 @@ pub struct Volume<F: NorFlash, C: Cpu> {
     fs: Filesystem<Device<F, C>>,
     blocks: u32,
     live: Live,
+    memory: Memory,
 }
+
+/// Bytes that the file system takes for a path or two.
+const PATH_BYTES: usize = 512;
+/// Bytes that it takes for an open file: its buffer, its state, its path.
+const FILE_BYTES: usize = 2 * 1024;
+/// Bytes of a listing while it grows, with the file system's own place in the directory.
+const LISTING_BYTES: usize = 2 * MAX_PATTERNS * size_of::<Entry>() + 1024;
 
 /// Mounts the file system in `partition`, after formatting it when it holds none (specification
 /// section 6.4), makes the directories and removes what an interrupted upload left.
@@ -118,6 +127,7 @@ pub fn mount<F: NorFlash, C: Cpu>(
     flash: F,
     cpu: C,
     log: &Log,
+    memory: Memory,
     partition: Partition,
 ) -> Result<Volume<F, C>, MountError> {
     let point = if defect::present(Defect::OtherMountPoint) { "/spiffs" } else { "/littlefs" };
@@ -165,7 +175,7 @@ pub fn mount<F: NorFlash, C: Cpu>(
             Filesystem::mount(device, again).map_err(|_| MountError::Flash)?
         }
     };
-    let volume = Volume { fs, blocks, live };
+    let volume = Volume { fs, blocks, live, memory };
     volume.prepare().map_err(|_| MountError::Flash)?;
     let used = volume.used_bytes().map_err(|_| MountError::Flash)?;
     let total = blocks * BLOCK_BYTES;
@@ -206,8 +216,18 @@ impl<F: NorFlash, C: Cpu> Volume<F, C> {
         self.live.clone()
     }
 
+    /// Whether there is memory for `bytes` more.
+    pub(crate) fn has_memory(&self, bytes: usize) -> bool {
+        self.memory.has(bytes)
+    }
+
+    fn need(&self, bytes: usize) -> Result<(), StoreError> {
+        if self.has_memory(bytes) { Ok(()) } else { Err(StoreError::NoMemory) }
+    }
+
     /// Removes what may not be there.
     fn remove_path(&self, path: &str) -> Result<(), StoreError> {
+        self.need(PATH_BYTES)?;
         match self.fs.remove(path) {
             Ok(()) | Err(Error::NoEntry) => Ok(()),
             Err(error) => Err(error.into()),
@@ -225,16 +245,19 @@ impl<F: NorFlash, C: Cpu> Volume<F, C> {
 
     /// Bytes of a file.
     pub(crate) fn size_of(&self, file: &FileId) -> Result<u32, StoreError> {
+        self.need(PATH_BYTES)?;
         Ok(self.fs.stat(&file.path())?.size)
     }
 
     /// Opens a file for reading.
     pub(crate) fn open(&self, file: &FileId) -> Result<VolumeFile<'_, F, C>, StoreError> {
+        self.need(FILE_BYTES)?;
         Ok(self.fs.open(&file.path(), OpenFlags::READ)?)
     }
 
     /// Opens the empty file that is to become `file`.
     pub(crate) fn create(&self, file: &FileId) -> Result<VolumeFile<'_, F, C>, StoreError> {
+        self.need(FILE_BYTES)?;
         if defect::present(Defect::OldFileFirst) {
             self.remove_path(&file.path())?;
         }
@@ -248,6 +271,7 @@ impl<F: NorFlash, C: Cpu> Volume<F, C> {
         if in_place(file) {
             return Ok(());
         }
+        self.need(PATH_BYTES)?;
         Ok(self.fs.rename(file.temporary(), &file.path())?)
     }
 
@@ -258,14 +282,18 @@ impl<F: NorFlash, C: Cpu> Volume<F, C> {
 
     /// Removes a file.
     pub(crate) fn remove(&self, file: &FileId) -> Result<(), StoreError> {
+        self.need(PATH_BYTES)?;
         Ok(self.fs.remove(&file.path())?)
     }
 
     /// The stored patterns in the file system's order (by name), at most [`MAX_PATTERNS`].
     pub(crate) fn patterns(&self) -> Result<Vec<Entry>, StoreError> {
+        self.need(LISTING_BYTES)?;
         let mut found = Vec::new();
         for item in self.fs.read_dir(PATTERNS)? {
             let item = item?;
+            // Reading the directory takes time, in which others may have taken memory.
+            self.need(LISTING_BYTES)?;
             let name = item.name.strip_suffix(EXTENSION).and_then(PatternName::of_stored);
             if let (FileType::File, Some(name)) = (item.file_type, name)
                 && found.len() < MAX_PATTERNS

@@ -39,6 +39,11 @@ impl Shown {
         self.bursts.iter().flatten()
     }
 
+    /// When its first burst began.
+    pub(super) fn start(&self) -> Option<Instant> {
+        self.frames().map(|frame| frame.start).min()
+    }
+
     fn both(&self) -> Option<(&Frame, &Frame)> {
         self.bursts[0].as_ref().zip(self.bursts[1].as_ref())
     }

@@ -1,0 +1,46 @@
+//! Whether there is memory, asked before it is taken.
+//!
+//! An allocation that fails ends the firmware: neither `Box` nor the file system's library can say
+//! no. So whoever serves a request asks first and refuses it when there is not enough (seed section
+//! 7: "graceful degradation"), as ESP-IDF code does with `heap_caps_get_largest_free_block`. Between
+//! the question and the allocation nobody waits; what another core takes meanwhile the margin
+//! covers that every question has.
+
+use alloc::rc::Rc;
+
+use firmware_platform::Machine;
+
+use crate::defect::{self, Defect};
+
+/// What every question asks for beyond the need, in bytes: what the other core's tasks may take
+/// between the question and the allocation.
+const MARGIN_BYTES: usize = 512;
+
+/// A handle to the question; clones share it.
+#[derive(Clone)]
+pub struct Memory(Rc<dyn Fn() -> usize>);
+
+impl Memory {
+    /// That of `machine`.
+    pub fn of(machine: impl Machine) -> Self {
+        Self(Rc::new(move || machine.heap().largest_free_block))
+    }
+
+    /// One that never ends.
+    #[cfg(test)]
+    pub(crate) fn endless() -> Self {
+        Self(Rc::new(|| usize::MAX))
+    }
+
+    /// One of `bytes` in one piece.
+    #[cfg(test)]
+    pub(crate) fn of_bytes(bytes: Rc<core::cell::Cell<usize>>) -> Self {
+        Self(Rc::new(move || bytes.get()))
+    }
+
+    /// Whether blocks of together `bytes` can be allocated.
+    #[must_use]
+    pub fn has(&self, bytes: usize) -> bool {
+        defect::present(Defect::MemoryUnchecked) || (self.0)() >= bytes.saturating_add(MARGIN_BYTES)
+    }
+}
