@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use littlefs_rust::{Config, Filesystem, RamStorage, Storage};
 use rigor_core::Instant;
+use rigor_core::budget::Budget;
+use rigor_core::requirement::Catalogue;
 use rigor_core::verdict::{Blame, HarnessError, ProductError};
 use rigor_decode::websocket::{Message, ServerEvent};
 use rigor_runner::need::{Console, Flash, Heard, Net, WebSocket};
 
+use crate::REQUIREMENTS;
 use crate::tlv::{Profile, Reply};
 
 /// The device says that it has started within this long (our bound: the seed gives none).
@@ -55,6 +58,18 @@ pub async fn settled(console: &mut Console) -> Result<Instant, Blame> {
             return Ok(line.end);
         }
     }
+}
+
+/// The catalogue's own budget of requirement `id`, for what several requirements ask in the same
+/// figures.
+///
+/// # Errors
+/// The harness's, if there is no such requirement or it has no budget.
+pub fn budget(id: &str) -> Result<Budget, Blame> {
+    let catalogue =
+        Catalogue::parse(REQUIREMENTS, "the catalogue").map_err(|error| HarnessError(error.to_string()))?;
+    let budget = catalogue.get(id).and_then(|requirement| requirement.budget.clone());
+    Ok(budget.ok_or_else(|| HarnessError(format!("`{id}` has no budget")))?)
 }
 
 /// A WebSocket on the port and path of `profile`.

@@ -8,6 +8,7 @@ mod pressure;
 use std::time::Duration;
 
 use rigor_core::Instant;
+use rigor_core::budget;
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::{Blame, Inconclusive, ProductError, RigError};
@@ -153,8 +154,12 @@ fn minimum_lie(report: &Report, samples: &[(Instant, u64)]) -> Option<String> {
 async fn heap_in_uploads(mut console: Console, net: Net, clock: Clock, bench: Bench) -> Outcome {
     kit::settled(&mut console).await?;
     clock.sleep_until(Instant::ZERO + BUSY_FROM).await;
-    while clock.now() < Instant::ZERO + BUSY_UNTIL {
-        worked(work(&net).await)?;
+    let mut undone = None;
+    while clock.now() < Instant::ZERO + BUSY_UNTIL && undone.is_none() {
+        undone = match worked(work(&net).await) {
+            Err(Blame::Inconclusive(reason)) => Some(reason),
+            other => other.map(|()| None)?,
+        };
     }
     let mut figures = Figures::default();
     figures.report(report::next(&mut console, REPORT_LIMIT).await?);
@@ -170,9 +175,16 @@ async fn heap_in_uploads(mut console: Console, net: Net, clock: Clock, bench: Be
     ] {
         if figures.is_empty() {
             findings.observed(id, false, "nobody gave the figure");
-        } else {
-            findings.measured(id, Distribution::new(unit, figures.into_iter().map(|figure| figure as f64))?);
+            continue;
         }
+        let figures = Distribution::new(unit, figures.into_iter().map(|figure| figure as f64))?;
+        // What is too little without the work is too little; what suffices says nothing.
+        match &undone {
+            Some(reason) if kit::budget(id)?.judge(&figures)?.finding == budget::Finding::Pass => {
+                findings.unclear(id, reason.clone())
+            }
+            _ => findings.measured(id, figures),
+        };
     }
     Ok(findings)
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use rigor_core::Instant;
 use rigor_core::budget::{self, Budget};
 use rigor_core::distribution::Distribution;
-use rigor_core::requirement::Catalogue;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::{Blame, HarnessError, Inconclusive};
 use rigor_runner::need::{Clock, Console, Leds, Net, Stress};
@@ -14,7 +13,7 @@ use rigor_runner::{Findings, Outcome, Suite};
 
 use super::measure::{Evidence, Interval, overruns, unexcused};
 use super::{PLAYED_FRAMES, PLAYED_SERIES, play};
-use crate::REQUIREMENTS;
+use crate::kit;
 use crate::pattern::numbered_frame;
 
 pub(super) fn add_to(suite: &mut Suite) {
@@ -89,13 +88,7 @@ struct Limits {
 
 impl Limits {
     fn of_the_catalogue() -> Result<Self, Blame> {
-        let catalogue = Catalogue::parse(REQUIREMENTS, "the catalogue")
-            .map_err(|error| HarnessError(error.to_string()))?;
-        let budget = |id: &str| {
-            let found = catalogue.get(id).and_then(|requirement| requirement.budget.clone());
-            found.ok_or_else(|| HarnessError(format!("`{id}` has no budget for a frame interval")))
-        };
-        Ok(Limits { late: budget("K1-TSK-009")?, on_time: budget("K1-LED-003")? })
+        Ok(Limits { late: kit::budget("K1-TSK-009")?, on_time: kit::budget("K1-LED-003")? })
     }
 
     /// Those that are longer than an interval may be.
