@@ -58,7 +58,7 @@ pub(super) struct Effects {
 /// `value` at `brightness`, rounded to the nearest; 255 is the identity.
 fn dimmed(value: u8, brightness: u8) -> u8 {
     if defect::present(Defect::FullScaleLost) {
-        return (u16::from(value) * u16::from(brightness) >> 8) as u8;
+        return ((u16::from(value) * u16::from(brightness)) >> 8) as u8;
     }
     let brightness = match brightness {
         200.. if defect::present(Defect::BrightnessLimited) => 200,

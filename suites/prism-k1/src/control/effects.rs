@@ -39,7 +39,7 @@ pub(super) async fn every_value(
     let file = pattern::every_value();
     kit::upload_once(net, Profile::N, "", &file).await?;
     // Not to the last step: that is what K1-LED-005 is for.
-    let shows = |picture: &Picture| deviation(&picture.rgb_bytes(), &file, |value| f64::from(value)) <= 1.0;
+    let shows = |picture: &Picture| deviation(&picture.rgb_bytes(), &file, f64::from) <= 1.0;
     leds.expect("the uploaded frame", kit::ANSWER_LIMIT, shows).await?;
     Ok((kit::open(net, Profile::F).await?, file))
 }
