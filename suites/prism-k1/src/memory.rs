@@ -21,7 +21,7 @@ use crate::tlv::{Profile, request};
 use crate::{kit, pattern};
 
 pub(crate) fn add_to(suite: &mut Suite) {
-    suite.case("reports", &["K1-SYS-003", "K1-SYS-010", "K1-MEM-006"], reports);
+    suite.case("reports", &["K1-SYS-003", "K1-SYS-010", "K1-SYS-024", "K1-MEM-006"], reports);
     suite.case("heap_in_uploads", &["K1-SYS-004", "K1-SYS-011", "K1-SYS-012"], heap_in_uploads);
     suite.case("heap_used", &["K1-SYS-005"], heap_used);
     suite.case("pools", &["K1-MEM-001", "K1-MEM-002"], pools);
@@ -90,6 +90,8 @@ async fn reports(mut console: Console, net: Net, clock: Clock, device: Device, b
     let intervals = starts.windows(2).map(|pair| pair[1].since(pair[0]));
     findings.measured("K1-SYS-003", Distribution::of_durations(intervals)?);
 
+    log_time(&reports, &mut findings)?;
+
     let missing = reports.iter().map(|report| report.missing() as f64);
     findings.measured("K1-SYS-010", Distribution::new(Unit::Count, missing)?);
 
@@ -115,6 +117,22 @@ async fn reports(mut console: Console, net: Net, clock: Clock, device: Device, b
         }
     }
     Ok(findings)
+}
+
+/// How the device's own time stamps advance with the rig's clock.
+fn log_time(reports: &[Report], findings: &mut Findings) -> Result<(), Blame> {
+    let advances: Option<Vec<f64>> = reports
+        .windows(2)
+        .map(|pair| {
+            let stamped = Duration::from_millis(pair[1].stamp?.saturating_sub(pair[0].stamp?));
+            Some(100.0 * stamped.as_secs_f64() / pair[1].start.since(pair[0].start).as_secs_f64())
+        })
+        .collect();
+    match advances {
+        Some(advances) => findings.measured("K1-SYS-024", Distribution::new(Unit::Percent, advances)?),
+        None => findings.observed("K1-SYS-024", false, "a report's first line has no time stamp"),
+    };
+    Ok(())
 }
 
 /// The minimum is there, has not risen and is not above what is free.
@@ -358,6 +376,7 @@ mod tests {
 
     fn report(free: u64, minimum_free: u64) -> Report {
         Report {
+            stamp: None,
             start: Instant::ZERO + Duration::from_secs(30),
             free: Some(free),
             minimum_free: Some(minimum_free),

@@ -21,6 +21,8 @@ const LENGTH_LIMIT: Duration = Duration::from_secs(3);
 pub struct Report {
     /// When its first line began.
     pub start: Instant,
+    /// What the device took for the time of that line, in milliseconds since its start.
+    pub stamp: Option<u64>,
     /// Free bytes.
     pub free: Option<u64>,
     /// The fewest free bytes since the start.
@@ -46,6 +48,7 @@ impl Report {
     fn at(start: Instant) -> Self {
         Report {
             start,
+            stamp: None,
             free: None,
             minimum_free: None,
             largest_block: None,
@@ -103,7 +106,7 @@ pub async fn next(console: &mut Console, limit: Duration) -> Result<Report, Blam
     let from = console.seen().len();
     let ends = |line: &Line| line.log().is_some_and(|log| log.message == END);
     console.expect("the end of a heap report", LENGTH_LIMIT, ends).await?;
-    let mut report = Report::at(begin.start);
+    let mut report = Report { stamp: begin.log().map(|log| log.millis), ..Report::at(begin.start) };
     for log in console.seen()[from..].iter().filter_map(Line::log) {
         match log.tag {
             "HEAP_MON" => report.take(log.message),
