@@ -276,6 +276,10 @@ defects! {
     ListOverrunsStack = "list-overruns-stack",
     /// LIST leaves out the last pattern.
     ListCutShort = "list-cut-short",
+    /// LIST goes on when its message is full.
+    ListOverflowsMessage = "list-overflows-message",
+    /// No frame is left out, so that fast patterns are slow.
+    NoFrameLeftOut = "no-frame-left-out",
     /// DELETE takes names as they are.
     DeleteUnnormalised = "delete-unnormalised",
     /// Names are cut after 40 letters.

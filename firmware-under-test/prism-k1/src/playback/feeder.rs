@@ -8,6 +8,7 @@ use littlefs_rust::SeekFrom;
 use super::queue::NEVER;
 use super::{PlayError, Playback, Started, TAG, tail_of};
 use crate::FPS;
+use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::pattern::{Checker, Frame, Reader, Source, SourceError};
 use crate::storage::{FileId, StoreError, Volume, VolumeFile};
@@ -56,6 +57,7 @@ impl<F: NorFlash, C: Cpu> Source for FileSource<'_, F, C> {
 /// When frame `index` of a pattern at `rate`/256 frames a second is due, in output frames after
 /// frame 0: never early.
 fn due(index: u64, rate: u32) -> u64 {
+    let rate = if defect::present(Defect::NoFrameLeftOut) { rate.min(FPS * 256) } else { rate };
     index.saturating_mul(u64::from(FPS) * 256).div_ceil(u64::from(rate.max(1)))
 }
 

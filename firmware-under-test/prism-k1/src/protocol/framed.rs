@@ -366,7 +366,8 @@ impl<'a> ListWriter<'a> {
         let Ok(name_len) = u16::try_from(name.len()) else {
             return false;
         };
-        if self.frame.room() < name.len() + LIST_ENTRY_OVERHEAD || self.count == u16::MAX {
+        let full = self.frame.room() < name.len() + LIST_ENTRY_OVERHEAD;
+        if full && !defect::present(Defect::ListOverflowsMessage) || self.count == u16::MAX {
             return false;
         }
         self.frame

@@ -31,7 +31,7 @@ pub(super) fn add_to(suite: &mut Suite) {
             hostile_files,
         )
         .case("truncated_segments", &["K1-FMT-011"], truncated_segments)
-        .case("long_list", &["K1-FMT-012"], long_list);
+        .case("long_list", &["K1-FMT-012", "K1-FMT-028"], long_list);
 }
 
 /// The name of every file here.
@@ -201,18 +201,25 @@ async fn truncated_segments(mut console: Console, net: Net, leds: Leds, device: 
     Ok(findings)
 }
 
-/// As many patterns as the known firmware takes, with the longest names.
+/// Patterns that a device is offered: more than a message has room for.
+const OFFERED: usize = 60;
+/// Bytes of a message's payload, of the count in a list, and of an entry with a name of 63.
+const PAYLOAD: usize = 4089;
+const COUNT: usize = 2;
+const ENTRY: usize = 63 + 10;
+
+/// As many patterns as the known firmware takes, with the longest names, and then as many as this
+/// device does.
 async fn long_list(mut console: Console, net: Net, device: Device) -> Outcome {
     const PATTERNS: usize = 25;
     /// Bytes of a message besides its payload.
     const FRAMING: usize = 7;
     let begun = kit::settled(&mut console).await?;
     let mut socket = kit::open(&net, Profile::F).await?;
-    let mut names = Vec::new();
-    for number in 0..PATTERNS {
-        let name = format!("{number:02}{}", "-".repeat(61));
-        kit::upload(&mut socket, Profile::F, &name, &pattern::file(1, 1)).await?;
-        names.push(name);
+    let mut names: Vec<String> =
+        (0..OFFERED).map(|number| format!("{number:02}{}", "-".repeat(61))).collect();
+    for name in &names[..PATTERNS] {
+        kit::upload(&mut socket, Profile::F, name, &pattern::file(1, 1)).await?;
     }
     let (listed, bytes) = list::ask(&mut socket).await?;
     status::ask(&mut socket).await?;
@@ -220,12 +227,41 @@ async fn long_list(mut console: Console, net: Net, device: Device) -> Outcome {
     findings.measured("K1-FMT-012", Distribution::new(Unit::Bytes, [(bytes + FRAMING) as f64])?);
     let mut listed: Vec<String> = listed.into_iter().map(|entry| entry.name).collect();
     listed.sort();
-    if listed != names {
+    if listed != names[..PATTERNS] {
         let seen = format!("{} of {PATTERNS} patterns are listed", listed.len());
         findings.observed("K1-FMT-012", false, seen);
     }
     if device.starts_since(begun) > 0 {
         findings.observed("K1-FMT-012", false, "the device restarted");
+    }
+
+    let mut taken = PATTERNS;
+    while let Some(name) = names.get(taken) {
+        match kit::upload(&mut socket, Profile::F, name, &pattern::file(1, 1)).await {
+            Ok(_) => taken += 1,
+            // A device may have had enough.
+            Err(Blame::Product(_)) => break,
+            Err(other) => return Err(other),
+        }
+    }
+    names.truncate(taken);
+    socket.tcp.finish()?;
+    let mut socket = kit::open(&net, Profile::F).await?;
+    match list::ask(&mut socket).await {
+        Ok((listed, bytes)) => {
+            let fit = taken.min((PAYLOAD - COUNT) / ENTRY);
+            let mut known: Vec<&String> = listed.iter().map(|entry| &entry.name).collect();
+            known.retain(|name| names.contains(name));
+            known.sort();
+            known.dedup();
+            let holds = bytes <= PAYLOAD && known.len() == listed.len() && listed.len() == fit;
+            let seen = format!("{} of {taken} listed in {} bytes", listed.len(), bytes + FRAMING);
+            findings.observed("K1-FMT-028", holds, seen);
+        }
+        Err(Blame::Product(error)) => {
+            findings.observed("K1-FMT-028", false, format!("with {taken} patterns, {error}"));
+        }
+        Err(other) => return Err(other),
     }
     Ok(findings)
 }

@@ -20,6 +20,7 @@ pub(super) fn add_to(suite: &mut Suite) {
     suite
         .case("packaged_plays", &["K1-FMT-014", "K1-FMT-017", "K1-FMT-024"], packaged_plays)
         .case("frame_rate_field", &["K1-FMT-016", "K1-FMT-023"], frame_rate_field)
+        .case("own_time", &["K1-FMT-029"], own_time)
         .case("header_crc", &["K1-FMT-015"], header_crc)
         .case("sync_modes", &["K1-FMT-027"], sync_modes);
 }
@@ -160,6 +161,44 @@ async fn frame_rate_field(mut console: Console, net: Net, leds: Leds) -> Outcome
         } else {
             findings.measured(id, Distribution::new(Unit::Hertz, rates)?);
         }
+    }
+    Ok(findings)
+}
+
+/// Rates in 256ths of a frame a second: a fraction, one that does not divide the strip's, and one
+/// that is twice as fast.
+const RATES: [u32; 3] = [30 * 256 + 128, 50 * 256, 240 * 256];
+
+/// How far each rate gets in a second, frames repeated or left out.
+async fn own_time(mut console: Console, net: Net, leds: Leds) -> Outcome {
+    kit::settled(&mut console).await?;
+    let palette = palette();
+    // All pixels alike, each frame another colour.
+    let frames: Vec<(u8, Vec<u8>)> = (0..40).map(|frame| (RUNS, runs(&[frame; FRAME_PIXELS]))).collect();
+    let frame_of = |picture: &Picture| {
+        let shown = picture.rgb_bytes();
+        let frame = palette.iter().position(|colour| shown.starts_with(colour))?;
+        (shown == palette[frame].repeat(PIXELS)).then_some(frame)
+    };
+    let first = picture(&palette, &[0; FRAME_PIXELS]);
+    let mut findings = Findings::new();
+    let mut shares = Vec::new();
+    for rate in RATES {
+        let begun = played(&net, &leds, "own-time", &p11::packaged(rate, &palette, &frames), &first).await?;
+        let pictures = leds.recorded(begun, begun + Duration::from_secs(1)).await?.pictures();
+        let shown: Option<Vec<usize>> = pictures.iter().map(frame_of).collect();
+        let (Some(shown), [begin, .., end]) = (shown, pictures.as_slice()) else {
+            let seen = format!("at {rate}/256 frames a second the strip shows what is no frame of the file");
+            findings.observed("K1-FMT-029", false, seen);
+            continue;
+        };
+        let count = frames.len();
+        let passed: usize = shown.windows(2).map(|pair| (pair[1] + count - pair[0]) % count).sum();
+        let due = f64::from(rate) / 256.0 * end.start().since(begin.start()).as_secs_f64();
+        shares.push(passed as f64 * 100.0 / due);
+    }
+    if !shares.is_empty() {
+        findings.measured("K1-FMT-029", Distribution::new(Unit::Percent, shares)?);
     }
     Ok(findings)
 }
