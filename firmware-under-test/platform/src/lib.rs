@@ -124,6 +124,9 @@ pub enum StartCause {
 /// The chip as a whole.
 pub trait Machine: Clone + 'static {
     /// What the allocator knows now.
+    ///
+    /// Whoever could do without memory looks at the largest free block before it allocates: an
+    /// allocation that fails ends the firmware, on the virtual board a fallible one too.
     fn heap(&self) -> HeapStatus;
     /// Why the chip began to run.
     fn start_cause(&self) -> StartCause;

@@ -106,6 +106,11 @@ impl FreeList {
         self.by_length.last().map(|&(length, offset)| (offset, length))
     }
 
+    /// Where the shortest piece is, and how long.
+    fn shortest(&self) -> Option<(usize, usize)> {
+        self.by_length.first().map(|&(length, offset)| (offset, length))
+    }
+
     /// Takes a part out of the piece at `offset`, of whole blocks' granularity.
     fn cut_out(&mut self, offset: usize, length: usize, from: usize, bytes: usize) {
         self.remove(offset, length);
@@ -242,11 +247,12 @@ impl Heap {
         self.first.take()
     }
 
-    /// Takes the largest pieces until at most `free` bytes are left.
+    /// Takes the smallest pieces until at most `free` bytes are left, so that these are in one piece
+    /// if any is as long.
     pub(crate) fn take_until(&self, free: usize) {
         let mut state = self.state.borrow_mut();
         while let Some(excess) = state.list.free.checked_sub(free).filter(|excess| *excess > 0)
-            && let Some((offset, length)) = state.list.longest()
+            && let Some((offset, length)) = state.list.shortest()
         {
             let bytes = excess.next_multiple_of(BLOCK_ALIGN_BYTES).min(length);
             state.list.cut_out(offset, length, offset, bytes);
@@ -399,6 +405,10 @@ pub(crate) fn suspended(f: impl FnOnce()) {
 /// ```
 ///
 /// Without it everything works but the device's heap seems untouched.
+///
+/// An allocation of firmware that finds no place crashes the device. It never gives a null pointer:
+/// whether the caller could bear one cannot be told here, and for one that cannot the standard
+/// library would abort the whole process.
 pub struct DeviceAllocator;
 
 impl DeviceAllocator {
@@ -550,15 +560,18 @@ mod tests {
     fn the_rig_takes_and_gives_back() {
         let heap = Heap::new(100_000);
         let block = heap.take(996, 4).expect("fits");
+        let between = (heap.take(4996, 4).expect("fits"), heap.take(996, 4).expect("fits"));
+        heap.give_back(between.0.0, between.0.1);
         heap.take_until(49_996);
-        assert_eq!(heap.status().free, 49_996);
+        assert_eq!((heap.status().free, heap.status().largest_free_block), (49_996, 49_992));
         heap.take_until(0);
         assert_eq!((heap.status().free, heap.status().largest_free_block), (0, 0));
         assert!(heap.take(1, 1).is_none());
         heap.give_taken_back();
         let status = heap.status();
-        assert_eq!((status.free, status.allocations - status.frees), (99_000, 1));
+        assert_eq!((status.free, status.allocations - status.frees), (98_000, 2));
         heap.give_back(block.0, block.1);
+        heap.give_back(between.1.0, between.1.1);
         assert_eq!(heap.status().largest_free_block, 99_996);
     }
 

@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use common::*;
@@ -99,6 +101,24 @@ fn an_occupied_core_costs_no_memory_and_is_no_task_of_the_firmware_s() {
     bench.on();
     bench.run_for(100 * MS);
     assert_eq!(bench.marks().len(), 2, "over with the next start");
+}
+
+#[test]
+fn a_device_without_memory_can_ask_for_its_tasks() {
+    let found = Rc::new(Cell::new(0));
+    let count = found.clone();
+    let bench = bench(move |chip, _| {
+        let (tasks, count) = (chip.tasks(), count.clone());
+        spawn(chip, "task", 0, 1, async move {
+            Timer::after_millis(10).await;
+            count.set(tasks.living().len());
+            std::future::pending().await
+        });
+    });
+    bench.run_to(BOOT + MS);
+    bench.board.stress().take_memory(0).unwrap();
+    bench.run_to(BOOT + 20 * MS);
+    assert_eq!((bench.crashes(), found.get()), (Vec::new(), 1));
 }
 
 #[test]

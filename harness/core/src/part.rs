@@ -140,7 +140,8 @@ pub trait Stress {
     /// # Errors
     /// [`RigError`] if the chip has no such core or the probe does not answer.
     fn occupy(&self, core: usize, priority: u8, duration: Duration) -> Result<(), RigError>;
-    /// Takes memory from the heap, the largest blocks first, until at most `free` bytes are left.
+    /// Takes memory from the heap, the smallest free blocks first, until at most `free` bytes are
+    /// left; these are in one piece as far as that can be.
     ///
     /// # Errors
     /// [`RigError`] if the probe does not answer.

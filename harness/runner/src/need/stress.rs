@@ -24,7 +24,8 @@ impl Stress {
         Ok(self.part.occupy(core, priority, duration)?)
     }
 
-    /// Takes memory from the heap until at most `free` bytes are left.
+    /// Takes memory from the heap until at most `free` bytes are left, in one piece as far as that
+    /// can be.
     ///
     /// # Errors
     /// The rig's, if it cannot reach into the heap.

@@ -120,8 +120,14 @@ async fn low_memory_alarm(mut console: Console, stress: Stress, clock: Clock) ->
     Ok(findings)
 }
 
-/// Bytes of the upload in whose middle the memory goes.
-const HALF_UPLOADED: usize = 60_000;
+/// Bytes that are left, time after time: nothing; enough to take a request in and too little to
+/// serve it, at one place of the way or another.
+const LEFT: [usize; 6] = [0, 700, 1_500, 3_000, 6_000, 11_000];
+/// Bytes of the upload during which the memory goes.
+const INTERRUPTED: usize = 30_000;
+/// When it goes: which share of the messages has been sent, and how long ago. Between the messages,
+/// while the last of them are written, while the file gets its name, and a little later each time.
+const GONE: [(f64, u64); 6] = [(0.0, 0), (0.5, 50), (1.0, 0), (1.0, 40), (1.0, 90), (1.0, 180)];
 /// The pattern that is on the strip, and one that is stored besides.
 const PLAYED: u8 = 3;
 const STORED: u8 = 4;
@@ -131,8 +137,8 @@ const TEMPLATE: &str = "flow-fall";
 /// periods of 8.333 ms, and a little).
 const LEDS_STOPPED: Duration = Duration::from_millis(17);
 
-/// Every kind of request to a device that has not one byte left, an upload that loses the memory
-/// half way, and the same requests again when the memory is back.
+/// Every kind of request to a device that has hardly a byte left, uploads that lose the memory on
+/// their way, and uploads again when the memory is back.
 async fn out_of_memory(
     mut console: Console,
     leds: Leds,
@@ -148,25 +154,16 @@ async fn out_of_memory(
 
     let mut findings = Findings::new();
     let started = clock.now();
-    stress.take_memory(0)?;
-    for (what, messages) in requests() {
-        let mut client = match kit::open(&net, Profile::F).await {
-            Ok(client) => client,
-            // Refused before it could say anything.
-            Err(Blame::Product(_)) => continue,
-            Err(other) => return Err(other),
-        };
-        let early = kit::send_in_turn(&mut client, &messages).await?;
-        let refused = early.error.is_some() || early.ended.is_some();
-        let limit = clock.now() + kit::COMMIT_LIMIT;
-        if !refused && matches!(kit::answer(&mut client, limit).await, (_, kit::Answer::Silence)) {
-            let seen = format!("{what} was neither served nor refused without memory");
-            findings.observed("K1-MEM-009", false, seen);
+    for left in LEFT {
+        stress.take_memory(left)?;
+        if let Some(seen) = unanswered(&net, &clock).await? {
+            findings.observed("K1-MEM-009", false, format!("{seen} with {left} bytes left"));
         }
-        client.tcp.reset()?;
+        stress.give_memory_back()?;
     }
-    stress.give_memory_back()?;
-    interrupted_upload(&net, &stress, &clock).await?;
+    for (share, pause) in GONE {
+        interrupted_upload(share, Duration::from_millis(pause), &net, &stress, &clock).await?;
+    }
     let until = clock.now();
     if let Some(seen) = leds_stopped(&leds, started, until).await? {
         findings.observed("K1-MEM-009", false, seen);
@@ -179,28 +176,55 @@ async fn out_of_memory(
     Ok(findings)
 }
 
+/// The first request that the device neither serves nor refuses.
+async fn unanswered(net: &Net, clock: &Clock) -> Result<Option<String>, Blame> {
+    let mut silent = None;
+    for (what, profile, messages) in requests() {
+        let mut client = match kit::open(net, profile).await {
+            Ok(client) => client,
+            // Refused before it could say anything.
+            Err(Blame::Product(_)) => continue,
+            Err(other) => return Err(other),
+        };
+        let early = kit::send_in_turn(&mut client, &messages).await?;
+        let refused = early.error.is_some() || early.ended.is_some();
+        let limit = clock.now() + kit::COMMIT_LIMIT;
+        if !refused && matches!(kit::answer(&mut client, limit).await, (_, kit::Answer::Silence)) {
+            silent.get_or_insert(format!("{what} was neither served nor refused"));
+        }
+        client.tcp.reset()?;
+    }
+    Ok(silent)
+}
+
 /// Each by its name. Those that change what plays come last.
-fn requests() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+fn requests() -> Vec<(&'static str, Profile, Vec<Vec<u8>>)> {
     let file = pattern::numbered(STORED, 4);
     vec![
-        ("STATUS", vec![request::status()]),
-        ("LIST", vec![request::list()]),
-        ("BRIGHTNESS", vec![request::control(&[0x10, 255, 0, 0])]),
-        ("DELETE", vec![request::delete("missing")]),
-        ("an upload in profile f", Profile::F.upload("new", &file)),
-        ("an upload in profile n", Profile::N.upload("", &file)),
-        ("PLAY", vec![request::play("stored")]),
-        ("DEPLOY", vec![request::deploy(TEMPLATE)]),
+        ("STATUS", Profile::F, vec![request::status()]),
+        ("LIST", Profile::F, vec![request::list()]),
+        ("BRIGHTNESS", Profile::F, vec![request::control(&[0x10, 255, 0, 0])]),
+        ("DELETE", Profile::F, vec![request::delete("missing")]),
+        ("an upload in profile f", Profile::F, Profile::F.upload("new", &file)),
+        ("an upload in profile n", Profile::N, Profile::N.upload("", &file)),
+        ("PLAY", Profile::F, vec![request::play("stored")]),
+        ("DEPLOY", Profile::F, vec![request::deploy(TEMPLATE)]),
     ]
 }
 
 /// An upload during which the memory goes: it may succeed or fail, but has to end.
-async fn interrupted_upload(net: &Net, stress: &Stress, clock: &Clock) -> Result<(), Blame> {
-    let messages = Profile::F.upload("half", &pattern::file(STORED, HALF_UPLOADED));
-    let (before, after) = messages.split_at(messages.len() / 2);
+async fn interrupted_upload(
+    share: f64,
+    pause: Duration,
+    net: &Net,
+    stress: &Stress,
+    clock: &Clock,
+) -> Result<(), Blame> {
+    let messages = Profile::F.upload("half", &pattern::file(STORED, INTERRUPTED));
+    let (before, after) = messages.split_at((messages.len() as f64 * share) as usize);
     let mut client = kit::open(net, Profile::F).await?;
     kit::send_all(&client, before)?;
-    clock.sleep(Duration::from_millis(200)).await;
+    clock.sleep(pause).await;
     stress.take_memory(0)?;
     kit::send_all(&client, after)?;
     let answer = kit::answer(&mut client, clock.now() + kit::COMMIT_LIMIT).await.1;
