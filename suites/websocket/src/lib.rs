@@ -79,7 +79,7 @@ const FILES: &[(&str, &str)] = &files![
     "5-5-2-ping.toml",
     "5-5-3-pong.toml",
     "5-6-data.toml",
-    "7-1-ending.toml",
+    "7-1-1-ending.toml",
     "7-4-codes.toml",
     "8-1-utf-8.toml",
 ];

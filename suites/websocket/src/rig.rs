@@ -68,7 +68,13 @@ async fn converse(mut tcp: Tcp, clock: &Clock, script: Script, limits: &Limits) 
                     None => {}
                 }
             }
-            Act::Over => return Ok(talk.conclude()),
+            Act::Over => {
+                if !talk.is_ended() {
+                    // What the server keeps open is not to be in the way of the next client.
+                    tcp.reset()?;
+                }
+                return Ok(talk.conclude());
+            }
         }
     }
 }

@@ -78,6 +78,8 @@ enum Stage {
     Closing,
     /// Until the server has ended TCP.
     Ending,
+    /// The client ends TCP.
+    Leaving,
     Over,
 }
 
@@ -117,6 +119,7 @@ impl Talk {
                 Stage::Listening => self.listen(now),
                 Stage::Closing => self.close(now),
                 Stage::Ending => self.end(now),
+                Stage::Leaving => self.leave(),
                 Stage::Over => Some(Act::Over),
             };
             if let Some(act) = act {
@@ -137,6 +140,11 @@ impl Talk {
     /// The server ended the connection.
     pub fn ended(&mut self, end: End) {
         self.seen.ended.get_or_insert(end);
+    }
+
+    /// Whether the server ended the connection.
+    pub fn is_ended(&self) -> bool {
+        self.seen.ended.is_some()
     }
 
     /// What follows from all that.
@@ -197,8 +205,12 @@ impl Talk {
             self.script.out.clear();
         }
         let Some(next) = self.script.out.front() else {
-            let over = self.is_refused() || self.seen.answer.is_none();
-            return self.turn_to(if over { Stage::Ending } else { Stage::Listening });
+            return self.turn_to(match self.seen.answer {
+                Some(Answered::Accepted(_)) => Stage::Listening,
+                Some(Answered::Refused(_)) | None => Stage::Ending,
+                // No client goes on after that (RFC 6455 section 4.1).
+                Some(Answered::Faulty(_) | Answered::Nonsense(_)) => Stage::Leaving,
+            });
         };
         let act = match next {
             Out::Send(bytes) => Some(Act::Send(bytes.clone())),
@@ -277,6 +289,10 @@ impl Talk {
                 return act;
             }
         }
+        self.turn_to(Stage::Leaving)
+    }
+
+    fn leave(&mut self) -> Option<Act> {
         self.stage = Stage::Over;
         (!self.has_finished).then_some(Act::Finish)
     }

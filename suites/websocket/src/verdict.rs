@@ -138,8 +138,10 @@ fn answer(script: &Script, seen: &Seen) -> Judged {
 fn close(script: &Script, seen: &Seen, limits: &Limits) -> Judged {
     match &seen.answer {
         Some(Answered::Accepted(_)) => {}
-        Some(Answered::Faulty(_)) => return Judged::broken("no client may accept this handshake"),
-        Some(Answered::Nonsense(_)) | None => {
+        Some(Answered::Faulty(_) | Answered::Nonsense(_)) => {
+            return Judged::broken("no client may go on after this handshake");
+        }
+        None => {
             return match seen.ended {
                 Some(_) => Judged::new(Grade::Strict, "the end of TCP"),
                 None => Judged::broken(format!("TCP was left open for {:?}", limits.end)),
