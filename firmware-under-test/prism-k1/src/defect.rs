@@ -127,6 +127,72 @@ defects! {
     FieldNamesCaseSensitive = "field-names-case-sensitive",
     /// The version in the upgrade request is not looked at.
     WebSocketVersionUnchecked = "websocket-version-unchecked",
+    /// Of the upgrade request its path, its version and its key are looked at, and nothing else.
+    HeadUnchecked = "head-unchecked",
+    /// Any value passes for a key, and the first of several is taken.
+    KeyUnchecked = "key-unchecked",
+    /// The accept value is the key.
+    AcceptIsKey = "accept-is-key",
+    /// A subprotocol is selected that nobody offered.
+    SubprotocolUnasked = "subprotocol-unasked",
+    /// The refusal of another version does not name the one that is spoken.
+    VersionUnnamed = "version-unnamed",
+    /// After a refused request the device waits for another that it would not read.
+    RefusalKeepsConnection = "refusal-keeps-connection",
+    /// The request has to come in one piece.
+    HeadInOnePiece = "head-in-one-piece",
+    /// What comes right behind the request is lost.
+    EarlyBytesLost = "early-bytes-lost",
+    /// Upgrade and Connection have to read as in the RFC's example.
+    TokensComparedWhole = "tokens-compared-whole",
+    /// The target of the request is the path and nothing else.
+    TargetTakenLiterally = "target-taken-literally",
+    /// A frame without a mask is taken.
+    UnmaskedAccepted = "unmasked-accepted",
+    /// The masking key of a fragment begins where that of the last one ended.
+    MaskRunsOn = "mask-runs-on",
+    /// Reserved bits are not looked at.
+    ReservedBitsIgnored = "reserved-bits-ignored",
+    /// A frame with a reserved opcode is taken for binary.
+    ReservedOpcodesTaken = "reserved-opcodes-taken",
+    /// A length in 16 bits is read as little-endian.
+    LengthByteOrder = "length-byte-order",
+    /// A fragment is taken for a message.
+    FragmentsAsMessages = "fragments-as-messages",
+    /// A continuation without a message begins one.
+    LoneContinuationTaken = "lone-continuation-taken",
+    /// A message that begins within another continues it.
+    MessagesInterleave = "messages-interleave",
+    /// A control frame between fragments makes the device forget those before it.
+    ControlEndsMessage = "control-ends-message",
+    /// A control frame may be a fragment.
+    FragmentedControlTaken = "fragmented-control-taken",
+    /// A control frame of more than 125 bytes is cut to them.
+    LongControlCut = "long-control-cut",
+    /// A ping is refused like text.
+    PingRefused = "ping-refused",
+    /// A pong has no payload.
+    PingPayloadLost = "ping-payload-lost",
+    /// A pong is answered like a ping.
+    PongAnswered = "pong-answered",
+    /// A Close frame is not answered; TCP just ends.
+    CloseUnanswered = "close-unanswered",
+    /// A Close frame is answered with the code that it has, whatever that is.
+    CloseUnread = "close-unread",
+    /// After the closing handshake the device goes on as before.
+    CloseGoesOn = "close-goes-on",
+    /// A client's FIN is noticed after 10 s.
+    FinUnnoticed = "fin-unnoticed",
+    /// A connection that the device fails ends when the client has answered, and not before.
+    CloseNeedsAnswer = "close-needs-answer",
+    /// A connection is failed with code 1000.
+    FailureCodeNormal = "failure-code-normal",
+    /// Text is not checked.
+    Utf8Unchecked = "utf8-unchecked",
+    /// Each fragment of a text has to be UTF-8 by itself.
+    Utf8ByFragment = "utf8-by-fragment",
+    /// Text is sent back as binary.
+    EchoKindLost = "echo-kind-lost",
     /// A refused client is disconnected without an ERROR.
     SilentRefusal = "silent-refusal",
     /// A file of 262,144 bytes is too long.

@@ -109,6 +109,9 @@ where
         }
         Err(Some(rejection)) => {
             let _ = stream.write_all(&[rejection.response().as_bytes()]).await;
+            if defect::present(Defect::RefusalKeepsConnection) {
+                let _ = stream.skip(u64::MAX).await;
+            }
         }
         Err(None) => {}
     }
@@ -135,6 +138,9 @@ where
             if stream.is_full() {
                 return Err(Some(Rejection::TooLarge));
             }
+            if !stream.pending().is_empty() && defect::present(Defect::HeadInOnePiece) {
+                return Err(Some(Rejection::BadRequest));
+            }
             stream.fill().await.map_err(|_| None)?;
         }
     })
@@ -158,6 +164,9 @@ where
     };
     stream.write_all(&[upgrade.response().as_bytes()]).await.map_err(|_| None)?;
     stream.consume(upgrade.head_len);
+    if defect::present(Defect::EarlyBytesLost) {
+        stream.consume(stream.pending().len());
+    }
     log.info("network", format_args!("WebSocket client {} connected (fd={number})", slot.index));
     Ok((upgrade.service, slot, buffer))
 }
@@ -176,6 +185,7 @@ enum Farewell {
 
 impl Farewell {
     fn refusal<H: Handler>(refusal: Refusal, code: u16) -> Self {
+        let code = if defect::present(Defect::FailureCodeNormal) { 1000 } else { code };
         if H::ERRORS { Self::Refuse(refusal, code) } else { Self::Close(code) }
     }
 }
@@ -254,7 +264,17 @@ where
                 return Farewell::Silent;
             }
             Ok(Ok(message)) => message,
-            Ok(Err(End::Gone)) => return Farewell::Silent,
+            Ok(Err(End::Gone)) => {
+                if defect::present(Defect::FinUnnoticed) {
+                    Timer::after(Duration::from_secs(10)).await;
+                }
+                return Farewell::Silent;
+            }
+            Ok(Err(End::Closed(_))) if defect::present(Defect::CloseUnanswered) => return Farewell::Silent,
+            Ok(Err(End::Closed(code))) if defect::present(Defect::CloseGoesOn) => {
+                answer_close(stream, code).await;
+                continue;
+            }
             Ok(Err(End::Closed(code))) => return Farewell::Answer(code),
             Ok(Err(End::Refused(refusal, code))) => {
                 log.warning("network", format_args!("Client {} refused: {}", slot.index, refusal.text));
@@ -282,6 +302,7 @@ where
             }
             Reaction::Continue(Reply::Same) => {
                 let frame_type = match kind {
+                    _ if defect::present(Defect::EchoKindLost) => FrameType::Binary(false),
                     Kind::Text => FrameType::Text(false),
                     Kind::Binary => FrameType::Binary(false),
                 };
@@ -322,14 +343,18 @@ async fn blocking<C: Cpu, T>(cpu: &C, receiving: impl Future<Output = Result<T, 
     Err(End::Gone)
 }
 
+async fn answer_close<S: Read + Write + TcpShutdown>(stream: &mut Stream<S>, code: Option<u16>) {
+    let payload = code.map(u16::to_be_bytes);
+    let payload = payload.as_ref().map_or(&[][..], |code| &code[..]);
+    let _ = frames::send(stream, FrameType::Close, payload).await;
+}
+
 /// Sends the last frames and, when it was the device that began to close, waits for the answer.
 async fn say_goodbye<S: Read + Write + TcpShutdown>(stream: &mut Stream<S>, farewell: Farewell) {
     let code = match farewell {
         Farewell::Silent => return,
         Farewell::Answer(code) => {
-            let payload = code.map(u16::to_be_bytes);
-            let payload = payload.as_ref().map_or(&[][..], |code| &code[..]);
-            let _ = frames::send(stream, FrameType::Close, payload).await;
+            answer_close(stream, code).await;
             return;
         }
         Farewell::Close(code) => code,
@@ -343,6 +368,9 @@ async fn say_goodbye<S: Read + Write + TcpShutdown>(stream: &mut Stream<S>, fare
         }
     };
     if frames::send(stream, FrameType::Close, &code.to_be_bytes()).await.is_ok() {
+        if defect::present(Defect::CloseNeedsAnswer) {
+            return frames::discard_until_close(stream).await;
+        }
         let _ = with_timeout(CLOSE_ANSWER_DEADLINE, frames::discard_until_close(stream)).await;
     }
 }

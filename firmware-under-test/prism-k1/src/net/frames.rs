@@ -117,6 +117,10 @@ impl Assembly {
     /// Checks the text in `bytes`, the message so far, as soon as it is there: a client that sends
     /// what is no text hears of it at once (RFC 6455 section 8.1).
     fn check_text(&mut self, bytes: &[u8], is_final: bool) -> Result<(), End> {
+        if defect::present(Defect::Utf8Unchecked) {
+            return Ok(());
+        }
+        let is_final = is_final || defect::present(Defect::Utf8ByFragment);
         match core::str::from_utf8(&bytes[self.checked..]) {
             Ok(text) => self.checked += text.len(),
             // A character may go on in the next fragment.
@@ -132,13 +136,13 @@ impl Assembly {
 /// Judges a frame by its header. `raw` are the header's bytes as received.
 fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, takes: Takes) -> Result<Frame, End> {
     let first = raw.first().copied().unwrap_or_default();
-    if first & RESERVED_BITS != 0 {
+    if first & RESERVED_BITS != 0 && !defect::present(Defect::ReservedBitsIgnored) {
         return Err(protocol_error("reserved bit"));
     }
-    if is_reserved(first & OPCODE) {
+    if is_reserved(first & OPCODE) && !defect::present(Defect::ReservedOpcodesTaken) {
         return Err(protocol_error("reserved opcode"));
     }
-    if header.mask_key.is_none() {
+    if header.mask_key.is_none() && !defect::present(Defect::UnmaskedAccepted) {
         return Err(protocol_error("frames of a client must be masked"));
     }
     let minimal = match raw.get(1).map(|second| second & 0x7F) {
@@ -156,10 +160,12 @@ fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, takes: Takes) -> 
         _ => None,
     };
     if let Some(control) = control {
-        let is_final = first & FINAL != 0;
+        let is_final = first & FINAL != 0 || defect::present(Defect::FragmentedControlTaken);
         return match usize::try_from(header.payload_len) {
             _ if !is_final => Err(protocol_error("control frames must not be fragmented")),
-            Ok(len) if len <= CONTROL_MAX => Ok(Frame::Control(control, len)),
+            Ok(len) if len <= CONTROL_MAX || defect::present(Defect::LongControlCut) => {
+                Ok(Frame::Control(control, len.min(CONTROL_MAX)))
+            }
             _ => Err(protocol_error("control frame exceeds 125 bytes")),
         };
     }
@@ -175,10 +181,19 @@ fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, takes: Takes) -> 
             ));
         }
         (FrameType::Binary(fragmented), false) => (Kind::Binary, !fragmented),
+        (FrameType::Text(fragmented) | FrameType::Binary(fragmented), true)
+            if defect::present(Defect::MessagesInterleave) =>
+        {
+            (assembly.kind, !fragmented)
+        }
+        (FrameType::Continue(is_final), false) if defect::present(Defect::LoneContinuationTaken) => {
+            (Kind::Binary, is_final)
+        }
         (FrameType::Continue(is_final), true) => (assembly.kind, is_final),
         (_, true) => return Err(protocol_error("new message within a fragmented one")),
         (_, false) => return Err(protocol_error("continuation without a message")),
     };
+    let is_final = is_final || defect::present(Defect::FragmentsAsMessages);
     let announced = if defect::present(Defect::LengthCutTo32Bits) {
         u64::from(header.payload_len as u32)
     } else {
@@ -200,6 +215,9 @@ fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, takes: Takes) -> 
 
 /// Reads a Close frame's payload (RFC 6455 sections 5.5.1 and 7.4).
 fn close_reason(payload: &[u8]) -> End {
+    if defect::present(Defect::CloseUnread) {
+        return End::Closed(payload.first_chunk().map(|code| u16::from_be_bytes(*code)));
+    }
     match payload {
         [] => End::Closed(None),
         [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
@@ -230,7 +248,12 @@ async fn read_header<S: Read + Write + TcpShutdown>(
             plain[0] = plain[0] & FINAL | BINARY;
         }
         match FrameHeader::deserialize(&plain[..have]) {
-            Ok((header, _)) => return Ok(header),
+            Ok((mut header, _)) => {
+                if plain[1] & 0x7F == 126 && defect::present(Defect::LengthByteOrder) {
+                    header.payload_len = u64::from((header.payload_len as u16).swap_bytes());
+                }
+                return Ok(header);
+            }
             Err(edge_ws::Error::Incomplete(more)) if have + more <= raw.len() => want = have + more,
             Err(_) => return Err(Gone),
         }
@@ -264,16 +287,35 @@ pub async fn receive<S: Read + Write + TcpShutdown>(
                 let payload = &mut payload[..len];
                 stream.read_exact(payload).await?;
                 header.mask(payload, 0);
+                if defect::present(Defect::LongControlCut) {
+                    stream.skip(header.payload_len - len as u64).await?;
+                }
+                if defect::present(Defect::ControlEndsMessage) {
+                    assembly = Assembly::default();
+                }
                 match control {
                     Control::Close => return Err(close_reason(payload)),
+                    Control::Ping if defect::present(Defect::PingRefused) => {
+                        return Err(End::Refused(
+                            Refusal::invalid("not a binary frame"),
+                            close_code::UNSUPPORTED,
+                        ));
+                    }
+                    Control::Ping if defect::present(Defect::PingPayloadLost) => {
+                        send(stream, FrameType::Pong, &[]).await?;
+                    }
                     Control::Ping => send(stream, FrameType::Pong, payload).await?,
+                    Control::Pong if defect::present(Defect::PongAnswered) => {
+                        send(stream, FrameType::Pong, payload).await?;
+                    }
                     Control::Pong => {}
                 }
             }
             Frame::Data { kind, len, is_final } => {
                 let place = &mut buffer[assembly.len..assembly.len + len];
                 stream.read_exact(place).await?;
-                header.mask(place, 0);
+                let used = if defect::present(Defect::MaskRunsOn) { assembly.len } else { 0 };
+                header.mask(place, used);
                 if defect::present(Defect::OversizeCut) {
                     stream.skip(header.payload_len - len as u64).await?;
                 }

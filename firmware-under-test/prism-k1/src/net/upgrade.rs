@@ -70,6 +70,10 @@ impl Rejection {
                 "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             }
             Self::Timeout => "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+            Self::UpgradeRequired if defect::present(Defect::VersionUnnamed) => {
+                "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\
+                 Content-Length: 0\r\n\r\n"
+            }
             Self::UpgradeRequired => {
                 "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                  Connection: Upgrade, close\r\nContent-Length: 0\r\n\r\n"
@@ -99,11 +103,15 @@ impl Upgrade {
     #[must_use]
     pub fn response(&self) -> heapless::String<160> {
         let mut response = heapless::String::new();
+        let more = match defect::present(Defect::SubprotocolUnasked) {
+            true => "Sec-WebSocket-Protocol: tlv\r\n",
+            false => "",
+        };
         // 129 characters, so nothing is cut.
         let _ = write!(
             response,
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {}\r\n\r\n",
+             Sec-WebSocket-Accept: {}\r\n{more}\r\n",
             self.accept
         );
         response
@@ -124,7 +132,10 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
         Err(httparse::Error::TooManyHeaders) => return Err(Rejection::TooLarge),
         Err(_) => return Err(Rejection::BadRequest),
     };
-    let path = path_of(request.path.unwrap_or_default());
+    let path = match request.path.unwrap_or_default() {
+        target if defect::present(Defect::TargetTakenLiterally) => target,
+        target => path_of(target),
+    };
     let service = match Service::of(path) {
         Some(_) if path == "/" && defect::present(Defect::RootPathMissing) => None,
         service => service,
@@ -132,10 +143,11 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
     let Some(service) = service else {
         return Err(Rejection::NotFound);
     };
-    if request.method != Some("GET") {
+    let lax = defect::present(Defect::HeadUnchecked);
+    if request.method != Some("GET") && !lax {
         return Err(Rejection::MethodNotAllowed);
     }
-    if request.version != Some(1) {
+    if request.version != Some(1) && !lax {
         return Err(Rejection::BadRequest);
     }
     let values = |name: &'static str| {
@@ -156,10 +168,16 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     };
     // RFC 9112 section 3.2: one, whatever it says. The device has no other name to tell apart.
-    if values("Host").count() != 1 {
+    if values("Host").count() != 1 && !lax {
         return Err(Rejection::BadRequest);
     }
-    if !lists("Upgrade", "websocket") || !lists("Connection", "upgrade") {
+    let upgrades = if defect::present(Defect::TokensComparedWhole) {
+        values("Upgrade").any(|value| value == b"websocket")
+            && values("Connection").any(|value| value == b"Upgrade")
+    } else {
+        lists("Upgrade", "websocket") && lists("Connection", "upgrade")
+    };
+    if !upgrades && !lax {
         return Err(Rejection::UpgradeRequired);
     }
     let mut versions = values("Sec-WebSocket-Version");
@@ -169,18 +187,23 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
         return Err(Rejection::UpgradeRequired);
     }
     let mut keys = values("Sec-WebSocket-Key");
-    let (Some(key), None) = (keys.next(), keys.next()) else {
+    let anything = defect::present(Defect::KeyUnchecked);
+    let (Some(key), more) = (keys.next(), keys.next()) else {
         return Err(Rejection::BadRequest);
     };
     // RFC 6455 section 4.2.1 item 5: 16 bytes when decoded.
     let mut nonce = [0; 18];
-    if !matches!(STANDARD.decode_slice(key, &mut nonce), Ok(16)) {
+    let valid = more.is_none() && matches!(STANDARD.decode_slice(key, &mut nonce), Ok(16));
+    if !valid && !anything {
         return Err(Rejection::BadRequest);
     }
     let key = core::str::from_utf8(key).map_err(|_| Rejection::BadRequest)?;
     let mut digest = [0; MAX_BASE64_KEY_RESPONSE_LEN];
-    let accept =
-        heapless::String::try_from(sec_key_response(key, &mut digest)).map_err(|_| Rejection::BadRequest)?;
+    let accept = match defect::present(Defect::AcceptIsKey) {
+        true => key,
+        false => sec_key_response(key, &mut digest),
+    };
+    let accept = heapless::String::try_from(accept).map_err(|_| Rejection::BadRequest)?;
     Ok(Some(Upgrade { head_len, service, accept }))
 }
 
