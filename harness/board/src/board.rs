@@ -16,8 +16,9 @@ use crate::flash::{FlashConfig, FlashHandle};
 use crate::gpio::{InputHandle, OutputHandle};
 use crate::heap::{HeapStatus, outside_firmware};
 use crate::kernel::Kernel;
-use crate::net::{LinkConfig, NetHandle};
+use crate::net::{LinkConfig, NetHandle, Via};
 use crate::pulse::PulseTransmitter;
+use crate::radio::{RadioConfig, RadioHandle};
 use crate::stress::Hand;
 use crate::uart::{UartRx, UartTx};
 use crate::watchdog::WatchdogHandle;
@@ -41,6 +42,8 @@ pub struct BoardConfig {
     pub flash: FlashConfig,
     /// The network link.
     pub link: LinkConfig,
+    /// The air.
+    pub radio: RadioConfig,
 }
 
 impl Default for BoardConfig {
@@ -57,6 +60,7 @@ impl Default for BoardConfig {
             baud: 115_200,
             flash: FlashConfig::default(),
             link: LinkConfig::default(),
+            radio: RadioConfig::default(),
         }
     }
 }
@@ -130,6 +134,11 @@ impl Chip {
     /// The network stack.
     pub fn net(&self) -> NetHandle {
         NetHandle(self.kernel.clone())
+    }
+
+    /// The radio.
+    pub fn radio(&self) -> RadioHandle {
+        RadioHandle(self.kernel.clone())
     }
 
     /// A pulse transmitter on `pins`, one channel each.
@@ -243,8 +252,18 @@ impl Board {
         Rc::new(Wire(self.kernel.clone()))
     }
 
-    /// The link to the board as a part.
+    /// The link to the board as a part: a cable.
     pub fn net(&self) -> Rc<dyn part::Net> {
+        self.net_via(Via::Wire)
+    }
+
+    /// The link to one of the board's interfaces as a part.
+    pub fn net_via(&self, via: Via) -> Rc<dyn part::Net> {
+        Rc::new(Route { kernel: self.kernel.clone(), via })
+    }
+
+    /// The rig's radio as a part.
+    pub fn air(&self) -> Rc<dyn part::Air> {
         Rc::new(Wire(self.kernel.clone()))
     }
 
@@ -351,28 +370,56 @@ impl part::Flash for Wire {
     }
 }
 
-impl part::Net for Wire {
+impl part::Air for Wire {
+    fn put_up(&self, network: &part::Network) -> Result<(), RigError> {
+        crate::radio::put_up(&self.0, network);
+        Ok(())
+    }
+    fn take_down(&self) -> Result<(), RigError> {
+        crate::radio::take_down(&self.0);
+        Ok(())
+    }
+    fn net(&self) -> Rc<dyn part::Net> {
+        Rc::new(Route { kernel: self.0.clone(), via: Via::Station })
+    }
+    fn source(&self) -> Source {
+        self.0.radio.borrow().source()
+    }
+}
+
+/// The rig's way to one of the device's interfaces.
+struct Route {
+    kernel: Rc<Kernel>,
+    via: Via,
+}
+
+impl part::Net for Route {
     fn connect(&self, port: u16) -> Result<ConnectionId, RigError> {
-        Ok(crate::net::connect(&self.0, port))
+        Ok(crate::net::connect(&self.kernel, self.via, port))
     }
     fn send(&self, connection: ConnectionId, bytes: &[u8]) -> Result<(), RigError> {
-        crate::net::send(&self.0, connection, bytes);
+        if !crate::net::datagram::send(&self.kernel, connection, bytes) {
+            crate::net::send(&self.kernel, connection, bytes);
+        }
         Ok(())
     }
     fn finish(&self, connection: ConnectionId) -> Result<(), RigError> {
-        crate::net::finish(&self.0, connection);
+        crate::net::finish(&self.kernel, connection);
         Ok(())
     }
     fn reset(&self, connection: ConnectionId) -> Result<(), RigError> {
-        crate::net::reset(&self.0, connection);
+        crate::net::reset(&self.kernel, connection);
         Ok(())
     }
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError> {
-        crate::net::vanish(&self.0, connection);
+        crate::net::vanish(&self.kernel, connection);
         Ok(())
     }
+    fn datagrams(&self, port: u16, to: part::Recipient) -> Result<ConnectionId, RigError> {
+        Ok(crate::net::datagram::open(&self.kernel, self.via, port, to))
+    }
     fn source(&self) -> Source {
-        self.0.net.borrow().source()
+        self.kernel.net.borrow().source()
     }
 }
 

@@ -26,6 +26,7 @@ use crate::flash::FlashChip;
 use crate::gpio::Pins;
 use crate::heap::Heap;
 use crate::net::Network;
+use crate::radio::Radio;
 use crate::uart::Uart;
 use crate::watchdog::Watchdog;
 
@@ -104,6 +105,7 @@ pub(crate) struct Kernel {
     pub(crate) pins: RefCell<Pins>,
     pub(crate) bursts: RefCell<Vec<crate::pulse::InFlight>>,
     pub(crate) net: RefCell<Network>,
+    pub(crate) radio: RefCell<Radio>,
     pub(crate) random: RefCell<ChaCha8Rng>,
     pub(crate) wires: RefCell<crate::pulse::Wires>,
     /// How the chip's crystal keeps time.
@@ -143,6 +145,7 @@ impl Kernel {
             pins: RefCell::default(),
             bursts: RefCell::default(),
             net: RefCell::new(Network::new(config.link, &timeline)),
+            radio: RefCell::new(Radio::new(config.radio, &timeline)),
             random: RefCell::new(random),
             wires: RefCell::default(),
             crystal: Cell::new(Rate::EXACT),
@@ -405,6 +408,7 @@ impl Kernel {
         // First, so that a destructor finds its connections gone: the device says no farewell.
         crate::net::device_halted(self);
         crate::cpu::record_halt(self);
+        crate::radio::device_halted(self);
         self.halting.set(true);
         self.cpu.halt(&self.heap);
         self.halting.set(false);

@@ -16,7 +16,8 @@
 //! | [`gpio`] | pins and their edges |
 //! | [`uart`] | a serial line with its FIFOs and byte times |
 //! | [`flash`] | a NOR flash chip with its rules, times and torn operations |
-//! | [`net`] | a TCP-like stack and the link to it |
+//! | [`net`] | a TCP-like stack with datagrams, and the link to it |
+//! | [`radio`] | Wi-Fi: an access point, a station, and the rig's network |
 //! | [`fault`] | what can be wrong with all of them on purpose |
 //!
 //! Firmware talks to the handles through the embedded ecosystem's traits; what these do not cover
@@ -32,6 +33,7 @@ pub mod heap;
 mod kernel;
 pub mod net;
 pub mod pulse;
+pub mod radio;
 pub mod stress;
 mod time_driver;
 pub mod uart;

@@ -9,9 +9,11 @@
 //! buffer of 5,760 bytes (`CONFIG_LWIP_TCP_WND_DEFAULT`, `CONFIG_LWIP_TCP_SND_BUF_DEFAULT`).
 
 mod damage;
+pub(crate) mod datagram;
 mod socket;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -24,6 +26,7 @@ use crate::fault::Way;
 use crate::kernel::Kernel;
 
 pub use damage::REORDERED_AFTER;
+pub use datagram::UdpSocket;
 pub use socket::{Acceptor, Half, NetError, NetHandle, TcpSocket};
 
 /// Payload of a full segment.
@@ -54,9 +57,41 @@ impl Default for LinkConfig {
     }
 }
 
+/// By which of its interfaces the device is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Via {
+    /// A cable that is always there.
+    #[default]
+    Wire,
+    /// The access point that the device has opened. The rig is a client of it whenever it is there.
+    AccessPoint,
+    /// The rig's own Wi-Fi network, once the device has joined it.
+    Station,
+}
+
+impl Via {
+    /// The rig's address there: the first client of ESP-IDF's access point, or the router of the
+    /// rig's network.
+    pub(crate) fn rig_address(self) -> Ipv4Addr {
+        match self {
+            Via::Wire | Via::AccessPoint => Ipv4Addr::new(192, 168, 4, 2),
+            Via::Station => Ipv4Addr::new(10, 42, 0, 1),
+        }
+    }
+
+    /// The device's address there.
+    pub(crate) fn device_address(self) -> Ipv4Addr {
+        match self {
+            Via::Wire | Via::AccessPoint => Ipv4Addr::new(192, 168, 4, 1),
+            Via::Station => Ipv4Addr::new(10, 42, 0, 23),
+        }
+    }
+}
+
 /// The rig's end of a connection.
 #[derive(Default)]
 struct Peer {
+    via: Via,
     queue: VecDeque<u8>,
     /// Bytes sent since the connection was opened.
     sent: u64,
@@ -151,6 +186,7 @@ pub(crate) struct Network {
     sockets: BTreeMap<ConnectionId, Socket>,
     listeners: BTreeMap<u16, Listener>,
     damage: damage::Damage,
+    datagrams: datagram::Datagrams,
 }
 
 impl Network {
@@ -165,6 +201,7 @@ impl Network {
             sockets: BTreeMap::new(),
             listeners: BTreeMap::new(),
             damage: damage::Damage::default(),
+            datagrams: datagram::Datagrams::default(),
         }
     }
 
@@ -195,6 +232,12 @@ impl Network {
         }
     }
 
+    fn new_id(&mut self) -> ConnectionId {
+        let id = ConnectionId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+
     fn peer(&mut self, id: ConnectionId) -> Option<&mut Peer> {
         self.peers.get_mut(&id)
     }
@@ -220,8 +263,7 @@ fn send_segment(
     payload: usize,
     arrive: impl FnOnce(&Rc<Kernel>) + 'static,
 ) {
-    let arrives = kernel.net.borrow_mut().transmit(direction, payload, kernel.now());
-    kernel.schedule_outside(arrives, move |kernel| {
+    carry(kernel, direction, payload, move |kernel| {
         let severed = kernel.net.borrow().damage.severs(id);
         if !severed {
             arrive(kernel);
@@ -229,22 +271,33 @@ fn send_segment(
     });
 }
 
+/// Has the link carry `payload` bytes; `arrive` happens at the other end.
+fn carry(
+    kernel: &Rc<Kernel>,
+    direction: Direction,
+    payload: usize,
+    arrive: impl FnOnce(&Rc<Kernel>) + 'static,
+) {
+    let arrives = kernel.net.borrow_mut().transmit(direction, payload, kernel.now());
+    kernel.schedule_outside(arrives, arrive);
+}
+
 // ---- the rig's end ---------------------------------------------------------------------------
 
-pub(crate) fn connect(kernel: &Rc<Kernel>, port: u16) -> ConnectionId {
+pub(crate) fn connect(kernel: &Rc<Kernel>, via: Via, port: u16) -> ConnectionId {
     let id = {
         let mut net = kernel.net.borrow_mut();
-        let id = ConnectionId(net.next_id);
-        net.next_id += 1;
-        net.peers.insert(id, Peer { window_edge: RECEIVE_WINDOW_BYTES as u64, ..Peer::default() });
+        let id = net.new_id();
+        net.peers.insert(id, Peer { via, window_edge: RECEIVE_WINDOW_BYTES as u64, ..Peer::default() });
         id
     };
     send_segment(kernel, id, Direction::ToDut, 0, move |kernel| syn_arrives(kernel, id, port, TRIES));
     id
 }
 
-/// A segment that the device did not take, because it is off, boots or has a full backlog, is sent
-/// again so many times (RFC 9293, 3.8.1; Linux begins at one second and doubles).
+/// A segment that the device did not take, because it is off, boots, has no such interface up or has
+/// a full backlog, is sent again so many times (RFC 9293, 3.8.1; Linux begins at one second and
+/// doubles).
 const TRIES: u32 = 4;
 
 /// When a segment is sent again of which `tries` are left.
@@ -260,7 +313,8 @@ fn reach_device(
     tries: u32,
     arrive: impl FnOnce(&Rc<Kernel>) + 'static,
 ) {
-    if kernel.is_up() {
+    let via = kernel.net.borrow_mut().peer(id).map_or(Via::Wire, |peer| peer.via);
+    if crate::radio::carries(kernel, via) {
         arrive(kernel);
     } else if tries > 0 && kernel.net.borrow_mut().peer(id).is_some() {
         let at = retry_at(kernel, tries);
@@ -271,13 +325,11 @@ fn reach_device(
 fn syn_arrives(kernel: &Rc<Kernel>, id: ConnectionId, port: u16, tries: u32) {
     let listening = {
         let mut net = kernel.net.borrow_mut();
-        if net.peer(id).is_none() {
-            return;
-        }
+        let Some(via) = net.peer(id).map(|peer| peer.via) else { return };
         let refuses = net.damage.refuses();
         match net.listeners.get_mut(&port) {
             _ if refuses => Some(false),
-            _ if !kernel.is_up() => None,
+            _ if !crate::radio::carries(kernel, via) => None,
             Some(listener) if listener.waiting.len() >= BACKLOG => None,
             Some(listener) => {
                 listener.waiting.push_back(id);
@@ -338,6 +390,11 @@ pub(crate) fn reset(kernel: &Rc<Kernel>, id: ConnectionId) {
 
 pub(crate) fn vanish(kernel: &Rc<Kernel>, id: ConnectionId) {
     kernel.net.borrow_mut().peers.remove(&id);
+}
+
+/// The rig has lost its way to the device: its connections end there without a word.
+pub(crate) fn cut(kernel: &Rc<Kernel>, via: Via) {
+    kernel.net.borrow_mut().peers.retain(|_, peer| peer.via != via);
 }
 
 fn tear_down_socket(kernel: &Rc<Kernel>, id: ConnectionId) {
@@ -480,6 +537,7 @@ pub(crate) fn device_halted(kernel: &Kernel) {
     let mut net = kernel.net.borrow_mut();
     net.sockets.clear();
     net.listeners.clear();
+    net.datagrams.device_halted();
 }
 
 /// Gives the memory back.

@@ -4,6 +4,7 @@
 //! one decoder serves every rig. A shift-out such as a WS2812B frame stays one compact [`Burst`]
 //! until somebody asks for its [`edges`](Burst::edges).
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub enum Kind {
     Bus(BusTransfer),
     /// Something on a network connection.
     Flow(Flow),
+    /// Something that the rig's radio heard.
+    Air(AirEvent),
     /// The flash chip was busy with an operation that changes its contents.
     FlashBusy(FlashBusy),
     /// The value of a quantity from this instant on, for example free bytes of a heap.
@@ -176,11 +179,11 @@ pub struct BusTransfer {
     pub bytes: Arc<[u8]>,
 }
 
-/// Names a connection for the whole run; never reused.
+/// Names a connection, or an endpoint for datagrams, for the whole run; never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectionId(pub u32);
 
-/// Something that the rig's end of a byte-stream connection saw.
+/// Something that the rig's end of a byte-stream connection saw, or its endpoint for datagrams.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Flow {
     /// On which connection.
@@ -189,7 +192,8 @@ pub struct Flow {
     pub what: FlowKind,
 }
 
-/// What can happen to a byte-stream connection (TCP, RFC 9293).
+/// What can happen to a byte-stream connection (TCP, RFC 9293). Of an endpoint for datagrams (UDP)
+/// there are [`Opened`](FlowKind::Opened) and [`Data`](FlowKind::Data), one for each datagram.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FlowKind {
     /// The handshake was completed.
@@ -204,6 +208,32 @@ pub enum FlowKind {
     Finished(Direction),
     /// That side tore the connection down (RST).
     Reset(Direction),
+}
+
+/// Something that the rig's radio heard, or that its own access point knows (IEEE 802.11).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AirEvent {
+    /// An access point that is not the rig's began to send beacons.
+    Appeared(AccessPoint),
+    /// The access point of this name sends none any more.
+    Vanished(Arc<str>),
+    /// A station joined the rig's own network: associated, and let in if there is a password.
+    Joined,
+    /// That station was given this address.
+    Addressed(Ipv4Addr),
+    /// That station is gone, or the rig's network went down under it.
+    Left,
+}
+
+/// What an access point tells about itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccessPoint {
+    /// The name of its network.
+    pub ssid: Arc<str>,
+    /// Nobody needs a password.
+    pub open: bool,
+    /// In the 2.4 GHz band, from 1.
+    pub channel: u8,
 }
 
 /// An operation that keeps a flash chip busy.

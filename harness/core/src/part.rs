@@ -4,6 +4,8 @@
 //! returns at once: it asks for the action, and the event of the action carries the instant at
 //! which it took place.
 
+use std::net::Ipv4Addr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::event::ConnectionId;
@@ -114,6 +116,13 @@ pub trait Net {
     /// # Errors
     /// As [`Net::send`].
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError>;
+    /// Opens an endpoint for datagrams (UDP) on the rig's port `port`. What is sent on it goes to
+    /// `to`, each call of [`Net::send`] in a datagram of its own; what the device sends to the port,
+    /// and to the group if `to` is one, is received on it. Nobody closes it.
+    ///
+    /// # Errors
+    /// [`RigError`] if the rig's own end of the link is broken or carries no datagrams.
+    fn datagrams(&self, port: u16, to: Recipient) -> Result<ConnectionId, RigError>;
     /// Where the connections' events are recorded.
     fn source(&self) -> Source;
 }
@@ -157,4 +166,41 @@ pub trait Stress {
     /// # Errors
     /// [`RigError`] if the probe does not answer.
     fn give_memory_back(&self) -> Result<(), RigError>;
+}
+
+/// To whom datagrams go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recipient {
+    /// To the device, at this port.
+    Device(u16),
+    /// To everybody in the group, at this port.
+    Group(Ipv4Addr, u16),
+}
+
+/// A Wi-Fi network that the rig provides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Network {
+    /// Its name: 1 to 32 bytes.
+    pub ssid: String,
+    /// What joining takes (WPA2-PSK); nothing for an open network.
+    pub password: Option<String>,
+}
+
+/// A radio of the rig's own. It hears the access points around it, and it can be one itself, whose
+/// network leads to the rig and gives out addresses.
+pub trait Air {
+    /// Puts `network` up, in place of one that is up.
+    ///
+    /// # Errors
+    /// [`RigError`] if the radio does not answer.
+    fn put_up(&self, network: &Network) -> Result<(), RigError>;
+    /// Takes the rig's network down without a word to its stations. A no-op if none is up.
+    ///
+    /// # Errors
+    /// [`RigError`] if the radio does not answer.
+    fn take_down(&self) -> Result<(), RigError>;
+    /// The way to a device that has joined the rig's network.
+    fn net(&self) -> Rc<dyn Net>;
+    /// Where what the radio hears is recorded.
+    fn source(&self) -> Source;
 }

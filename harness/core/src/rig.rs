@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::part::{Console, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
+use crate::part::{Air, Console, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
 use crate::time::{Fidelity, Instant};
 use crate::timeline::{Source, Timeline};
 use crate::verdict::RigError;
@@ -39,6 +39,8 @@ pub struct Parts {
     pub scheduler: Option<Rc<dyn Scheduler>>,
     /// What takes the device's resources away.
     pub stress: Option<Rc<dyn Stress>>,
+    /// A radio of the rig's own.
+    pub air: Option<Rc<dyn Air>>,
     /// Wires that the rig can drive, by signal name.
     pub pins: BTreeMap<String, Rc<dyn Pin>>,
     /// LED lanes in the order of their pixels.

@@ -11,6 +11,7 @@
 //! | [`ws2812`] | edges of a data pin, or bursts of pulses | [`ws2812::Frame`]: bytes, pixels, bit timing, gaps, defects |
 //! | [`websocket`] | bytes of a TCP connection | [`websocket::ServerEvent`]; and the way back, any client frame, legal or not |
 //! | [`console`] | bytes of a serial line | [`console::Line`], and of ESP-IDF its [`console::LogLine`] |
+//! | [`mdns`] | datagrams of a local network | [`mdns::Message`]: what is said of hosts and services |
 //!
 //! # Common rules
 //! - No I/O, no clock, no randomness: the same input gives the same output.
@@ -23,5 +24,6 @@
 //!   [`websocket::Violation`]) and not errors.
 
 pub mod console;
+pub mod mdns;
 pub mod websocket;
 pub mod ws2812;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rigor_board::Board;
 use rigor_core::event::{ConnectionId, Gap, Kind};
-use rigor_core::part::{Console, Net};
+use rigor_core::part::{Console, Net, Recipient};
 use rigor_core::rig::Drive;
 use rigor_core::verdict::{RigError, Verdict};
 use rigor_core::{Instant, Rig, Source, Timeline};
@@ -237,6 +237,9 @@ impl Net for DyingNet {
     }
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError> {
         self.alive()?.vanish(connection)
+    }
+    fn datagrams(&self, port: u16, to: Recipient) -> Result<ConnectionId, RigError> {
+        self.alive()?.datagrams(port, to)
     }
     fn source(&self) -> Source {
         self.net.source()

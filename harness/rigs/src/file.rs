@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rigor_board::BoardConfig;
-use rigor_board::net::LinkConfig;
+use rigor_board::net::{LinkConfig, Via};
 use rigor_core::Fidelity;
 use serde::Deserialize;
 
@@ -45,6 +45,8 @@ pub struct RigFile {
     pub scheduler: Option<Present>,
     /// The hand on the device's cores and memory.
     pub stress: Option<Present>,
+    /// A radio of the rig's own.
+    pub air: Option<Present>,
     /// LED lanes in the order of their pixels.
     pub leds: Vec<LedLane>,
     /// Wires that the rig can drive.
@@ -117,6 +119,8 @@ pub struct Console {
 pub struct Net {
     /// TCP ports of the device's services, by name.
     pub ports: BTreeMap<String, u16>,
+    /// How the rig gets there.
+    pub via: Via,
     /// One way, in microseconds (virtual rig).
     pub latency_us: Option<u32>,
     /// Each way (virtual rig).
@@ -242,6 +246,9 @@ baud = 115200
 
 [net]
 ports = { n = 8080 }
+via = "access-point"
+
+[air]
 
 [[leds]]
 signal = "leds.0"
@@ -252,8 +259,9 @@ pixels = 160
     #[test]
     fn a_part_exists_where_the_file_names_it() {
         let file = RigFile::parse("rig.toml", GOOD).expect("valid");
-        assert!(file.console.is_some() && file.net.is_some());
+        assert!(file.console.is_some());
         assert!(file.power.is_none() && file.flash.is_none());
+        assert!(file.air.is_some() && file.net.is_some_and(|net| net.via == Via::AccessPoint));
         assert_eq!(file.leds[0].pixels, 160);
     }
 
@@ -267,18 +275,20 @@ pixels = 160
     #[case("baud = 115200", "baud = \"fast\"", 11, "invalid type")]
     #[case("n = 8080", "n = 0", 14, "`n = 0` is out of range")]
     #[case("n = 8080", "n = 80800", 14, "`n = 80800` is out of range")]
-    #[case("pixels = 160", "pixels = 0", 19, "`pixels = 0` is out of range")]
-    #[case("pixels = 160", "pixels = 160\n[[pins]]\nsignal = \"leds.0\"\npin = 1", 21, "is on pin 9 already")]
+    #[case("pixels = 160", "pixels = 0", 22, "`pixels = 0` is out of range")]
+    #[case("pixels = 160", "pixels = 160\n[[pins]]\nsignal = \"leds.0\"\npin = 1", 24, "is on pin 9 already")]
+    #[case("\"access-point\"", "\"modem\"", 15, "`via` is \"modem\"")]
+    #[case("[air]", "[air]\nssid = \"lab\"", 18, "unknown field `ssid`")]
     #[case("n = 8080", "n = 8080, f = 8080", 14, "port 8080 is service `f` already")]
-    #[case("pin = 9", "pin = 300", 18, "`pin = 300` is out of range")]
-    #[case("pixels = 160", "pixels = -1", 19, "`pixels = -1` is out of range")]
+    #[case("pin = 9", "pin = 300", 21, "`pin = 300` is out of range")]
+    #[case("pixels = 160", "pixels = -1", 22, "`pixels = -1` is out of range")]
     #[case(
         "pixels = 160",
         "pixels = 160\n[[pins]]\nsignal = \"button\"\npin = 9",
-        22,
+        25,
         "pin 9 is signal `leds.0` already"
     )]
-    #[case("pin = 9", "pin = = 9", 18, "")]
+    #[case("pin = 9", "pin = = 9", 21, "")]
     fn an_error_names_its_line_and_the_remedy(
         #[case] from: &str,
         #[case] to: &str,

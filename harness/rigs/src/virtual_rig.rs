@@ -54,9 +54,10 @@ pub fn take(order: &Order<'_>, board: &VirtualBoard) -> Result<Rig, RigError> {
         power: file.power.as_ref().map(|_| power),
         reset: file.reset.as_ref().map(|_| board.reset()),
         flash: file.flash.as_ref().map(|_| board.flash()),
-        net: file.net.as_ref().map(|_| board.net()),
+        net: file.net.as_ref().map(|net| board.net_via(net.via)),
         scheduler: file.scheduler.as_ref().map(|_| board.scheduler()),
         stress: file.stress.as_ref().map(|_| board.stress()),
+        air: file.air.as_ref().map(|_| board.air()),
         pins: file.pins.iter().map(|pin| (pin.signal.clone(), board.pin(pin.pin))).collect(),
         leds: file
             .leds

@@ -4,6 +4,7 @@
 //! [timeline](rigor_core::timeline): nothing is read from a part. What it does is noted on the
 //! timeline as an action.
 
+mod air;
 mod chance;
 mod clock;
 mod console;
@@ -27,6 +28,7 @@ use rigor_core::rig::Parts;
 use rigor_core::verdict::{Blame, HarnessError};
 use rigor_core::{Fidelity, Instant, Source, Timeline};
 
+pub use air::Air;
 pub use chance::Chance;
 pub use clock::Clock;
 pub use console::Console;
@@ -34,7 +36,7 @@ pub use device::Device;
 pub use flash::Flash;
 pub use heap::Heap;
 pub use leds::{Leds, Picture, Recording, Watch};
-pub use net::{Net, Received, Tcp};
+pub use net::{Datagrams, Net, Received, Tcp};
 pub use power::Power;
 pub use stress::Stress;
 pub use tasks::{Started, Tasks};

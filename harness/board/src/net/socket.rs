@@ -1,7 +1,7 @@
 //! The firmware's view of the stack: listening ports and sockets, by `edge-nal`'s traits.
 
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use embedded_io_async::{Error, ErrorKind, ErrorType, Read, Write};
 use rigor_core::event::{ConnectionId, Direction};
 
 use super::{
-    Listener, RECEIVE_WINDOW_BYTES, SEGMENT_BYTES, SEND_BUFFER_BYTES, Socket, acknowledge,
+    Listener, RECEIVE_WINDOW_BYTES, SEGMENT_BYTES, SEND_BUFFER_BYTES, Socket, Via, acknowledge,
     data_arrives_at_peer, drop_socket, fin_arrives_at_peer, send_segment, tear_down,
 };
 use crate::cpu;
@@ -30,6 +30,9 @@ pub enum NetError {
     /// Another listener has the port.
     #[error("port {0} is in use")]
     AddressInUse(u16),
+    /// The stack has no such protocol, or the datagram is too long for the link.
+    #[error("the stack does not carry this")]
+    Unsupported,
 }
 
 impl Error for NetError {
@@ -38,6 +41,7 @@ impl Error for NetError {
             NetError::Reset => ErrorKind::ConnectionReset,
             NetError::Closed => ErrorKind::BrokenPipe,
             NetError::AddressInUse(_) => ErrorKind::AddrInUse,
+            NetError::Unsupported => ErrorKind::Unsupported,
         }
     }
 }
@@ -70,8 +74,6 @@ pub struct Acceptor {
     port: u16,
 }
 
-/// The rig's address, as the firmware sees it.
-const PEER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 4, 2);
 /// First of the dynamic ports (RFC 6335, section 6).
 const PEER_FIRST_PORT: u16 = 49152;
 
@@ -99,9 +101,10 @@ impl TcpAccept for Acceptor {
             })
         })
         .await?;
+        let via = self.kernel.net.borrow().peers.get(&id).map_or(Via::Wire, |peer| peer.via);
         let port = PEER_FIRST_PORT + (id.0 % 16384) as u16;
         let half = Half { kernel: self.kernel.clone(), id };
-        Ok((SocketAddr::new(IpAddr::V4(PEER_ADDRESS), port), TcpSocket(half)))
+        Ok((SocketAddr::new(IpAddr::V4(via.rig_address()), port), TcpSocket(half)))
     }
 }
 

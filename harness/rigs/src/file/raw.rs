@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use rigor_board::net::Via;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -29,6 +30,7 @@ pub(super) struct RawFile {
     net: Option<RawNet>,
     scheduler: Option<Present>,
     stress: Option<Present>,
+    air: Option<Present>,
     #[serde(default)]
     leds: Vec<RawLane>,
     #[serde(default)]
@@ -55,6 +57,7 @@ struct RawConsole {
 #[serde(deny_unknown_fields)]
 struct RawNet {
     ports: BTreeMap<String, Number>,
+    via: Option<Spanned<String>>,
     latency_us: Option<Number>,
     mbit_per_s: Option<Number>,
 }
@@ -144,6 +147,7 @@ impl RawFile {
             net: self.net.map(|net| net.check(place)).transpose()?,
             scheduler: self.scheduler,
             stress: self.stress,
+            air: self.air,
             leds: self.leds.into_iter().map(|lane| lane.check(place)).collect::<Result<_, _>>()?,
             pins: self.pins.into_iter().map(|pin| pin.check(place)).collect::<Result<_, _>>()?,
         })
@@ -203,8 +207,17 @@ impl RawNet {
             }
             ports.insert(name.clone(), value);
         }
+        let via = match self.via.as_ref().map(|via| (via.span().start, via.get_ref().as_str())) {
+            None | Some((_, "wire")) => Via::Wire,
+            Some((_, "access-point")) => Via::AccessPoint,
+            Some((at, other)) => {
+                let instead = "write `via = \"wire\"` or `via = \"access-point\"`";
+                return Err(place.error(at, format!("`via` is {other:?}"), instead));
+            }
+        };
         Ok(Net {
             ports,
+            via,
             latency_us: optional(place, "latency_us", self.latency_us.as_ref(), 0..=60_000_000)?,
             mbit_per_s: optional(place, "mbit_per_s", self.mbit_per_s.as_ref(), 1..=100_000)?,
         })

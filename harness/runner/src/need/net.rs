@@ -1,4 +1,4 @@
-//! The network: TCP connections to the device, as the rig's end sees them.
+//! The network: TCP connections to the device and datagrams, as the rig's end sees them.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rigor_core::Instant;
 use rigor_core::event::{ConnectionId, Direction, FlowKind, Kind};
-use rigor_core::part;
+use rigor_core::part::{self, Recipient};
 use rigor_core::timeline::{Cursor, Next};
 use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, HarnessError, ProductError};
@@ -16,8 +16,8 @@ use super::{Bench, Missing, Need};
 /// The network to the device.
 #[derive(Clone)]
 pub struct Net {
-    bench: Bench,
-    part: Rc<dyn part::Net>,
+    pub(super) bench: Bench,
+    pub(super) part: Rc<dyn part::Net>,
 }
 
 /// What the rig's end of a connection received.
@@ -69,12 +69,57 @@ impl Net {
             }
         }
     }
+
+    /// An endpoint for datagrams (UDP) on the rig's port `port`, whose datagrams go to `to`.
+    ///
+    /// # Errors
+    /// The rig's, if it carries none.
+    pub fn datagrams(&self, port: u16, to: Recipient) -> Result<Datagrams, Blame> {
+        self.bench.act(format!("net: datagrams from port {port} to {to:?}"))?;
+        let cursor = self.bench.timeline.cursor(self.part.source());
+        let id = self.part.datagrams(port, to)?;
+        Ok(Datagrams { part: self.part.clone(), id, cursor })
+    }
 }
 
 impl Need for Net {
     fn take(bench: &Bench) -> Result<Self, Missing> {
         let part = bench.parts.net.clone().ok_or_else(|| Missing::table("network", "[net]"))?;
         Ok(Net { bench: bench.clone(), part })
+    }
+}
+
+/// An endpoint for datagrams.
+pub struct Datagrams {
+    part: Rc<dyn part::Net>,
+    id: ConnectionId,
+    cursor: Cursor,
+}
+
+impl Datagrams {
+    /// Sends a datagram.
+    ///
+    /// # Errors
+    /// The rig's, if its own end is broken.
+    pub fn send(&self, bytes: &[u8]) -> Result<(), Blame> {
+        Ok(self.part.send(self.id, bytes)?)
+    }
+
+    /// The next datagram of the device, with its time; `None` if none comes before `deadline`.
+    pub async fn receive(&mut self, deadline: Instant) -> Option<(Instant, Arc<[u8]>)> {
+        loop {
+            match self.cursor.next_before(deadline).await {
+                Next::Absent => return None,
+                Next::Event(event) => {
+                    if let Kind::Flow(flow) = event.kind
+                        && flow.connection == self.id
+                        && let FlowKind::Data(Direction::FromDut, bytes) = flow.what
+                    {
+                        return Some((event.at, bytes));
+                    }
+                }
+            }
+        }
     }
 }
 
