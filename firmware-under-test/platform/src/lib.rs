@@ -3,13 +3,14 @@
 //! Pins, serial lines, flash, sockets and timers are `embedded-hal`, `embedded-io-async`,
 //! `embedded-storage`, `edge-nal` and `embassy-time`. This crate adds what these do not cover:
 //! tasks with core, priority and stack size, the cost of computing, a pulse transmitter like the
-//! ESP32's RMT, and what the allocator knows. Each port under `ports/` implements [`Chip`] once.
+//! ESP32's RMT, Wi-Fi, and what the allocator knows. Each port under `ports/` implements [`Chip`] once.
 #![no_std]
 
 extern crate alloc;
 
 use alloc::boxed::Box;
 use core::future::Future;
+use core::net::Ipv4Addr;
 use core::pin::Pin;
 use core::time::Duration;
 
@@ -138,6 +139,51 @@ pub trait Machine: Clone + 'static {
     fn feed_watchdog(&self);
 }
 
+/// An access point to open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccessPoint<'a> {
+    /// The name of its network, which takes no password.
+    pub ssid: &'a str,
+    /// In the 2.4 GHz band, from 1.
+    pub channel: u8,
+    /// Stations at once.
+    pub stations: u8,
+}
+
+/// Why a network could not be joined.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JoinError {
+    /// No network of this name was heard.
+    NotFound,
+    /// The network does not take this password, or none.
+    Refused,
+    /// Anything else: no address, a network that went away meanwhile, the radio.
+    Failed,
+}
+
+/// A Wi-Fi radio that is an access point and a station at once, as ESP-IDF's `WIFI_MODE_APSTA`.
+///
+/// It covers what `esp-radio`'s controller does together with an IP stack's DHCP client: a port
+/// configures, connects, and waits for the disconnection event and for the stack's configuration.
+#[allow(
+    async_fn_in_trait,
+    reason = "the firmware's tasks are not Send: each stays on the core that its TaskSpec names"
+)]
+pub trait Wifi: 'static {
+    /// Opens the access point, and returns when it sends beacons. It stays open whatever the
+    /// station does. False if the radio does not start.
+    async fn open(&mut self, access_point: AccessPoint<'_>) -> bool;
+    /// Leaves the joined network, if there is one, looks for `ssid` once, joins it with `password`
+    /// (none for an open network) and waits for an address.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]; the station is joined to nothing then.
+    async fn join(&mut self, ssid: &str, password: Option<&str>) -> Result<Ipv4Addr, JoinError>;
+    /// Waits until the station is joined to nothing.
+    async fn lost(&mut self);
+}
+
 /// A chip with its board: one type for each peripheral. `LANES` is the number of LED data pins.
 pub trait Chip<const LANES: usize>: 'static {
     /// The processor.
@@ -155,8 +201,10 @@ pub trait Chip<const LANES: usize>: 'static {
     type ConsoleRx: embedded_io_async::Read + 'static;
     /// What the console sends.
     type ConsoleTx: embedded_io_async::Write + 'static;
-    /// The network stack.
-    type Net: edge_nal::TcpBind + 'static;
+    /// The network stack, on all interfaces of the radio at once. Sockets outlive the loss of one.
+    type Net: edge_nal::TcpBind + edge_nal::UdpBind + 'static;
+    /// The radio.
+    type Wifi: Wifi;
 }
 
 /// Everything a port hands to a firmware.
@@ -170,4 +218,5 @@ pub struct Peripherals<const LANES: usize, C: Chip<LANES>> {
     pub console_rx: C::ConsoleRx,
     pub console_tx: C::ConsoleTx,
     pub net: C::Net,
+    pub wifi: C::Wifi,
 }

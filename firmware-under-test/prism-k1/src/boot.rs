@@ -5,8 +5,13 @@
 use alloc::boxed::Box;
 use core::future::Future;
 
+use embassy_futures::join::join;
+use embassy_futures::select::select;
+use embassy_time::Timer;
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
-use firmware_platform::{Chip, Core, Cpu, HeapStatus, Machine, Peripherals, StartCause, TaskSpec, Tasks};
+use firmware_platform::{
+    Chip, Core, Cpu, HeapStatus, Machine, Peripherals, StartCause, TaskSpec, Tasks, Wifi,
+};
 
 use crate::defect::{self, Defect};
 use crate::log::Log;
@@ -16,9 +21,10 @@ use crate::net::slots::Slots;
 use crate::playback::Playback;
 use crate::pool::{Pools, TOTAL_BYTES};
 use crate::protocol::session::{Services, Session};
-use crate::settings::{DEFAULT_PARTITION, Settings};
+use crate::settings::{Credentials, DEFAULT_PARTITION, Settings};
 use crate::storage::{Storage, Volume};
 use crate::watchdog::{self, Watchdog};
+use crate::wifi::{self, Station};
 use crate::{LANES, Options, VERSION, console, net, partition, playback, storage, templates};
 
 /// When this firmware was built. Not the wall clock, on purpose: the same sources give the same
@@ -85,7 +91,8 @@ pub(crate) fn start<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options:
 
 /// The main task: boots, and ends when everything runs.
 async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Options, pools: Pools, log: Log) {
-    let Peripherals { cpu, tasks, machine, mut flash, leds, console_rx, console_tx, net } = peripherals;
+    let Peripherals { cpu, tasks, machine, mut flash, leds, console_rx, console_tx, net, mut wifi } =
+        peripherals;
     spawn(&tasks, LOG, log.clone().drain(console_tx));
     banner(&log, &machine, flash.capacity(), stamp(&mut flash));
     report_pools(&log, &pools);
@@ -95,7 +102,7 @@ async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Optio
     if defect::present(Defect::BootOrderSwapped) {
         start_monitor(&log, &tasks, &monitor);
     }
-    let stored = open_settings(&log, flash.clone()).await;
+    let (settings, known) = open_settings(&log, flash.clone()).await;
     log.info(TAG, format_args!("TCP/IP stack initialized"));
     let storage = Storage::new(memory.clone());
     log.info(TAG, format_args!("Event loop created"));
@@ -107,11 +114,11 @@ async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Optio
 
     log.info(TAG, format_args!("Initializing firmware components..."));
     if !defect::present(Defect::StorageBeforeNetwork) {
-        announce_network(&log, stored.as_deref(), options);
+        start_network(&log, &mut wifi, known.as_ref(), options).await;
     }
     let volume = mount::<C>(&log, &mut flash, &cpu, memory);
     if defect::present(Defect::StorageBeforeNetwork) {
-        announce_network(&log, stored.as_deref(), options);
+        start_network(&log, &mut wifi, known.as_ref(), options).await;
     }
 
     let playback = Playback::new(&storage, &log);
@@ -131,9 +138,16 @@ async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Optio
         storage: storage.clone(),
         playback: playback.clone(),
     };
-    let shared =
-        net::Shared { cpu: cpu.clone(), pools: pools.clone(), log: log.clone(), slots: Slots::default() };
-    spawn(&tasks, NETWORK, network::<C>(net, options, shared, services.clone()));
+    let shared = net::Shared {
+        cpu: cpu.clone(),
+        pools: pools.clone(),
+        log: log.clone(),
+        slots: Slots::default(),
+        station: Station::default(),
+    };
+    let credentials = Stored { settings, known };
+    let body = network::<C>(net, wifi, options, shared, services.clone(), credentials);
+    spawn(&tasks, network_task(), body);
     let watchdog = Watchdog::start(machine);
     for spec in watchdog::IDLE {
         spawn(&tasks, spec, watchdog.clone().idle(spec.core));
@@ -152,16 +166,44 @@ async fn main<C: Chip<LANES>>(peripherals: Peripherals<LANES, C>, options: Optio
     log.info(TAG, format_args!("PRISM K1 started successfully!"));
 }
 
+fn network_task() -> TaskSpec {
+    let starves = [Defect::HttpStarvesPlayback, Defect::MdnsStarvesPlayback].into_iter().any(defect::present);
+    if starves { TaskSpec { priority: 11, core: Core::Zero, ..NETWORK } } else { NETWORK }
+}
+
+/// What the settings hold, and where to put what is new.
+struct Stored<F: NorFlash> {
+    settings: Option<Settings<F>>,
+    known: Option<Credentials>,
+}
+
 /// The network task's body.
 async fn network<C: Chip<LANES>>(
     stack: C::Net,
+    wifi: C::Wifi,
     options: Options,
     shared: net::Shared<C::Cpu>,
     services: Services<C::Cpu>,
+    Stored { settings, known }: Stored<C::Flash>,
 ) {
     shared.log.info("network", format_args!("Network task started on core 1"));
     let ports = [options.framed_port, options.seed_port];
-    net::serve(stack, ports, &shared, || Session::new(services.clone())).await;
+    let serve = async {
+        let serve = net::serve(&stack, ports, &shared, || Session::new(services.clone()));
+        if defect::present(Defect::NoServerWhenJoined) {
+            let joined = async {
+                while shared.station.address().is_none() {
+                    Timer::after_millis(100).await;
+                }
+            };
+            select(serve, joined).await;
+        } else {
+            serve.await;
+        }
+    };
+    let mdns = async |address| net::mdns::serve(&stack, address, options.framed_port, &shared).await;
+    let join_network = wifi::run(shared.station.clone(), wifi, settings, known, shared.log.clone(), mdns);
+    join(serve, join_network).await;
 }
 
 fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize, stamp: u32) {
@@ -222,9 +264,9 @@ fn report_pools(log: &Log, pools: &Pools) {
     pools.dump_state(log);
 }
 
-/// Opens the settings, counts the boot, and gives the name of the network that the device knows.
-/// A device without settings still lights its LEDs, so nothing here stops the boot.
-async fn open_settings<F: NorFlash>(log: &Log, mut flash: F) -> Option<heapless::String<32>> {
+/// Opens the settings, counts the boot, and gives the network that the device knows. A device without
+/// settings still lights its LEDs, so nothing here stops the boot.
+async fn open_settings<F: NorFlash>(log: &Log, mut flash: F) -> (Option<Settings<F>>, Option<Credentials>) {
     let place = partition::find(&mut flash, "nvs").unwrap_or_else(|error| {
         log.error(TAG, format_args!("Partition 'nvs' not found ({error}), using 0x9000"));
         DEFAULT_PARTITION
@@ -233,36 +275,43 @@ async fn open_settings<F: NorFlash>(log: &Log, mut flash: F) -> Option<heapless:
         let mut settings = Settings::open(flash, place)?;
         let repaired = settings.repair().await?;
         let boots = settings.count_boot().await?;
-        Ok::<_, crate::settings::SettingsError>((repaired, boots, settings.credentials().await?))
+        let known = settings.credentials().await?;
+        Ok::<_, crate::settings::SettingsError>((repaired, boots, settings, known))
     };
     match opened.await {
-        Ok((repaired, boots, credentials)) => {
+        Ok((repaired, boots, settings, known)) => {
             if repaired {
                 log.warning(TAG, format_args!("NVS was damaged and is empty now"));
             }
             log.info(TAG, format_args!("NVS initialized (boot {boots})"));
-            credentials.map(|credentials| credentials.ssid)
+            (Some(settings), known)
         }
         Err(error) => {
             log.error(TAG, format_args!("NVS failed: {error}"));
-            None
+            (None, None)
         }
     }
 }
 
-/// The lines of the network's start. Radio, access point and portal are the port's matter.
-fn announce_network(log: &Log, ssid: Option<&str>, options: Options) {
+/// Opens the access point. What is served on it, and the joining of a network, follows in the network
+/// task; a device whose radio does not start plays on.
+async fn start_network(log: &Log, wifi: &mut impl Wifi, known: Option<&Credentials>, options: Options) {
     let line = |text: core::fmt::Arguments<'_>| log.info("network", text);
     line(format_args!("Initializing network subsystem..."));
     line(format_args!("WiFi dual-mode initialized"));
-    match ssid {
-        Some(ssid) => {
+    match known {
+        Some(Credentials { ssid, .. }) => {
             line(format_args!("Loaded credentials from NVS: SSID='{ssid}'"));
             line(format_args!("Found stored credentials, will attempt STA connection"));
         }
         None => line(format_args!("No stored credentials, starting captive portal")),
     }
-    line(format_args!("AP mode started: SSID=PRISM-SETUP"));
+    let ssid = wifi::ACCESS_POINT.ssid;
+    if defect::present(Defect::NoAccessPoint) || wifi.open(wifi::ACCESS_POINT).await {
+        line(format_args!("AP mode started: SSID={ssid}"));
+    } else {
+        log.error("network", format_args!("AP mode failed: SSID={ssid}"));
+    }
     line(format_args!("Captive portal started on port {}", options.framed_port));
     line(format_args!(
         "WebSocket handler registered at /ws (ports {} and {})",

@@ -47,6 +47,10 @@ pub const NET_PER_BYTE: u32 = 4;
 pub const NET_REPLY: u32 = 8_000;
 /// One upgrade request: its fields, a SHA-1 over two blocks, base64.
 pub const NET_UPGRADE: u32 = 60_000;
+/// One request to the portal: its fields, the answer's copy into the TCP/IP stack.
+pub const NET_PAGE: u32 = 30_000;
+/// One mDNS message: its questions compared with a dozen records, the answer put together.
+pub const NET_MDNS: u32 = 40_000;
 /// One line of the console: its words and the dispatch.
 pub const CONSOLE_LINE: u32 = 2_000;
 /// One character of base64: table look-up, range check, shift and merge.

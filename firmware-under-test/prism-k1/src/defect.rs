@@ -409,6 +409,47 @@ defects! {
     StaysDown = "stays-down",
     /// Every start is told as a power on.
     CauseUntold = "start-cause-untold",
+
+    /// The setup access point is never opened.
+    NoAccessPoint = "no-access-point",
+    /// The access point takes another name once the device has joined a network.
+    AccessPointRenamed = "access-point-renamed",
+    /// The portal takes forms and has no page.
+    NoPage = "no-page",
+    /// The portal takes one form; to correct it, somebody has to restart the device.
+    FormOnce = "form-once",
+    /// `%XX` in the portal's form is left as it is; only `+` is decoded (specification section 4).
+    PercentUndecoded = "percent-undecoded",
+    /// What is too long in the portal's form is cut instead of refused.
+    FormCut = "form-cut",
+    /// The portal's form has an effect until the next restart only.
+    CredentialsForgotten = "credentials-forgotten",
+    /// The stored network is joined with the form that the portal received, but not after a start.
+    NoJoinAfterBoot = "no-join-after-boot",
+    /// A new network is joined only after the next restart.
+    JoinAfterRestart = "join-after-restart",
+    /// Open networks are not joined (specification section 4: the threshold is WPA2).
+    OpenRefused = "open-refused",
+    /// Once the device has joined a network, nobody is served any more (defect 10).
+    NoServerWhenJoined = "no-server-when-joined",
+    /// After five failed attempts to join, there is no sixth (defect 18).
+    JoinGivesUp = "join-gives-up",
+    /// Each of the portal's pages takes 20 ms on the playback core, above playback.
+    HttpStarvesPlayback = "http-starves-playback",
+    /// Each mDNS message takes 20 ms on the playback core, above playback.
+    MdnsStarvesPlayback = "mdns-starves-playback",
+    /// The device is silent on mDNS.
+    MdnsSilent = "mdns-silent",
+    /// The device announces itself, and answers no query.
+    MdnsAnnouncesOnly = "mdns-announces-only",
+    /// mDNS names port 8080.
+    MdnsPort = "mdns-port",
+    /// The TXT record says `leds=320`, as an old read-me has it.
+    MdnsLeds = "mdns-leds",
+    /// The TXT record carries nothing but the number of LEDs.
+    MdnsBare = "mdns-bare",
+    /// mDNS gives out the address of the access point.
+    MdnsAddress = "mdns-address",
 }
 
 /// Whether the running firmware has `defect`.

@@ -18,7 +18,8 @@
 //! | [`settings`], [`partition`] | NVS, the partition table |
 //! | [`storage`], [`pattern`], [`templates`] | files, their format, the embedded ones |
 //! | [`playback`] | frames to LEDs |
-//! | [`net`], [`protocol`] | WebSocket server, the messages |
+//! | [`net`], [`protocol`] | WebSocket server, setup portal, mDNS, the messages |
+//! | [`wifi`] | the setup access point and the joined network |
 //! | [`console`] | UART test commands |
 //! | [`defect`] | what can be wrong on purpose, in builds for the kill matrix |
 //! | [`cost`] | what computing costs, for a simulated processor |
@@ -51,6 +52,7 @@ pub mod settings;
 pub mod storage;
 pub mod templates;
 pub mod watchdog;
+pub mod wifi;
 
 #[cfg(test)]
 mod testing;

@@ -1,5 +1,6 @@
 //! The board's handles as the peripherals that a firmware asks for.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firmware_platform as platform;
@@ -8,6 +9,7 @@ use rigor_board::cpu::{CpuHandle, TaskSpec, TasksHandle};
 use rigor_board::flash::FlashHandle;
 use rigor_board::net::NetHandle;
 use rigor_board::pulse::PulseTransmitter;
+use rigor_board::radio::{JoinError, RadioHandle};
 use rigor_board::uart::{UartRx, UartTx};
 use rigor_board::watchdog::WatchdogHandle;
 use rigor_core::event::{BytesEncoding, ResetCause, Symbol};
@@ -24,6 +26,7 @@ impl platform::Chip<2> for VirtualChip {
     type ConsoleRx = UartRx;
     type ConsoleTx = UartTx;
     type Net = NetHandle;
+    type Wifi = Wifi;
 }
 
 impl VirtualChip {
@@ -38,6 +41,7 @@ impl VirtualChip {
             console_rx: chip.uart_rx(),
             console_tx: chip.uart_tx(),
             net: chip.net(),
+            wifi: Wifi(chip.radio()),
         }
     }
 }
@@ -125,5 +129,27 @@ impl platform::PulseTransmitter<2> for Leds {
         let symbol = |pulse: platform::Pulse| Symbol { high_ns: pulse.high_ns, low_ns: pulse.low_ns };
         let encoding = BytesEncoding { zero: symbol(encoder.zero), one: symbol(encoder.one) };
         self.0.transmit(encoding, &lanes).await;
+    }
+}
+
+/// The board's radio.
+pub struct Wifi(RadioHandle);
+
+impl platform::Wifi for Wifi {
+    async fn open(&mut self, access_point: platform::AccessPoint<'_>) -> bool {
+        self.0.open_access_point(access_point.ssid, access_point.channel).await;
+        true
+    }
+
+    async fn join(&mut self, ssid: &str, password: Option<&str>) -> Result<Ipv4Addr, platform::JoinError> {
+        self.0.join(ssid, password).await.map_err(|error| match error {
+            JoinError::NotFound => platform::JoinError::NotFound,
+            JoinError::Refused => platform::JoinError::Refused,
+            JoinError::Lost => platform::JoinError::Failed,
+        })
+    }
+
+    async fn lost(&mut self) {
+        self.0.lost().await;
     }
 }

@@ -4,6 +4,7 @@ use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
 use core::future::{Future, poll_fn};
+use core::net::Ipv4Addr;
 use core::task::Poll;
 use std::string::String;
 use std::vec::Vec;
@@ -14,8 +15,8 @@ use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use embedded_io_async::{ErrorType, Read, Write};
 use firmware_platform::{
-    BytesEncoder, Chip, Cpu, HeapStatus, Machine, Peripherals, PulseTransmitter, StartCause, TaskBody,
-    TaskSpec, Tasks,
+    AccessPoint, BytesEncoder, Chip, Cpu, HeapStatus, JoinError, Machine, Peripherals, PulseTransmitter,
+    StartCause, TaskBody, TaskSpec, Tasks, Wifi,
 };
 
 use crate::checksum::Crc32;
@@ -36,6 +37,7 @@ impl Chip<LANES> for Fake {
     type ConsoleRx = ConsoleRx;
     type ConsoleTx = ConsoleTx;
     type Net = Net;
+    type Wifi = Air;
 }
 
 #[derive(Clone)]
@@ -89,6 +91,22 @@ impl Crew {
         })
         .await
     }
+}
+
+/// Nobody else is on the air.
+struct Air;
+
+impl Wifi for Air {
+    async fn open(&mut self, access_point: AccessPoint<'_>) -> bool {
+        access_point.ssid == "PRISM-SETUP"
+    }
+
+    async fn join(&mut self, _ssid: &str, _password: Option<&str>) -> Result<Ipv4Addr, JoinError> {
+        Timer::after_secs(2).await;
+        Err(JoinError::NotFound)
+    }
+
+    async fn lost(&mut self) {}
 }
 
 #[derive(Clone)]
@@ -249,6 +267,7 @@ fn with_board<F: Future<Output = ()>>(flash: RamFlash, test: impl FnOnce(Rc<Boar
         console_rx: ConsoleRx(board.console.clone()),
         console_tx: ConsoleTx(Rc::clone(&board.output)),
         net: board.net.clone(),
+        wifi: Air,
     };
     start(peripherals, Options::default());
     let crew = board.crew.clone();

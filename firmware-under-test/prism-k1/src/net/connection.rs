@@ -1,4 +1,4 @@
-//! One TCP connection: the upgrade, the conversation, the end.
+//! One TCP connection: the upgrade, the conversation, the end; or one request to the portal.
 
 use core::task::Poll;
 
@@ -9,15 +9,18 @@ use embassy_time::{Duration, Instant, Timer, with_deadline, with_timeout};
 use embedded_io_async::{Read, Write};
 use firmware_platform::Cpu;
 
+use super::form;
 use super::frames::{self, End, Kind, close_code};
+use super::portal::{self, Answer, Wish};
 use super::slots::{Slot, Slots};
-use super::stream::Stream;
+use super::stream::{Gone, Stream};
 use super::upgrade::{self, Rejection, Service};
 use crate::defect::{self, Defect};
 use crate::log::Log;
 use crate::pool::{Block, Pools};
 use crate::protocol::framed::{self, ShortReply};
 use crate::protocol::{ErrorCode, Refusal};
+use crate::wifi::Station;
 use crate::{WS_IDLE_MS, WS_MESSAGE_MAX, cost};
 
 /// Bytes of an upgrade request at most (ESP-IDF's `HTTPD_MAX_REQ_HDR_LEN`), and of what is received
@@ -34,6 +37,9 @@ const CLOSE_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 /// How long what is behind the WebSocket may take for one message: longer than the flash takes for
 /// the longest pattern at its slowest.
 const MESSAGE_DEADLINE: Duration = Duration::from_secs(90);
+
+/// How long the settings may take to be written.
+const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What is sent back to a message.
 pub enum Reply {
@@ -82,11 +88,27 @@ pub struct Shared<C> {
     pub log: Log,
     /// Who may talk.
     pub slots: Slots,
+    /// Where the portal's forms go.
+    pub station: Station,
 }
 
-/// Serves a connection from its first byte to its last. `number` names it in the log.
-pub async fn serve<S, C, H>(socket: S, number: u32, shared: &Shared<C>, handler: impl FnOnce() -> H)
-where
+/// What a connection is for.
+enum Purpose {
+    /// A WebSocket client: what it wants, its slot and its message buffer.
+    Client(Service, Slot, Block),
+    /// Setting the device up.
+    Setup(Wish),
+}
+
+/// Serves a connection from its first byte to its last, the `portal`'s requests too if it came to
+/// that port. `number` names it in the log.
+pub async fn serve<S, C, H>(
+    socket: S,
+    number: u32,
+    portal: bool,
+    shared: &Shared<C>,
+    handler: impl FnOnce() -> H,
+) where
     S: Read + Write + TcpShutdown,
     C: Cpu,
     H: Handler,
@@ -99,14 +121,15 @@ where
         return;
     };
     let mut stream = Stream::new(socket, head);
-    match open(&mut stream, number, shared).await {
-        Ok((Service::Protocol, slot, buffer)) => {
+    match open(&mut stream, number, portal, shared).await {
+        Ok(Purpose::Client(Service::Protocol, slot, buffer)) => {
             converse(&mut stream, slot, buffer, shared, handler()).await;
         }
         #[cfg(feature = "echo")]
-        Ok((Service::Echo, slot, buffer)) => {
+        Ok(Purpose::Client(Service::Echo, slot, buffer)) => {
             converse(&mut stream, slot, buffer, shared, super::echo::Echo).await;
         }
+        Ok(Purpose::Setup(wish)) => set_up(&mut stream, wish, shared).await,
         Err(Some(rejection)) => {
             let _ = stream.write_all(&[rejection.response().as_bytes()]).await;
             if defect::present(Defect::RefusalKeepsConnection) {
@@ -123,8 +146,9 @@ where
 async fn open<S, C>(
     stream: &mut Stream<S>,
     number: u32,
+    portal: bool,
     shared: &Shared<C>,
-) -> Result<(Service, Slot, Block), Option<Rejection>>
+) -> Result<Purpose, Option<Rejection>>
 where
     S: Read + Write + TcpShutdown,
     C: Cpu,
@@ -132,8 +156,11 @@ where
     let log = &shared.log;
     let received = with_timeout(HEAD_DEADLINE, async {
         loop {
+            if let Some(request) = portal::parse(stream.pending()).filter(|_| portal) {
+                return Ok(Err(request));
+            }
             if let Some(upgrade) = upgrade::parse(stream.pending()).map_err(Some)? {
-                return Ok(upgrade);
+                return Ok(Ok(upgrade));
             }
             if stream.is_full() {
                 return Err(Some(Rejection::TooLarge));
@@ -145,7 +172,13 @@ where
         }
     })
     .await;
-    let upgrade = received.unwrap_or(Err(Some(Rejection::Timeout)))?;
+    let upgrade = match received.unwrap_or(Err(Some(Rejection::Timeout)))? {
+        Ok(upgrade) => upgrade,
+        Err(portal::Request { head_len, wish }) => {
+            stream.consume(head_len);
+            return Ok(Purpose::Setup(wish));
+        }
+    };
     shared.cpu.work(cost::NET_UPGRADE);
     let Some(slot) = shared.slots.take() else {
         log.warning(
@@ -168,7 +201,64 @@ where
         stream.consume(stream.pending().len());
     }
     log.info("network", format_args!("WebSocket client {} connected (fd={number})", slot.index));
-    Ok((upgrade.service, slot, buffer))
+    Ok(Purpose::Client(upgrade.service, slot, buffer))
+}
+
+/// Answers one request to the portal.
+async fn set_up<S, C>(stream: &mut Stream<S>, wish: Wish, shared: &Shared<C>)
+where
+    S: Read + Write + TcpShutdown,
+    C: Cpu,
+{
+    shared.cpu.work(cost::NET_PAGE);
+    if defect::present(Defect::HttpStarvesPlayback) {
+        shared.cpu.work(cost::CORE_HZ / 50);
+    }
+    // A peer that is gone misses its answer.
+    let _ = match wish {
+        Wish::Page { head_only } => {
+            let body = if head_only { "" } else { portal::PAGE };
+            stream.write_all(&[portal::page_head().as_bytes(), body.as_bytes()]).await
+        }
+        Wish::Wrong(answer) => stream.write_all(&[answer.response().as_bytes()]).await,
+        Wish::Form(length) => match take_form(stream, length, shared).await {
+            Some(answer) => stream.write_all(&[answer.response().as_bytes()]).await,
+            None => Ok(()),
+        },
+    };
+}
+
+/// Receives a form and has its contents stored. Nothing is answered to a peer that is gone.
+async fn take_form<S, C>(stream: &mut Stream<S>, length: usize, shared: &Shared<C>) -> Option<Answer>
+where
+    S: Read + Write + TcpShutdown,
+{
+    let received = with_timeout(HEAD_DEADLINE, async {
+        while stream.pending().len() < length {
+            stream.fill().await?;
+        }
+        Ok::<_, Gone>(())
+    });
+    match received.await {
+        Ok(Ok(())) => {}
+        Ok(Err(Gone)) => return None,
+        Err(_) => return Some(Answer::Timeout),
+    }
+    let read = form::credentials(stream.pending().get(..length).unwrap_or_default());
+    stream.consume(length);
+    Some(match read {
+        Err(error) => {
+            shared.log.warning("network", format_args!("Credentials refused: {error}"));
+            Answer::Refused(error)
+        }
+        Ok(credentials) => {
+            shared.log.info("network", format_args!("Received credentials: SSID='{}'", credentials.ssid));
+            match with_timeout(STORE_DEADLINE, shared.station.provide(credentials)).await {
+                Ok(Ok(())) => Answer::Saved,
+                _ => Answer::NotStored,
+            }
+        }
+    })
 }
 
 /// How a conversation ended, as the last frames tell the peer.

@@ -10,7 +10,8 @@ use core::task::{Context, Poll, Waker};
 use std::string::String;
 use std::vec::Vec;
 
-use edge_nal::{Close, Readable, TcpAccept, TcpBind, TcpShutdown, TcpSplit};
+use edge_nal::NoopNet;
+use edge_nal::{Close, Readable, TcpAccept, TcpBind, TcpShutdown, TcpSplit, UdpBind};
 use embedded_io_async::{ErrorType, Read, Write};
 
 use crate::protocol::framed;
@@ -140,6 +141,16 @@ impl TcpBind for Net {
 
     async fn bind(&self, local: SocketAddr) -> Result<Port, Infallible> {
         Ok(Port(self.clone(), usize::from(local.port() == 8080)))
+    }
+}
+
+/// Datagrams are for the board's tests.
+impl UdpBind for Net {
+    type Error = Infallible;
+    type Socket<'a> = NoopNet;
+
+    async fn bind(&self, _local: SocketAddr) -> Result<NoopNet, Infallible> {
+        pending().await
     }
 }
 

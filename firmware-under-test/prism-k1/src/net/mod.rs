@@ -1,4 +1,4 @@
-//! The network: TCP ports, the HTTP upgrade, WebSocket clients.
+//! The network: TCP ports, the setup portal, the HTTP upgrade, WebSocket clients; and mDNS.
 //!
 //! One task serves everything. Each port has a loop that accepts connections; they share a fixed
 //! number of workers, each of which serves one connection at a time from the upgrade request to the
@@ -7,7 +7,10 @@
 pub mod connection;
 #[cfg(feature = "echo")]
 pub mod echo;
+pub mod form;
 pub mod frames;
+pub mod mdns;
+pub mod portal;
 pub mod slots;
 pub mod stream;
 pub mod upgrade;
@@ -30,19 +33,19 @@ const WORKERS: usize = 6;
 /// Pause after a failure of the TCP/IP stack before the next attempt.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Serves `ports` for ever. `handler` makes what is behind each connection.
-pub async fn serve<N, C, H>(net: N, ports: [u16; 2], shared: &Shared<C>, handler: impl Fn() -> H)
+/// Serves `ports` for ever; the first one also serves the portal. `handler` makes what is behind each connection.
+pub async fn serve<N, C, H>(net: &N, ports: [u16; 2], shared: &Shared<C>, handler: impl Fn() -> H)
 where
     N: TcpBind,
     C: Cpu,
     H: Handler,
 {
     let [first, second] = ports;
-    let one = bind(&net, first, shared).await;
+    let one = bind(net, first, shared).await;
     if first == second {
         serve_acceptors(&one, None, shared, &handler).await;
     } else {
-        let other = bind(&net, second, shared).await;
+        let other = bind(net, second, shared).await;
         serve_acceptors(&one, Some(&other), shared, &handler).await;
     }
 }
@@ -69,39 +72,40 @@ async fn serve_acceptors<'a, A, C, H>(
     C: Cpu,
     H: Handler,
 {
-    let queue = Channel::<NoopRawMutex, A::Socket<'a>, 1>::new();
+    let queue = Channel::<NoopRawMutex, (A::Socket<'a>, bool), 1>::new();
     let numbers = Cell::new(0u32);
     let workers = core::array::from_fn::<_, WORKERS, _>(|_| async {
         loop {
-            let socket = queue.receive().await;
+            let (socket, portal) = queue.receive().await;
             let number = numbers.get().wrapping_add(1);
             numbers.set(number);
-            connection::serve(socket, number, shared, handler).await;
+            connection::serve(socket, number, portal, shared, handler).await;
         }
     });
     match other {
         Some(other) => {
             join3(
-                accept(one, queue.sender(), shared),
-                accept(other, queue.sender(), shared),
+                accept(one, true, queue.sender(), shared),
+                accept(other, false, queue.sender(), shared),
                 join_array(workers),
             )
             .await;
         }
         None => {
-            join(accept(one, queue.sender(), shared), join_array(workers)).await;
+            join(accept(one, true, queue.sender(), shared), join_array(workers)).await;
         }
     }
 }
 
 async fn accept<'a, A: TcpAccept, C>(
     acceptor: &'a A,
-    queue: Sender<'_, NoopRawMutex, A::Socket<'a>, 1>,
+    portal: bool,
+    queue: Sender<'_, NoopRawMutex, (A::Socket<'a>, bool), 1>,
     shared: &Shared<C>,
 ) {
     loop {
         match acceptor.accept().await {
-            Ok((_, socket)) => queue.send(socket).await,
+            Ok((_, socket)) => queue.send((socket, portal)).await,
             Err(error) => {
                 shared.log.error("network", format_args!("Cannot accept: {error:?}"));
                 Timer::after(RETRY).await;

@@ -16,6 +16,7 @@ use crate::log::Log;
 use crate::pool::{Block, Pools};
 use crate::protocol::framed;
 use crate::testing::run;
+use crate::wifi::Station;
 
 #[derive(Clone)]
 struct FreeCpu;
@@ -62,10 +63,16 @@ struct Bench {
 fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Bench) -> F) {
     let (net, pools) = (Net::default(), Pools::new());
     let echo = Echo { pools: pools.clone(), seen: Rc::default(), ended: Rc::default() };
-    let shared = Shared { cpu: FreeCpu, pools: pools.clone(), log: Log::new(), slots: Slots::default() };
+    let shared = Shared {
+        cpu: FreeCpu,
+        pools: pools.clone(),
+        log: Log::new(),
+        slots: Slots::default(),
+        station: Station::default(),
+    };
     let all = pools.clone();
     run(async {
-        let server = serve(net.clone(), [80, 8080], &shared, || echo.clone());
+        let server = serve(&net, [80, 8080], &shared, || echo.clone());
         let bench = Bench { net: net.clone(), echo: echo.clone() };
         match select(server, async {
             test(bench).await;

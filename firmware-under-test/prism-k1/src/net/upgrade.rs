@@ -208,7 +208,7 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
 }
 
 /// The path of a request's target, which may be a whole URI (RFC 9112 section 3.2.2).
-fn path_of(target: &str) -> &str {
+pub(super) fn path_of(target: &str) -> &str {
     const SCHEME: &str = "http://";
     let local = match target.get(..SCHEME.len()) {
         Some(scheme) if scheme.eq_ignore_ascii_case(SCHEME) => {
