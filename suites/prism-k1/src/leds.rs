@@ -1,11 +1,13 @@
 //! Cases of group K1-LED, and those of K1-TSK that look at the same lanes: what the two data pins
-//! do. [`steady`] watches a device that is left alone, [`load`] one that has other work.
+//! do. [`steady`] watches a device that is left alone, [`load`] one that has other work,
+//! [`wireless`] one that is busy on the air.
 
 mod content;
 mod load;
 mod measure;
 mod overrun;
 mod steady;
+mod wireless;
 
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     steady::add_to(suite);
     load::add_to(suite);
     overrun::add_to(suite);
+    wireless::add_to(suite);
 }
 
 /// The pattern that plays: a third of a second, so that every frame comes round many times.

@@ -5,6 +5,7 @@
 //! [`pattern`], [`p11`], [`partitions`], [`report`], [`status`], [`list`], [`light`]), which are
 //! written from the specification and know nothing of the firmware's own code.
 
+pub mod http;
 pub mod kit;
 pub mod light;
 pub mod list;
@@ -26,6 +27,7 @@ mod rows;
 mod system;
 mod tasks;
 mod upload;
+mod wifi;
 
 use rigor_core::requirement::Catalogue;
 use rigor_rigs::FaultList;
@@ -55,5 +57,6 @@ pub fn suite() -> Result<Suite, SuiteError> {
     control::add_to(&mut suite);
     format::add_to(&mut suite);
     endurance::add_to(&mut suite);
+    wifi::add_to(&mut suite);
     Ok(suite)
 }

@@ -114,10 +114,10 @@ async fn use_up(console: &mut Console, flash: &Flash, power: &Power) -> Result<(
     power.on()
 }
 
-/// How many frames have something wrong, where the pattern that plays may be `replaceable` by the
+/// Of each frame 1 if something is wrong with it and how often nobody could tell, where the pattern that plays may be `replaceable` by the
 /// uploaded one: judged like those of a device that is left alone, by the
 /// catalogue's own budgets, and by whether they show a whole frame of a pattern.
-fn bursts_under_load(evidence: &Evidence, replaceable: bool) -> Result<Findings, Blame> {
+pub(super) fn malformed_bursts(evidence: &Evidence, replaceable: bool) -> Result<(Vec<f64>, usize), Blame> {
     const AS_WITHOUT_LOAD: [&str; 7] =
         ["K1-LED-001", "K1-LED-004", "K1-LED-007", "K1-LED-008", "K1-LED-009", "K1-LED-013", "K1-LED-016"];
     let catalogue =
@@ -147,6 +147,12 @@ fn bursts_under_load(evidence: &Evidence, replaceable: bool) -> Result<Findings,
         }
         malformed.push(f64::from(u8::from(wrong)));
     }
+    Ok((malformed, unclear))
+}
+
+/// Decides K1-LED-023.
+fn bursts_under_load(evidence: &Evidence, replaceable: bool) -> Result<Findings, Blame> {
+    let (malformed, unclear) = malformed_bursts(evidence, replaceable)?;
     let mut findings = Findings::new();
     if malformed.is_empty() {
         findings.observed("K1-LED-023", false, "no burst was seen under load");
