@@ -1,4 +1,5 @@
-//! The folder of a run on disk: `<root>/<run>/`, with `<root>/latest` pointing to the newest.
+//! The folder of a run on disk: `<root>/<run>/`, with `<root>/latest` pointing to the newest, and
+//! `<root>/recorded` to the newest that has recordings.
 //!
 //! Every file appears whole or not at all, and `latest` points to a complete run at any moment:
 //! all are written under a temporary name in the same folder and renamed. So a reader never meets
@@ -15,6 +16,8 @@ use crate::junit::{self, JunitError};
 
 /// The name that points to the newest run.
 pub const LATEST: &str = "latest";
+/// The name that points to the newest run with recordings.
+pub const RECORDED: &str = "recorded";
 /// The longest name of a run, in bytes.
 pub const MAX_ID: usize = 100;
 
@@ -33,7 +36,7 @@ pub enum StoreError {
     },
     /// A run's name becomes a folder's name.
     #[error(
-        "`{}` is no name for a run; write 1 to {MAX_ID} ASCII letters, digits, `-`, `_` or `.`, not starting with `.`, and not `{LATEST}`",
+        "`{}` is no name for a run; write 1 to {MAX_ID} ASCII letters, digits, `-`, `_` or `.`, not starting with `.`, not `{LATEST}` and not `{RECORDED}`",
         crate::visible(id)
     )]
     BadId {
@@ -72,8 +75,8 @@ impl RunFolder {
     /// [`StoreError::Io`] if the folder cannot be made.
     pub fn create(root: &Path, id: &str) -> Result<Self, StoreError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let valid =
-            (1..=MAX_ID).contains(&id.len()) && id.bytes().all(plain) && !id.starts_with('.') && id != LATEST;
+        let taken = id.starts_with('.') || [LATEST, RECORDED].contains(&id);
+        let valid = (1..=MAX_ID).contains(&id.len()) && id.bytes().all(plain) && !taken;
         if !valid {
             return Err(StoreError::BadId { id: id.to_owned() });
         }
@@ -88,7 +91,7 @@ impl RunFolder {
         self.root.join(&self.id)
     }
 
-    /// Writes `results.json` and `junit.xml`. [`RunFolder::point_latest_here`] makes it the newest.
+    /// Writes `results.json` and `junit.xml`. [`RunFolder::point_here`] makes it the newest.
     ///
     /// # Errors
     /// [`StoreError`]; no file is then half-written.
@@ -99,23 +102,23 @@ impl RunFolder {
         write_atomically(&self.path().join("junit.xml"), junit::render(result)?.as_bytes())
     }
 
-    /// Makes `root/latest` a link to this folder, replacing an older link in one step. Where the
-    /// system has no symbolic links, `latest` is a file that holds the folder's name.
+    /// Makes `root/name` ([`LATEST`] or [`RECORDED`]) a link to this folder, replacing an older link in
+    /// one step. Where the system has no symbolic links, it is a file that holds the folder's name.
     ///
     /// # Errors
-    /// [`StoreError::Io`], for instance if `latest` is a folder that somebody made.
-    pub fn point_latest_here(&self) -> Result<(), StoreError> {
-        let latest = self.root.join(LATEST);
+    /// [`StoreError::Io`], for instance if `name` is a folder that somebody made.
+    pub fn point_here(&self, name: &str) -> Result<(), StoreError> {
+        let link = self.root.join(name);
         #[cfg(unix)]
         {
-            let temporary = temporary_beside(&latest);
+            let temporary = temporary_beside(&link);
             // Relative, so that the whole root can be moved or archived.
             std::os::unix::fs::symlink(&self.id, &temporary)
                 .map_err(io_error("make the link", &temporary))?;
-            rename(&temporary, &latest)
+            rename(&temporary, &link)
         }
         #[cfg(not(unix))]
-        write_atomically(&latest, self.id.as_bytes())
+        write_atomically(&link, self.id.as_bytes())
     }
 }
 
@@ -202,10 +205,10 @@ mod tests {
         let scratch = Scratch::new("published");
         let first = RunFolder::create(&scratch.0.join("deep/er"), "run-1").unwrap();
         first.publish(&sample::empty()).unwrap();
-        first.point_latest_here().unwrap();
+        first.point_here(LATEST).unwrap();
         let second = RunFolder::create(&scratch.0.join("deep/er"), "run-2").unwrap();
         second.publish(&sample::run()).unwrap();
-        second.point_latest_here().unwrap();
+        second.point_here(LATEST).unwrap();
         assert_eq!(scratch.names("deep/er"), ["latest", "run-1", "run-2"]);
         assert_eq!(scratch.names("deep/er/latest"), ["junit.xml", "results.json"]);
         let latest = scratch.0.join("deep/er/latest");
@@ -242,7 +245,7 @@ mod tests {
         fs::create_dir_all(scratch.0.join("latest/precious")).unwrap();
         let folder = RunFolder::create(&scratch.0, "run").unwrap();
         folder.publish(&sample::run()).unwrap();
-        let error = folder.point_latest_here().unwrap_err().to_string();
+        let error = folder.point_here(LATEST).unwrap_err().to_string();
         assert!(error.contains("cannot replace") && error.contains("latest"), "{error}");
         assert_eq!(scratch.names("latest"), ["precious"]);
         assert_eq!(scratch.names("."), ["latest", "run"], "a temporary link was left behind");
@@ -276,6 +279,7 @@ mod tests {
     #[case("a/b")]
     #[case("a\\b")]
     #[case("latest")]
+    #[case("recorded")]
     #[case(".hidden")]
     #[case("nul\0")]
     #[case("new\nline")]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::part::{Air, Console, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
 use crate::time::{Fidelity, Instant};
 use crate::timeline::{Source, Timeline};
-use crate::verdict::RigError;
+use crate::verdict::{Blame, RigError};
 
 /// One lane of an addressable LED strip, as the rig observes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,6 +66,12 @@ pub trait Drive {
     /// # Errors
     /// [`RigError`] with what is wrong with the bench.
     fn self_check(&self) -> Result<(), RigError>;
+
+    /// Why the case's own outcome does not count. On a rig that repeats a recording it is that the case
+    /// acts differently from the recorded one; no other rig has a reason.
+    fn overrules(&self) -> Option<Blame> {
+        None
+    }
 }
 
 /// A rig that is ours until it is dropped.

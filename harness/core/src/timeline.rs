@@ -24,6 +24,13 @@ use crate::time::Instant;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Source(u16);
 
+impl Source {
+    /// How many sources its timeline had before it.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Why a timeline refused what a source offered. Each is a defect of the back end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimelineError {
@@ -49,6 +56,31 @@ pub enum TimelineError {
         /// The promise.
         promised: Instant,
     },
+}
+
+/// What a timeline was told, as its [`Tap`] hears it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Told<'a> {
+    /// A source was declared, with this name.
+    Source(Source, &'a str),
+    /// A source delivered an event, and it was accepted.
+    Event(Source, &'a Event),
+    /// A source owes what happens from this instant on.
+    Hold(Source, Instant),
+    /// A source owes nothing any more.
+    Release(Source),
+    /// A source delivers nothing older than this instant.
+    Promise(Source, Instant),
+    /// The clock moved forward to this instant.
+    Advance(Instant),
+}
+
+/// Hears everything that a timeline is told, in that order: told again, it makes the same timeline.
+///
+/// It is called while the timeline is locked, so it must not call the timeline.
+pub trait Tap: Send {
+    /// The timeline was told something.
+    fn told(&mut self, what: Told<'_>);
 }
 
 /// What a cursor found.
@@ -87,6 +119,15 @@ struct Inner {
     now: Instant,
     alarms: BTreeMap<(Instant, u64), Waker>,
     alarm_number: u64,
+    tap: Option<Box<dyn Tap>>,
+}
+
+impl Inner {
+    fn tell(&mut self, what: Told<'_>) {
+        if let Some(tap) = &mut self.tap {
+            tap.told(what);
+        }
+    }
 }
 
 /// A handle to the log of one rig. Clones share the log.
@@ -131,7 +172,40 @@ impl Timeline {
         }
         let index = u16::try_from(inner.lanes.len()).expect("at most 65,536 sources");
         inner.lanes.push(Lane { name: name.to_owned(), ..Lane::default() });
+        inner.tell(Told::Source(Source(index), name));
         Source(index)
+    }
+
+    /// Lets `tap` hear everything that the timeline is told from now on, in place of whoever heard it
+    /// before. First it hears what makes a timeline such as this one is now.
+    pub fn set_tap(&self, mut tap: Box<dyn Tap>) {
+        let mut inner = self.lock();
+        for (index, lane) in inner.lanes.iter().enumerate() {
+            tap.told(Told::Source(Source(index as u16), &lane.name));
+        }
+        for (index, lane) in inner.lanes.iter().enumerate() {
+            let source = Source(index as u16);
+            for event in &lane.events {
+                tap.told(Told::Event(source, event));
+            }
+            if lane.promised > Instant::ZERO {
+                tap.told(Told::Promise(source, lane.promised));
+            }
+            if let Some(from) = lane.held_from {
+                tap.told(Told::Hold(source, from));
+            }
+        }
+        if inner.now > Instant::ZERO {
+            tap.told(Told::Advance(inner.now));
+        }
+        inner.tap = Some(tap);
+    }
+
+    /// Lets nobody hear any more what the timeline is told.
+    pub fn remove_tap(&self) {
+        // Dropped outside the lock, whatever its destructor does.
+        let tap = self.lock().tap.take();
+        drop(tap);
     }
 
     /// The name that `source` was declared with.
@@ -173,10 +247,14 @@ impl Timeline {
         if let Some(last) = lane.events.back().map(|event| event.at).filter(|&last| at < last) {
             return Err(TimelineError::OutOfOrder { source_name: lane.name.clone(), at, last });
         }
-        lane.events.push_back(Event { at, uncertainty, kind });
         for waker in lane.waiting.drain(..) {
             waker.wake();
         }
+        let event = Event { at, uncertainty, kind };
+        if let Some(tap) = &mut inner.tap {
+            tap.told(Told::Event(source, &event));
+        }
+        inner.lanes[source.0 as usize].events.push_back(event);
         Ok(())
     }
 
@@ -188,6 +266,7 @@ impl Timeline {
         for waker in lane.waiting.drain(..) {
             waker.wake();
         }
+        inner.tell(Told::Promise(source, until));
     }
 
     /// From `from` on `source` owes what happens until it [`release`](Self::release)s the lane.
@@ -195,7 +274,9 @@ impl Timeline {
     /// A burst that is still being shifted out holds its lane; so does an instrument that delivers
     /// in blocks.
     pub fn hold(&self, source: Source, from: Instant) {
-        self.lock().lanes[source.0 as usize].held_from = Some(from);
+        let mut inner = self.lock();
+        inner.lanes[source.0 as usize].held_from = Some(from);
+        inner.tell(Told::Hold(source, from));
     }
 
     /// The lane is complete up to the clock again.
@@ -206,6 +287,7 @@ impl Timeline {
         for waker in lane.waiting.drain(..) {
             waker.wake();
         }
+        inner.tell(Told::Release(source));
     }
 
     /// The instant up to which `source` will add nothing.
@@ -217,7 +299,10 @@ impl Timeline {
     /// Moves the rig's clock to `to` (never backwards) and wakes everybody who waited for it.
     pub fn advance(&self, to: Instant) {
         let mut inner = self.lock();
-        inner.now = inner.now.max(to);
+        if to > inner.now {
+            inner.now = to;
+            inner.tell(Told::Advance(to));
+        }
         while let Some(entry) = inner.alarms.first_entry() {
             if entry.key().0 > to {
                 break;

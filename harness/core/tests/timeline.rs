@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use rigor_core::event::{Burst, BytesEncoding, Gap, Symbol};
-use rigor_core::timeline::{Cursor, Next, TimelineError};
+use rigor_core::timeline::{Cursor, Next, Tap, TimelineError, Told};
 use rigor_core::{Instant, Kind, Level, Source, Timeline};
 
 #[derive(Default)]
@@ -218,4 +218,56 @@ fn a_burst_is_its_edges() {
     assert_eq!(&edges[..4], [(0, Level::High), (800, Level::Low), (1250, Level::High), (1650, Level::Low)]);
     assert_eq!(burst.duration(), Duration::from_nanos(16 * 1250));
     assert_eq!(edges.last(), Some(&(15 * 1250 + 800, Level::Low)));
+}
+
+/// Tells another timeline what it hears.
+struct Mirror(Timeline);
+
+impl Tap for Mirror {
+    fn told(&mut self, what: Told<'_>) {
+        let sources = self.0.sources();
+        let same = |source: Source| sources[source.index()];
+        match what {
+            Told::Source(_, name) => drop(self.0.source(name)),
+            Told::Event(source, event) => {
+                self.0.push(same(source), event.at, event.uncertainty, event.kind.clone()).expect("as told");
+            }
+            Told::Hold(source, from) => self.0.hold(same(source), from),
+            Told::Release(source) => self.0.release(same(source)),
+            Told::Promise(source, until) => self.0.promise(same(source), until),
+            Told::Advance(to) => self.0.advance(to),
+        }
+    }
+}
+
+#[test]
+fn told_what_a_tap_heard_a_timeline_is_the_same() {
+    let state = |timeline: &Timeline| {
+        let names: Vec<_> = timeline
+            .sources()
+            .into_iter()
+            .map(|source| (timeline.name(source), timeline.complete_until(source)))
+            .collect();
+        (names, timeline.now(), timeline.merged(Instant::ZERO, Instant::MAX))
+    };
+    let (timeline, mirror) = (Timeline::new(), Timeline::new());
+    let (a, b) = (timeline.source("a"), timeline.source("b"));
+    edge(&timeline, b, 2);
+    timeline.promise(a, at(9));
+    timeline.hold(b, at(3));
+    timeline.advance(at(5));
+    timeline.set_tap(Box::new(Mirror(mirror.clone())));
+    assert_eq!(state(&timeline), state(&mirror), "what was there before");
+    edge(&timeline, b, 3);
+    assert!(timeline.push(b, at(1), Duration::ZERO, Kind::Gauge(1)).is_err(), "too late");
+    timeline.release(b);
+    timeline.promise(b, at(30));
+    let c = timeline.source("c");
+    timeline.hold(c, at(6));
+    timeline.advance(at(20));
+    timeline.advance(at(10));
+    assert_eq!(state(&timeline), state(&mirror));
+    timeline.remove_tap();
+    timeline.advance(at(40));
+    assert_eq!(mirror.now(), at(20));
 }

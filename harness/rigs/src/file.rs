@@ -6,12 +6,15 @@
 mod raw;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rigor_board::BoardConfig;
 use rigor_board::net::{LinkConfig, Via};
 use rigor_core::Fidelity;
 use serde::Deserialize;
+
+use crate::recording::FirmwareId;
 
 /// Larger files are not rig files, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
@@ -25,6 +28,8 @@ const SCHEMA: i64 = 1;
 pub struct RigFile {
     /// The file, for messages.
     pub path: String,
+    /// What it says, for recordings.
+    pub text: String,
     /// Name of the rig, for reports.
     pub name: String,
     /// The device on it: a suite's name.
@@ -58,6 +63,30 @@ pub struct RigFile {
 pub enum BackEnd {
     /// A modelled board in this process.
     Virtual(VirtualBoard),
+    /// Recordings of another rig.
+    Replay(Replay),
+}
+
+/// Recordings in place of a rig.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replay {
+    /// Their folder, or one of them.
+    pub recording: PathBuf,
+    /// The rig that was recorded; needed only if the folder has those of several.
+    pub rig: Option<String>,
+    /// What is known of the recorded rig, once somebody [looked](RigFile::look_up).
+    pub recorded: Option<RecordedRig>,
+}
+
+/// What recordings say of the rig that they are of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordedRig {
+    /// What its clock was worth.
+    pub fidelity: Fidelity,
+    /// The firmware on its device, if it was known.
+    pub firmware: Option<FirmwareId>,
+    /// The seed of everything random on it.
+    pub seed: u64,
 }
 
 /// The model of a virtual board. What the file leaves out is the default of
@@ -186,8 +215,28 @@ impl Place<'_> {
 impl RigFile {
     /// What durations on this rig's clock are worth.
     pub fn fidelity(&self) -> Fidelity {
-        match self.back_end {
+        match &self.back_end {
             BackEnd::Virtual(_) => Fidelity::Modelled,
+            // Where nothing was recorded, nothing is measured either.
+            BackEnd::Replay(_) => self.recorded().map_or(Fidelity::Modelled, |recorded| recorded.fidelity),
+        }
+    }
+
+    /// What is known of the rig that this one replays; `None` if it replays none, or if nobody
+    /// [looked](Self::look_up).
+    pub fn recorded(&self) -> Option<&RecordedRig> {
+        match &self.back_end {
+            BackEnd::Replay(replay) => replay.recorded.as_ref(),
+            BackEnd::Virtual(_) => None,
+        }
+    }
+
+    /// Looks where the rig's files are: a relative path starts at `root`, and recordings say what rig
+    /// they are of. What is not there is missed only by the case that needs it.
+    pub fn look_up(&mut self, root: &Path) {
+        if let BackEnd::Replay(replay) = &mut self.back_end {
+            replay.recording = root.join(&replay.recording);
+            replay.recorded = crate::replay::recorded_rig(replay);
         }
     }
 
@@ -288,6 +337,13 @@ pixels = 160
         25,
         "pin 9 is signal `leds.0` already"
     )]
+    #[case("\"virtual\"\n", "\"replay\"\n", 5, "a `virtual` and the back end is `replay`")]
+    #[case(
+        "[console]",
+        "[replay]\nrecording = \"x\"\n[console]",
+        10,
+        "a `replay` and the back end is `virtual`"
+    )]
     #[case("pin = 9", "pin = = 9", 21, "")]
     fn an_error_names_its_line_and_the_remedy(
         #[case] from: &str,
@@ -299,6 +355,57 @@ pixels = 160
         assert!(error.what.contains(what), "{error}");
         assert_eq!(error.line, line, "{error}");
         assert!(!error.instead.is_empty());
+    }
+
+    const REPLAY: &str = r#"schema = 1
+name = "last-night"
+dut = "prism-k1"
+back_end = "replay"
+[replay]
+recording = "target/rigor/recorded/recordings"
+rig = "virtual-k1+swapped"
+"#;
+
+    #[test]
+    fn a_replay_has_nothing_but_its_recording() {
+        let file = RigFile::parse("replay.toml", REPLAY).expect("valid");
+        let BackEnd::Replay(replay) = &file.back_end else { panic!("{file:?}") };
+        assert_eq!(replay.recording, Path::new("target/rigor/recorded/recordings"));
+        assert_eq!(replay.rig.as_deref(), Some("virtual-k1+swapped"));
+        assert_eq!(file.recorded(), None);
+    }
+
+    #[rstest]
+    #[case("recording = \"target/rigor/recorded/recordings\"", "", 5, "missing field `recording`")]
+    #[case(
+        "[replay]\nrecording = \"target/rigor/recorded/recordings\"\nrig = \"virtual-k1+swapped\"",
+        "",
+        4,
+        "no recording is named"
+    )]
+    #[case("\"target/rigor/recorded/recordings\"", "\"\"", 6, "`recording` is empty")]
+    #[case("\"virtual-k1+swapped\"", "\"../k1\"", 7, "`rig` is \"../k1\"")]
+    #[case(
+        "\"virtual-k1+swapped\"",
+        "\"virtual-k1+swapped\"\n[power]",
+        4,
+        "the recording says what is wired"
+    )]
+    #[case(
+        "\"virtual-k1+swapped\"",
+        "\"virtual-k1+swapped\"\n[virtual]",
+        4,
+        "a `virtual` and the back end is `replay`"
+    )]
+    fn an_error_of_a_replay_names_its_line(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] line: usize,
+        #[case] what: &str,
+    ) {
+        let error = RigFile::parse("replay.toml", &REPLAY.replace(from, to)).expect_err("invalid");
+        assert!(error.what.contains(what), "{error}");
+        assert_eq!(error.line, line, "{error}");
     }
 
     #[rstest]

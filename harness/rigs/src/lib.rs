@@ -7,6 +7,8 @@
 pub mod failing;
 pub mod fault;
 pub mod file;
+pub mod recording;
+pub mod replay;
 pub mod virtual_rig;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ use fault::Model;
 
 pub use fault::{Fault, FaultList};
 pub use file::{RigFile, RigFileError};
+pub use recording::{Recording, Recordings};
 
 /// Firmware that runs on virtual boards, by the name of its device. The harness knows no firmware:
 /// a suite hands them in.
@@ -66,6 +69,10 @@ pub struct Order<'a> {
     pub attempt: u32,
     /// Once set, stops a device that keeps the host's thread.
     pub interrupt: &'a Arc<AtomicBool>,
+    /// The case that will run on it, for recordings and replays.
+    pub case: &'a str,
+    /// Where to record what happens on it.
+    pub recording: Option<&'a Recording>,
 }
 
 impl<'a> Order<'a> {
@@ -76,16 +83,32 @@ impl<'a> Order<'a> {
         seed: u64,
         interrupt: &'a Arc<AtomicBool>,
     ) -> Self {
-        Order { file, firmwares, seed, fault: None, attempt: 0, interrupt }
+        Order { file, firmwares, seed, fault: None, attempt: 0, interrupt, case: "", recording: None }
     }
+}
+
+/// Why a rig cannot be had.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The bench does not work.
+    #[error(transparent)]
+    Fault(#[from] RigError),
+    /// The rig replays recordings, and there is none of the case.
+    #[error("{0}")]
+    NotRecorded(String),
 }
 
 /// Takes the rig that `order` describes.
 ///
 /// # Errors
-/// [`RigError`] if the rig cannot be had, with what to do about it.
-pub fn take(order: &Order<'_>) -> Result<Rig, RigError> {
-    match &order.file.back_end {
-        file::BackEnd::Virtual(board) => virtual_rig::take(order, board),
-    }
+/// [`Refusal`] if the rig cannot be had, with what to do about it.
+pub fn take(order: &Order<'_>) -> Result<Rig, Refusal> {
+    let rig = match &order.file.back_end {
+        file::BackEnd::Virtual(board) => virtual_rig::take(order, board)?,
+        file::BackEnd::Replay(replay) => replay::take(order, replay)?,
+    };
+    Ok(match order.recording {
+        Some(recording) => recording.of(order, rig),
+        None => rig,
+    })
 }

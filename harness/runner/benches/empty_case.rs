@@ -14,7 +14,7 @@ use rigor_core::verdict::Verdict;
 use rigor_rigs::{Firmwares, RigFile};
 use rigor_runner::Findings;
 use rigor_runner::case::Case;
-use rigor_runner::trial::{self, DEFAULT_WALL_TIME, Setup};
+use rigor_runner::trial::{self, Setup};
 
 struct Idle;
 
@@ -61,13 +61,8 @@ baud = 115200
 
 fn empty_case(criterion: &mut Criterion) {
     let catalogue = Arc::new(Catalogue::parse(CATALOGUE, "idle.toml").expect("a valid catalogue"));
-    let setup = Arc::new(Setup {
-        rig: RigFile::parse("idle.toml", RIG).expect("a valid rig file"),
-        firmwares: Firmwares::new().with("idle", idle),
-        seed: 1,
-        wall_time: DEFAULT_WALL_TIME,
-        fault: None,
-    });
+    let rig = RigFile::parse("idle.toml", RIG).expect("a valid rig file");
+    let setup = Arc::new(Setup::new(rig, Firmwares::new().with("idle", idle), 1));
     let case = Arc::new(Case::new("nothing", &["I-ONE"], || async {
         let mut findings = Findings::new();
         findings.observed("I-ONE", true, "nothing happened");

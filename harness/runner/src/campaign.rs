@@ -119,11 +119,9 @@ impl Campaign {
 
     fn trial(&self, pair: &Pair) -> Trial {
         let setup = Setup {
-            rig: self.rig.clone(),
-            firmwares: self.firmwares.clone(),
-            seed: self.seed,
             wall_time: WALL_TIME,
             fault: pair.fault.map(|index| self.faults[index].model.clone()),
+            ..Setup::new(self.rig.clone(), self.firmwares.clone(), self.seed)
         };
         trial::run(&self.catalogue, &pair.case, &Arc::new(setup))
     }

@@ -12,6 +12,10 @@
 //! | `RIGOR_OUT` | the folder that receives a folder for each run | `target/rigor` |
 //! | `RIGOR_FAULT` | what is to be wrong with the rig: a name from the suite's faults | nothing |
 //!
+//! `--record` keeps a [recording](rigor_rigs::recording) of every case in the run's folder, and
+//! `recorded` beside it points to the newest run that has some. A rig file with
+//! `back_end = "replay"` judges them again with no rig.
+//!
 //! Relative paths start at the workspace's root, wherever cargo starts the binary.
 
 pub(crate) mod environment;
@@ -27,8 +31,9 @@ use libtest_mimic::{Arguments, Completion, Failed, FormatSetting};
 use rigor_core::requirement::{Catalogue, Class};
 use rigor_core::result::{EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT, RunResult};
 use rigor_core::verdict::Verdict;
-use rigor_reports::store::{RunFolder, StoreError};
-use rigor_rigs::Firmwares;
+use rigor_reports::store::{LATEST, RECORDED, RunFolder, StoreError};
+use rigor_rigs::recording::Kept;
+use rigor_rigs::{Firmwares, Recordings};
 
 use crate::suite::{Suite, SuiteError};
 use crate::trial::Trial;
@@ -39,11 +44,12 @@ use record::{Begun, Records};
 /// The whole test binary: reads the arguments, runs what they choose, leaves the record, and says
 /// by its exit code whose fault it is (see [`rigor_core::result::exit_code`]).
 pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> ExitCode {
-    let arguments = match arguments() {
-        Ok(arguments) => arguments,
+    let Options { libtest: arguments, record } = match options() {
+        Ok(options) => options,
         Err(code) => return code,
     };
-    let planned = match planned(suites, firmwares) {
+    let begun = Begun::now();
+    let planned = match planned(suites, firmwares, record.then_some(&begun)) {
         Ok(planned) => planned,
         Err(complaint) => {
             eprintln!("{complaint}");
@@ -57,7 +63,6 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         print(&list(&arguments, &trials), false);
         return ExitCode::SUCCESS;
     }
-    let begun = Begun::now();
     // Before anything runs: nobody should learn at the end that nothing can be kept.
     let folder = match RunFolder::create(&planned.environment.out, &begun.id) {
         Ok(folder) => folder,
@@ -74,27 +79,59 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
     // libtest's machine-readable formats own the standard output.
     let machine_readable = matches!(arguments.format, Some(FormatSetting::Json));
     print(&table, machine_readable);
-    if let Err(complaint) = keep(&folder, &result) {
+    let kept = planned.recordings.as_ref().map(|recordings| recordings.kept());
+    let unkept = kept.as_ref().map_or(&[][..], |kept| &kept.complaints);
+    for complaint in unkept {
+        eprintln!("a recording could not be kept: {complaint}");
+    }
+    // A failure of the product stays the loudest.
+    let loudest = if result.exit_code == EXIT_PRODUCT { EXIT_PRODUCT } else { EXIT_HARNESS };
+    if let Err(complaint) = keep(&folder, &result, kept.as_ref()) {
         eprintln!("the results could not be kept: {complaint}");
-        // A failure of the product stays the loudest.
-        let loudest = if result.exit_code == EXIT_PRODUCT { EXIT_PRODUCT } else { EXIT_HARNESS };
         return ExitCode::from(loudest);
     }
     print(&format!("\nresults: {}\n", folder.path().display()), machine_readable);
-    ExitCode::from(result.exit_code)
+    if let (Some(recordings), Some(kept)) = (&planned.recordings, &kept) {
+        let folder = recordings.folder().display();
+        let kib = kept.size.bytes.div_ceil(1024);
+        print(&format!("recordings: {folder} ({} cases, {kib} KiB)\n", kept.files), machine_readable);
+    }
+    ExitCode::from(if unkept.is_empty() { result.exit_code } else { loudest })
 }
 
 /// Writes the record. Under nextest each case is a process and a run of its own, of which none is
 /// the newest.
-fn keep(folder: &RunFolder, result: &RunResult) -> Result<(), StoreError> {
+fn keep(folder: &RunFolder, result: &RunResult, recorded: Option<&Kept>) -> Result<(), StoreError> {
     folder.publish(result)?;
-    if std::env::var_os("NEXTEST").is_some() { Ok(()) } else { folder.point_latest_here() }
+    if std::env::var_os("NEXTEST").is_some() {
+        return Ok(());
+    }
+    if recorded.is_some_and(|kept| kept.files > 0) {
+        folder.point_here(RECORDED)?;
+    }
+    folder.point_here(LATEST)
+}
+
+/// libtest's command line, and what is added to it.
+#[derive(Parser)]
+#[command(
+    help_template = "USAGE: [OPTIONS] [FILTER]\n\n{all-args}\n\n\n{after-help}",
+    disable_version_flag = true,
+    after_help = "RIGOR_RIG, RIGOR_SEED and RIGOR_OUT choose rigs, seed and the folder of the results.\n\
+        RIGOR_RIG=rigs/replay judges the newest recordings again with no rig."
+)]
+struct Options {
+    #[command(flatten)]
+    libtest: Arguments,
+    /// Keep what happened on the rigs, a recording for each case
+    #[arg(long)]
+    record: bool,
 }
 
 /// The command line, or libtest's answer to a wrong one. Its exit code for that would be taken for
 /// an undecided run.
-fn arguments() -> Result<Arguments, ExitCode> {
-    Arguments::try_parse().map_err(|complaint| {
+fn options() -> Result<Options, ExitCode> {
+    Options::try_parse().map_err(|complaint| {
         // Nothing can be done about a closed standard output.
         let _ = complaint.print();
         ExitCode::from(if complaint.use_stderr() { EXIT_HARNESS } else { EXIT_OK })
@@ -107,17 +144,24 @@ fn arguments() -> Result<Arguments, ExitCode> {
 /// # Errors
 /// Everything that is wrong with catalogues, rig files and variables, a line each.
 pub fn run_all(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Result<RunResult, String> {
-    let planned = planned(suites, firmwares)?;
+    let planned = planned(suites, firmwares, None)?;
     let begun = Begun::now();
     let several_rigs = planned.several_rigs();
     let records = planned.seats.iter().map(|seat| seat.run(several_rigs)).collect();
     Ok(record::assemble(&planned, records, &begun))
 }
 
-/// What the environment chooses of the suites, or everything that is wrong, a line each.
-fn planned(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Result<Planned, String> {
+/// What the environment chooses of the suites, or everything that is wrong, a line each. The run that
+/// is `recorded` has a folder for its recordings.
+fn planned(
+    suites: Result<Vec<Suite>, SuiteError>,
+    firmwares: Firmwares,
+    recorded: Option<&Begun>,
+) -> Result<Planned, String> {
     let suites = suites.map_err(|errors| errors.to_string())?;
-    let (planned, complaints) = plan(Environment::read()?, suites, firmwares);
+    let environment = Environment::read()?;
+    let recordings = recorded.map(|run| Recordings::new(environment.out.join(&run.id).join("recordings")));
+    let (planned, complaints) = plan(environment, suites, firmwares, recordings);
     if complaints.is_empty() { Ok(planned) } else { Err(complaints.join("\n")) }
 }
 

@@ -16,7 +16,8 @@ use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError, Verdi
 use rigor_core::{Event, Instant, Rig};
 use rigor_decode::console::LineDecoder;
 use rigor_rigs::fault::Model;
-use rigor_rigs::{Firmwares, Order, RigFile};
+use rigor_rigs::recording::{Ending, Recording, Recordings, Stopped};
+use rigor_rigs::{Firmwares, Order, Refusal, RigFile};
 
 use crate::case::{Case, Outcome};
 use crate::drive;
@@ -48,6 +49,15 @@ pub struct Setup {
     pub wall_time: Duration,
     /// What is wrong with the rig on purpose.
     pub fault: Option<Model>,
+    /// Where trials are recorded, if they are.
+    pub recordings: Option<Arc<Recordings>>,
+}
+
+impl Setup {
+    /// The rig as it should be, not recorded.
+    pub fn new(rig: RigFile, firmwares: Firmwares, seed: u64) -> Self {
+        Setup { rig, firmwares, seed, wall_time: DEFAULT_WALL_TIME, fault: None, recordings: None }
+    }
 }
 
 /// How a case went on a rig.
@@ -96,50 +106,69 @@ pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
 
 /// Runs `case` once; `number` attempts have come before.
 fn attempt(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>, number: u32) -> Trial {
+    let recording = setup.recordings.as_ref().map(Recordings::recording);
+    let (trial, stopped) = watched(catalogue, case, setup, number, recording.as_ref());
+    if let Some(recording) = recording {
+        // What the case did not end by itself cannot be found out again from what it saw.
+        let stopped = stopped.then(|| Stopped {
+            verdict: trial.verdict(),
+            reason: trial.reason().unwrap_or_default().to_owned(),
+        });
+        recording.finish(&Ending { stopped });
+    }
+    trial
+}
+
+/// The trial, and whether somebody else than the case has ended it.
+fn watched(
+    catalogue: &Arc<Catalogue>,
+    case: &Arc<Case>,
+    setup: &Arc<Setup>,
+    number: u32,
+    recording: Option<&Recording>,
+) -> (Trial, bool) {
     let wall_time = if case.is_long() { LONG_WALL_TIME } else { setup.wall_time };
     let interrupt = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = mpsc::channel();
     let worker = {
         let (catalogue, case, setup, interrupt) =
             (catalogue.clone(), case.clone(), setup.clone(), interrupt.clone());
+        let recording = recording.cloned();
         std::thread::Builder::new().name(case.name().to_owned()).spawn(move || {
-            let trial =
-                catch_unwind(AssertUnwindSafe(|| on_rig(&catalogue, &case, &setup, number, &interrupt)))
-                    .unwrap_or_else(|panic| {
-                        blamed(&case, &setup, &Blame::Harness(HarnessError(panic_text(&*panic))))
-                    });
+            let on_rig = || on_rig(&catalogue, &case, &setup, number, &interrupt, recording.as_ref());
+            let ended = catch_unwind(AssertUnwindSafe(on_rig)).map(|trial| (trial, false));
+            let ended = ended.unwrap_or_else(|panic| {
+                let blame = Blame::Harness(HarnessError(panic_text(&*panic)));
+                (blamed(&case, &setup, &blame), true)
+            });
             // Nobody listens any more if the trial was given up.
-            let _ = sender.send(trial);
+            let _ = sender.send(ended);
         })
     };
     let worker = match worker {
         Ok(worker) => worker,
         Err(error) => {
-            return blamed(
-                case,
-                setup,
-                &Blame::Harness(HarnessError(format!("no thread for the case: {error}"))),
-            );
+            let blame = Blame::Harness(HarnessError(format!("no thread for the case: {error}")));
+            return (blamed(case, setup, &blame), true);
         }
     };
-    let trial = receiver.recv_timeout(wall_time).or_else(|_| {
+    let ended = receiver.recv_timeout(wall_time).or_else(|_| {
         interrupt.store(true, Ordering::Relaxed);
-        receiver.recv_timeout(GRACE)
+        receiver.recv_timeout(GRACE).map(|(trial, _)| (trial, true))
     });
-    match trial {
-        Ok(trial) => {
+    match ended {
+        Ok(ended) => {
             // It has sent its last message and is about to end.
             let _ = worker.join();
-            trial
+            ended
         }
-        Err(_) => blamed(
-            case,
-            setup,
-            &Blame::Product(ProductError(format!(
+        Err(_) => {
+            let blame = Blame::Product(ProductError(format!(
                 "the firmware spins: it kept the processor for {:?} without letting time pass",
                 wall_time + GRACE
-            ))),
-        ),
+            )));
+            (blamed(case, setup, &blame), true)
+        }
     }
 }
 
@@ -148,13 +177,17 @@ fn witness(case: &Case, setup: &Setup) -> Witness {
 }
 
 fn blamed(case: &Case, setup: &Setup, blame: &Blame) -> Trial {
-    Trial {
-        decisions: witness(case, setup).blames(case.decides(), blame),
-        rig_time: Duration::ZERO,
-        wall_time: Duration::ZERO,
-        retries: 0,
-        log_tail: Vec::new(),
-    }
+    without_rig(witness(case, setup).blames(case.decides(), blame))
+}
+
+/// A case that did not run, because of `reason`.
+fn not_run(case: &Case, witness: &Witness, reason: &str) -> Trial {
+    let decision = witness.says(Verdict::NotRun, reason);
+    without_rig(case.decides().iter().map(|id| (id.clone(), decision.clone())).collect())
+}
+
+fn without_rig(decisions: Vec<(String, Decision)>) -> Trial {
+    Trial { decisions, rig_time: Duration::ZERO, wall_time: Duration::ZERO, retries: 0, log_tail: Vec::new() }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -169,29 +202,23 @@ fn on_rig(
     setup: &Setup,
     attempt: u32,
     interrupt: &Arc<AtomicBool>,
+    recording: Option<&Recording>,
 ) -> Trial {
     let mut rig = match rigor_rigs::take(&Order {
         fault: setup.fault.as_ref(),
         attempt,
+        case: case.name(),
+        recording,
         ..Order::new(&setup.rig, &setup.firmwares, setup.seed, interrupt)
     }) {
         Ok(rig) => rig,
-        Err(error) => return blamed(case, setup, &Blame::Rig(error)),
+        Err(Refusal::Fault(error)) => return blamed(case, setup, &Blame::Rig(error)),
+        Err(Refusal::NotRecorded(reason)) => return not_run(case, &witness(case, setup), &reason),
     };
+    let witness = Witness { fidelity: rig.fidelity, ..witness(case, setup) };
     let bench = Bench::new(rig.timeline.clone(), rig.parts.clone(), rig.fidelity).with_seed(setup.seed);
     let outcome = match (case.begin)(&bench) {
-        Err(missing) => {
-            let witness = witness(case, setup);
-            let not_run = witness.says(Verdict::NotRun, missing.to_string());
-            let decisions = case.decides().iter().map(|id| (id.clone(), not_run.clone())).collect();
-            return Trial {
-                decisions,
-                rig_time: Duration::ZERO,
-                wall_time: Duration::ZERO,
-                retries: 0,
-                log_tail: Vec::new(),
-            };
-        }
+        Err(missing) => return not_run(case, &witness, &missing.to_string()),
         Ok(running) => {
             let switched_on = rig.parts.power.as_ref().map_or(Ok(()), |power| power.on());
             match switched_on {
@@ -201,12 +228,12 @@ fn on_rig(
         }
     };
     let outcome = check_evidence(&rig, &bench, outcome);
-    let mut decisions = judge::decide(catalogue, case.decides(), &witness(case, setup), &outcome);
+    let mut decisions = judge::decide(catalogue, case.decides(), &witness, &outcome);
     // What a case finds wrong is as much a suspicion as what it gives up waiting for.
     if decisions.iter().any(|(_, decision)| decision.verdict == Verdict::Fail)
         && let Err(error) = rig.drive.self_check()
     {
-        decisions = witness(case, setup).blames(case.decides(), &Blame::Rig(error));
+        decisions = witness.blames(case.decides(), &Blame::Rig(error));
     }
     let passed = decisions.iter().all(|(_, decision)| decision.verdict == Verdict::Pass);
     Trial {
@@ -220,6 +247,7 @@ fn on_rig(
 
 /// What the timeline says about the outcome that the case itself may not have looked at.
 fn check_evidence(rig: &Rig, bench: &Bench, outcome: Outcome) -> Outcome {
+    let outcome = rig.drive.overrules().map_or(outcome, Err);
     // A time-out on the product is only a suspicion until the bench is proven well.
     if matches!(outcome, Err(Blame::Product(_))) {
         rig.drive.self_check()?;

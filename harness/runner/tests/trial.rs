@@ -100,12 +100,11 @@ fn run_with<Needs>(
     case: impl Handler<Needs>,
 ) -> Trial {
     let catalogue = Arc::new(Catalogue::parse(CATALOGUE, "toy.toml").expect("a valid catalogue"));
+    let rig = RigFile::parse("toy.toml", RIG).expect("a valid rig file");
     let setup = Setup {
-        rig: RigFile::parse("toy.toml", RIG).expect("a valid rig file"),
-        firmwares: Firmwares::new().with("toy", firmware),
-        seed: 1,
         wall_time: Duration::from_millis(300),
         fault,
+        ..Setup::new(rig, Firmwares::new().with("toy", firmware), 1)
     };
     let case = Case::new("case", &["T-ONE"], case).within(Duration::from_secs(10));
     trial::run(&catalogue, &Arc::new(case), &Arc::new(setup))

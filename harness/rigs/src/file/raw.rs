@@ -8,7 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    BackEnd, Console, LedLane, Net, PinWire, Place, Present, RigFile, RigFileError, SCHEMA, VirtualBoard,
+    BackEnd, Console, LedLane, Net, PinWire, Place, Present, Replay, RigFile, RigFileError, SCHEMA,
+    VirtualBoard,
 };
 
 /// Any number, with its place: ranges are checked here, so that a complaint can name key and range.
@@ -23,6 +24,7 @@ pub(super) struct RawFile {
     back_end: Spanned<String>,
     #[serde(rename = "virtual")]
     board: Option<RawBoard>,
+    replay: Option<Spanned<RawReplay>>,
     console: Option<RawConsole>,
     power: Option<Present>,
     reset: Option<Present>,
@@ -45,6 +47,13 @@ struct RawBoard {
     flash_mib: Option<Number>,
     erase_sector_us: Option<Number>,
     program_page_us: Option<Number>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReplay {
+    recording: Spanned<String>,
+    rig: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +110,16 @@ fn optional<T: TryFrom<i64>>(
     value.map(|value| number(place, key, value, range)).transpose()
 }
 
+/// Names of rigs and devices become names of folders.
+fn check_name(place: &Place<'_>, key: &str, name: &Spanned<String>) -> Result<(), RigFileError> {
+    let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.get_ref().is_empty() || !name.get_ref().chars().all(valid) {
+        let what = format!("`{key}` is {:?}", name.get_ref());
+        return Err(place.error(name.span().start, what, "write letters, digits, `-` and `_`"));
+    }
+    Ok(())
+}
+
 /// The ESP32-S3 has 49 GPIOs; other chips have more.
 const PINS: RangeInclusive<i64> = 0..=255;
 
@@ -115,28 +134,46 @@ impl RawFile {
             ));
         }
         for (key, value) in [("name", &self.name), ("dut", &self.dut)] {
-            let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            if value.get_ref().is_empty() || !value.get_ref().chars().all(valid) {
-                return Err(place.error(
-                    value.span().start,
-                    format!("`{key}` is {:?}", value.get_ref()),
-                    "write letters, digits, `-` and `_`",
-                ));
-            }
+            check_name(place, key, value)?;
         }
         self.check_wires(place)?;
+        let wired = self.wired();
+        let at = self.back_end.span().start;
         let back_end = match self.back_end.get_ref().as_str() {
-            "virtual" => BackEnd::Virtual(self.board.unwrap_or_default().check(place)?),
+            "virtual" => {
+                if let Some(replay) = &self.replay {
+                    let what = "there is a `replay` and the back end is `virtual`";
+                    let instead = "remove the table, or write `back_end = \"replay\"`";
+                    return Err(place.error(replay.span().start, what, instead));
+                }
+                BackEnd::Virtual(self.board.unwrap_or_default().check(place)?)
+            }
+            "replay" => {
+                if self.board.is_some() {
+                    let what = "there is a `virtual` and the back end is `replay`";
+                    return Err(place.error(at, what, "remove the table `[virtual]`"));
+                }
+                let Some(replay) = self.replay else {
+                    let instead = "write a table `[replay]` with its path in `recording`";
+                    return Err(place.error(at, "no recording is named", instead));
+                };
+                if let Some(table) = wired {
+                    let what = format!("there is a `{table}`, but the recording says what is wired");
+                    return Err(place.error(at, what, "remove the table"));
+                }
+                BackEnd::Replay(replay.into_inner().check(place)?)
+            }
             other => {
                 return Err(place.error(
-                    self.back_end.span().start,
+                    at,
                     format!("no back end is called {other:?}"),
-                    "write `back_end = \"virtual\"`",
+                    "write `back_end = \"virtual\"` or `back_end = \"replay\"`",
                 ));
             }
         };
         Ok(RigFile {
             path: place.path.to_owned(),
+            text: place.text.to_owned(),
             name: self.name.into_inner(),
             dut: self.dut.into_inner(),
             back_end,
@@ -151,6 +188,23 @@ impl RawFile {
             leds: self.leds.into_iter().map(|lane| lane.check(place)).collect::<Result<_, _>>()?,
             pins: self.pins.into_iter().map(|pin| pin.check(place)).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The first table of a part.
+    fn wired(&self) -> Option<&'static str> {
+        [
+            ("console", self.console.is_some()),
+            ("power", self.power.is_some()),
+            ("reset", self.reset.is_some()),
+            ("flash", self.flash.is_some()),
+            ("net", self.net.is_some()),
+            ("scheduler", self.scheduler.is_some()),
+            ("stress", self.stress.is_some()),
+            ("leds", !self.leds.is_empty()),
+            ("pins", !self.pins.is_empty()),
+        ]
+        .into_iter()
+        .find_map(|(table, is_there)| is_there.then_some(table))
     }
 
     /// Each wire has a name and a pin of its own.
@@ -186,6 +240,25 @@ impl RawBoard {
             flash_mib: get("flash_mib", &self.flash_mib, 1..=128)?,
             erase_sector_us: get("erase_sector_us", &self.erase_sector_us, 1..=10_000_000)?,
             program_page_us: get("program_page_us", &self.program_page_us, 1..=1_000_000)?,
+        })
+    }
+}
+
+impl RawReplay {
+    fn check(self, place: &Place<'_>) -> Result<Replay, RigFileError> {
+        if self.recording.get_ref().is_empty() {
+            let instead = "write the path of a recording or of their folder";
+            return Err(place.error(self.recording.span().start, "`recording` is empty", instead));
+        }
+        if let Some(rig) = &self.rig {
+            // One that was broken on purpose has the fault after a `+`.
+            let plain = Spanned::new(rig.span(), rig.get_ref().replacen('+', "-", 1));
+            check_name(place, "rig", &plain)?;
+        }
+        Ok(Replay {
+            recording: self.recording.into_inner().into(),
+            rig: self.rig.map(Spanned::into_inner),
+            recorded: None,
         })
     }
 }

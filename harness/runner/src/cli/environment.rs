@@ -39,7 +39,12 @@ impl Environment {
         if files.is_empty() {
             return Err("RIGOR_RIG: no path stands between the `:`; name a rig file or a folder".to_owned());
         }
-        let rigs = files.iter().map(|file| read_rig(&root, file)).collect::<Result<Vec<_>, _>>()?;
+        let mut rigs = files.iter().map(|file| read_rig(&root, file)).collect::<Result<Vec<_>, _>>()?;
+        rigs.iter_mut().for_each(|rig| rig.look_up(&root));
+        // A run of nothing but recordings has the seed that they were made with.
+        let mut recorded = rigs.iter().map(|rig| rig.recorded().map(|recorded| recorded.seed));
+        let first = recorded.next().flatten();
+        let seed = first.filter(|_| recorded.all(|other| other == first)).unwrap_or(seed);
         let mut names: Vec<&str> = rigs.iter().map(|rig| rig.name.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {

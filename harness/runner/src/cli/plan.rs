@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rigor_core::requirement::Catalogue;
-use rigor_rigs::Firmwares;
+use rigor_rigs::file::BackEnd;
+use rigor_rigs::{Firmwares, Recordings};
 
 use super::environment::Environment;
 use super::record::{Key, Record};
@@ -24,6 +25,8 @@ pub(super) struct Planned {
     pub(super) environment: Environment,
     pub(super) catalogues: Vec<Arc<Catalogue>>,
     pub(super) seats: Vec<Seat>,
+    /// Where the run's recordings go, if it has any.
+    pub(super) recordings: Option<Arc<Recordings>>,
 }
 
 impl Planned {
@@ -39,6 +42,7 @@ pub(super) fn plan(
     environment: Environment,
     suites: Vec<Suite>,
     firmwares: Firmwares,
+    recordings: Option<Arc<Recordings>>,
 ) -> (Planned, Vec<String>) {
     let systems: Vec<&str> = suites.iter().map(Suite::system).collect();
     // Left alone, it would be a rig on which nothing runs and of which nobody hears.
@@ -51,6 +55,16 @@ pub(super) fn plan(
         })
         .collect();
     let mut broken = false;
+    for rig in environment.rigs.iter().filter(|rig| matches!(rig.back_end, BackEnd::Replay(_))) {
+        if recordings.is_some() {
+            let what = "a replay is not recorded; leave out `--record`, or choose another rig";
+            complaints.push(format!("{}: {what}", rig.path));
+        }
+        if environment.fault.is_some() {
+            let what = "a recording cannot be broken; leave out RIGOR_FAULT, or choose another rig";
+            complaints.push(format!("{}: {what}", rig.path));
+        }
+    }
     let mut catalogues = Vec::new();
     let mut seats = Vec::new();
     for suite in suites {
@@ -77,12 +91,12 @@ pub(super) fn plan(
                 // Nobody may take the record for that of a rig that is well.
                 rig.name = format!("{}+{}", rig.name, fault.name);
             }
+            // A recording has the seed that it was made with.
+            let seed = rig.recorded().map_or(environment.seed, |recorded| recorded.seed);
             let setup = Arc::new(Setup {
-                rig,
-                firmwares: firmwares.clone(),
-                seed: environment.seed,
-                wall_time: trial::DEFAULT_WALL_TIME,
                 fault: fault.as_ref().map(|fault| fault.model.clone()),
+                recordings: recordings.clone(),
+                ..Setup::new(rig, firmwares.clone(), seed)
             });
             seats.extend(cases.iter().map(|case| Seat {
                 catalogue: catalogue.clone(),
@@ -95,7 +109,7 @@ pub(super) fn plan(
     if let Some(name) = environment.fault.as_ref().filter(|_| !broken) {
         complaints.push(format!("RIGOR_FAULT: no suite has a fault `{name}`; see its faults.toml"));
     }
-    (Planned { environment, catalogues, seats }, complaints)
+    (Planned { environment, catalogues, seats, recordings }, complaints)
 }
 
 impl Seat {
@@ -145,7 +159,7 @@ class = "must"
         for (name, id) in cases {
             suite.case(*name, &[id], || async { Ok(Findings::new()) });
         }
-        plan(environment, vec![suite], Firmwares::new())
+        plan(environment, vec![suite], Firmwares::new(), None)
     }
 
     #[test]

@@ -9,6 +9,8 @@ use rigor_core::result::{
     CaseResult, Decision, Firmware, NotRun, RequirementResult, RigUsed, Run, RunResult,
 };
 use rigor_core::verdict::Verdict;
+use rigor_rigs::file::BackEnd;
+use rigor_rigs::recording::FirmwareId;
 
 use super::environment::Environment;
 use super::{Planned, Seat};
@@ -56,7 +58,7 @@ const NOT_SELECTED: &str = "the filter left it out";
 
 /// The result of the run: every requirement of every suite, decided or not.
 pub(super) fn assemble(planned: &Planned, records: Records, begun: &Begun) -> RunResult {
-    let Planned { environment, catalogues, seats } = planned;
+    let Planned { environment, catalogues, seats, .. } = planned;
     let mut cases = Vec::new();
     let mut decisions: BTreeMap<(&str, &str), Vec<Decision>> = BTreeMap::new();
     let mut rigs = Vec::new();
@@ -108,14 +110,16 @@ pub(super) fn assemble(planned: &Planned, records: Records, begun: &Begun) -> Ru
     RunResult::new(run, rigs, firmware, requirements, cases)
 }
 
-/// What the rig knows of the firmware: a virtual board is handed it as a value.
+/// What the rig knows of the firmware: a virtual board is handed it as a value, a recording names it.
 fn firmware_of(seat: &Seat) -> Option<Firmware> {
-    let firmware = seat.setup.firmwares.get(&seat.setup.rig.dut)?;
-    Some(Firmware {
-        system: seat.catalogue.system.clone(),
-        name: firmware.name().to_owned(),
-        version: firmware.version().to_owned(),
-    })
+    let rig = &seat.setup.rig;
+    let system = seat.catalogue.system.clone();
+    if matches!(rig.back_end, BackEnd::Replay(_)) {
+        let FirmwareId { name, version } = rig.recorded()?.firmware.clone()?;
+        return Some(Firmware { system, name, version });
+    }
+    let firmware = seat.setup.firmwares.get(&rig.dut)?;
+    Some(Firmware { system, name: firmware.name().to_owned(), version: firmware.version().to_owned() })
 }
 
 fn case_result(seat: &Seat, environment: &Environment, record: Option<&Record>) -> CaseResult {
@@ -130,7 +134,7 @@ fn case_result(seat: &Seat, environment: &Environment, record: Option<&Record>) 
         name: seat.case.name().to_owned(),
         system: seat.catalogue.system.clone(),
         rig: Some(seat.setup.rig.name.clone()),
-        seed: environment.seed,
+        seed: seat.setup.seed,
         // The cross-check has found every one of them in the catalogue.
         requirements: seat.case.decides().iter().filter_map(|id| RequirementId::new(id).ok()).collect(),
         verdict,
@@ -148,7 +152,7 @@ fn case_result(seat: &Seat, environment: &Environment, record: Option<&Record>) 
             let fault = set("RIGOR_FAULT", &environment.fault);
             format!(
                 "{rig}{fault}RIGOR_SEED={} cargo test --test hil -- --exact '{}'",
-                environment.seed, record.full_name
+                seat.setup.seed, record.full_name
             )
         }),
     }

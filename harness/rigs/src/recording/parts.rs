@@ -1,0 +1,230 @@
+//! Parts that record how they are called and what they answer.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use rigor_core::Source;
+use rigor_core::event::ConnectionId;
+use rigor_core::part::{Console, Drive, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
+use rigor_core::rig::Parts;
+use rigor_core::time::nanos;
+use rigor_core::verdict::RigError;
+
+use super::op::Call;
+use super::recorder::{Recording, Reply, with_recording};
+
+/// A part with its recording.
+pub(super) struct Recorded<P: ?Sized> {
+    pub(super) part: Rc<P>,
+    pub(super) recording: Recording,
+}
+
+/// The same parts, each with the recording.
+pub(super) fn recorded(parts: Parts, recording: &Recording) -> Parts {
+    // Every part is named, so that a new one cannot be forgotten.
+    let Parts { console, power, reset, flash, net, scheduler, stress, pins, leds, gauges, ports } = parts;
+    Parts {
+        console: console.map(|part| with_recording(part, recording) as Rc<dyn Console>),
+        power: power.map(|part| with_recording(part, recording) as Rc<dyn Power>),
+        reset: reset.map(|part| with_recording(part, recording) as Rc<dyn Reset>),
+        flash: flash.map(|part| with_recording(part, recording) as Rc<dyn Flash>),
+        net: net.map(|part| with_recording(part, recording) as Rc<dyn Net>),
+        scheduler: scheduler.map(|part| with_recording(part, recording) as Rc<dyn Scheduler>),
+        stress: stress.map(|part| with_recording(part, recording) as Rc<dyn Stress>),
+        pins: pins
+            .into_iter()
+            .map(|(signal, part)| {
+                let pin = RecordedPin { name: pin_call(&signal), part, recording: recording.clone() };
+                (signal, Rc::new(pin) as Rc<dyn Pin>)
+            })
+            .collect(),
+        leds,
+        gauges,
+        ports,
+    }
+}
+
+impl<P: ?Sized> Recorded<P> {
+    /// A call that returns nothing.
+    fn order(&self, call: Call, act: impl FnOnce() -> Result<(), RigError>) -> Result<(), RigError> {
+        self.recording.call(call, act, |()| Reply::Nothing)
+    }
+}
+
+impl Console for Recorded<dyn Console> {
+    fn write(&self, bytes: &[u8]) -> Result<(), RigError> {
+        self.order(console_write(bytes), || self.part.write(bytes))
+    }
+    fn source(&self) -> Source {
+        self.part.source()
+    }
+}
+
+impl Power for Recorded<dyn Power> {
+    fn on(&self) -> Result<(), RigError> {
+        self.order(power_on(), || self.part.on())
+    }
+    fn off(&self) -> Result<(), RigError> {
+        self.order(power_off(), || self.part.off())
+    }
+    fn source(&self) -> Source {
+        self.part.source()
+    }
+}
+
+impl Reset for Recorded<dyn Reset> {
+    fn pulse(&self) -> Result<(), RigError> {
+        self.order(reset_pulse(), || self.part.pulse())
+    }
+}
+
+impl Flash for Recorded<dyn Flash> {
+    fn read(&self, address: u32, length: u32) -> Result<Vec<u8>, RigError> {
+        let read = || self.part.read(address, length);
+        self.recording.call(flash_read(address, length), read, |bytes| Reply::Bytes(bytes))
+    }
+    fn write(&self, address: u32, bytes: &[u8]) -> Result<(), RigError> {
+        self.order(flash_write(address, bytes), || self.part.write(address, bytes))
+    }
+    fn busy_source(&self) -> Option<Source> {
+        self.part.busy_source()
+    }
+}
+
+impl Net for Recorded<dyn Net> {
+    fn connect(&self, port: u16) -> Result<ConnectionId, RigError> {
+        self.recording.call(net_connect(port), || self.part.connect(port), |id| Reply::Number(id.0.into()))
+    }
+    fn send(&self, connection: ConnectionId, bytes: &[u8]) -> Result<(), RigError> {
+        self.order(net_send(connection, bytes), || self.part.send(connection, bytes))
+    }
+    fn finish(&self, connection: ConnectionId) -> Result<(), RigError> {
+        self.order(net_finish(connection), || self.part.finish(connection))
+    }
+    fn reset(&self, connection: ConnectionId) -> Result<(), RigError> {
+        self.order(net_reset(connection), || self.part.reset(connection))
+    }
+    fn vanish(&self, connection: ConnectionId) -> Result<(), RigError> {
+        self.order(net_vanish(connection), || self.part.vanish(connection))
+    }
+    fn source(&self) -> Source {
+        self.part.source()
+    }
+}
+
+impl Scheduler for Recorded<dyn Scheduler> {
+    fn record(&self) -> Result<(), RigError> {
+        self.order(scheduler_record(), || self.part.record())
+    }
+}
+
+impl Stress for Recorded<dyn Stress> {
+    fn occupy(&self, core: usize, priority: u8, duration: Duration) -> Result<(), RigError> {
+        let call = stress_occupy(core, priority, duration);
+        self.order(call, || self.part.occupy(core, priority, duration))
+    }
+    fn take_memory(&self, free: usize) -> Result<(), RigError> {
+        self.order(stress_take_memory(free), || self.part.take_memory(free))
+    }
+    fn cut_up_memory(&self, percent: u8) -> Result<(), RigError> {
+        self.order(stress_cut_up_memory(percent), || self.part.cut_up_memory(percent))
+    }
+    fn give_memory_back(&self) -> Result<(), RigError> {
+        self.order(stress_give_memory_back(), || self.part.give_memory_back())
+    }
+}
+
+struct RecordedPin {
+    name: String,
+    part: Rc<dyn Pin>,
+    recording: Recording,
+}
+
+impl Pin for RecordedPin {
+    fn drive(&self, drive: Drive) -> Result<(), RigError> {
+        self.recording.call(pin_drive(&self.name, drive), || self.part.drive(drive), |()| Reply::Nothing)
+    }
+    fn source(&self) -> Source {
+        self.part.source()
+    }
+}
+
+// How calls are written down. Whoever replays them says them in the same words.
+
+pub(crate) fn console_write(bytes: &[u8]) -> Call {
+    Call::with_bytes("console.write", &[], bytes)
+}
+
+pub(crate) fn power_on() -> Call {
+    Call::new("power.on", &[])
+}
+
+pub(crate) fn power_off() -> Call {
+    Call::new("power.off", &[])
+}
+
+pub(crate) fn reset_pulse() -> Call {
+    Call::new("reset.pulse", &[])
+}
+
+pub(crate) fn flash_read(address: u32, length: u32) -> Call {
+    Call::new("flash.read", &[address.into(), length.into()])
+}
+
+pub(crate) fn flash_write(address: u32, bytes: &[u8]) -> Call {
+    Call::with_bytes("flash.write", &[address.into()], bytes)
+}
+
+pub(crate) fn net_connect(port: u16) -> Call {
+    Call::new("net.connect", &[port.into()])
+}
+
+pub(crate) fn net_send(connection: ConnectionId, bytes: &[u8]) -> Call {
+    Call::with_bytes("net.send", &[connection.0.into()], bytes)
+}
+
+pub(crate) fn net_finish(connection: ConnectionId) -> Call {
+    Call::new("net.finish", &[connection.0.into()])
+}
+
+pub(crate) fn net_reset(connection: ConnectionId) -> Call {
+    Call::new("net.reset", &[connection.0.into()])
+}
+
+pub(crate) fn net_vanish(connection: ConnectionId) -> Call {
+    Call::new("net.vanish", &[connection.0.into()])
+}
+
+pub(crate) fn scheduler_record() -> Call {
+    Call::new("scheduler.record", &[])
+}
+
+pub(crate) fn stress_occupy(core: usize, priority: u8, duration: Duration) -> Call {
+    Call::new("stress.occupy", &[core as u64, priority.into(), nanos(duration)])
+}
+
+pub(crate) fn stress_take_memory(free: usize) -> Call {
+    Call::new("stress.take_memory", &[free as u64])
+}
+
+pub(crate) fn stress_cut_up_memory(percent: u8) -> Call {
+    Call::new("stress.cut_up_memory", &[percent.into()])
+}
+
+pub(crate) fn stress_give_memory_back() -> Call {
+    Call::new("stress.give_memory_back", &[])
+}
+
+/// The name of the calls of the pin of this signal.
+pub(crate) fn pin_call(signal: &str) -> String {
+    format!("pin[{signal}].drive")
+}
+
+pub(crate) fn pin_drive(name: &str, drive: Drive) -> Call {
+    let level = match drive {
+        Drive::Low => 0,
+        Drive::High => 1,
+        Drive::Release => 2,
+    };
+    Call::new(name, &[level])
+}
