@@ -146,7 +146,12 @@ fn parts(header: &Header, script: &Rc<RefCell<Script>>) -> Result<Parts, RigErro
     });
     let console = optional(table.console)?.map(|source| Rc::new(part(Some(source))) as _);
     let power = optional(table.power)?.map(|source| Rc::new(part(Some(source))) as _);
-    let net = optional(table.net)?.map(|source| Rc::new(part(Some(source))) as _);
+    let net =
+        optional(table.net)?.map(|source| Rc::new(parts::ReplayedNet::link(script.clone(), source)) as _);
+    let air = table.air.map(|(own, net)| {
+        let air = parts::ReplayedAir { script: script.clone(), source: lane(own)?, net: lane(net)? };
+        Ok::<_, RigError>(Rc::new(air) as _)
+    });
     let busy = optional(table.flash_busy)?;
     Ok(Parts {
         console,
@@ -154,6 +159,7 @@ fn parts(header: &Header, script: &Rc<RefCell<Script>>) -> Result<Parts, RigErro
         reset: table.reset.then(|| Rc::new(part(None)) as _),
         flash: table.flash.then(|| Rc::new(part(busy)) as _),
         net,
+        air: air.transpose()?,
         scheduler: table.scheduler.then(|| Rc::new(part(None)) as _),
         stress: table.stress.then(|| Rc::new(part(None)) as _),
         pins: pins.collect::<Result<_, RigError>>()?,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rigor_core::event::{
-    Burst, BusTransfer, BytesEncoding, ConnectionId, DeviceEvent, Direction, FlashBusy, FlashOperation, Flow,
-    FlowKind, Gap, ResetCause, Serial, Symbol,
+    AccessPoint, AirEvent, Burst, BusTransfer, BytesEncoding, ConnectionId, DeviceEvent, Direction,
+    FlashBusy, FlashOperation, Flow, FlowKind, Gap, ResetCause, Serial, Symbol,
 };
 use rigor_core::time::nanos;
 use rigor_core::{Event, Instant, Kind, Level};
@@ -210,6 +210,10 @@ impl Encoder {
                 let (kind, value) = self.flow(slot, what)?;
                 (Tag::Flow, [connection.0.into(), kind, value, 0])
             }
+            Kind::Air(what) => {
+                let (kind, value, beacon) = self.air(slot, what)?;
+                (Tag::Air, [kind, value, beacon, 0])
+            }
             Kind::FlashBusy(busy) => {
                 let operation = u64::from(busy.operation == FlashOperation::Program);
                 let fields = [operation, busy.address.into(), busy.length.into(), nanos(busy.duration)];
@@ -261,6 +265,18 @@ impl Encoder {
             FlowKind::Finished(Direction::FromDut) => (6, 0),
             FlowKind::Reset(Direction::ToDut) => (7, 0),
             FlowKind::Reset(Direction::FromDut) => (8, 0),
+        })
+    }
+
+    fn air(&mut self, slot: Slot, what: &AirEvent) -> Result<(u64, u64, u64), TooLong> {
+        Ok(match what {
+            AirEvent::Appeared(AccessPoint { ssid, open, channel }) => {
+                (0, self.refer_text(slot, ssid)?, u64::from(*channel) << 1 | u64::from(*open))
+            }
+            AirEvent::Vanished(ssid) => (1, self.refer_text(slot, ssid)?, 0),
+            AirEvent::Joined => (2, 0, 0),
+            AirEvent::Addressed(address) => (3, u32::from(*address).into(), 0),
+            AirEvent::Left => (4, 0, 0),
         })
     }
 
@@ -547,6 +563,19 @@ impl Decoder {
                     8 => FlowKind::Reset(Direction::FromDut),
                     _ => return Err(Unreadable::Malformed("an unknown event of a connection")),
                 },
+            }),
+            Tag::Air => Kind::Air(match fields[0] {
+                0 => AirEvent::Appeared(AccessPoint {
+                    ssid: self.text(slot, fields[1])?,
+                    open: fields[2] & 1 != 0,
+                    channel: u8::try_from(fields[2] >> 1)
+                        .map_err(|_| Unreadable::Malformed("a channel beyond 255"))?,
+                }),
+                1 => AirEvent::Vanished(self.text(slot, fields[1])?),
+                2 => AirEvent::Joined,
+                3 => AirEvent::Addressed(number(fields[1])?.into()),
+                4 => AirEvent::Left,
+                _ => return Err(Unreadable::Malformed("an unknown event of the air")),
             }),
             Tag::FlashBusy => Kind::FlashBusy(FlashBusy {
                 operation: if fields[0] == 0 { FlashOperation::Erase } else { FlashOperation::Program },

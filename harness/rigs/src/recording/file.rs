@@ -131,6 +131,8 @@ pub struct PartsTable {
     pub flash_busy: Option<u16>,
     /// The network's lane.
     pub net: Option<u16>,
+    /// The lane of the rig's own Wi-Fi, and that of the network behind it.
+    pub air: Option<(u16, u16)>,
     /// Whether there is a view of the device's scheduler.
     pub scheduler: bool,
     /// Whether there is a hand on the device's cores and memory.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use rigor_core::Source;
 use rigor_core::event::ConnectionId;
-use rigor_core::part::{Console, Drive, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
+use rigor_core::part::{
+    Air, Console, Drive, Flash, Net, Network, Pin, Power, Recipient, Reset, Scheduler, Stress,
+};
 use rigor_core::rig::Parts;
 use rigor_core::time::nanos;
 use rigor_core::verdict::RigError;
@@ -22,13 +24,15 @@ pub(super) struct Recorded<P: ?Sized> {
 /// The same parts, each with the recording.
 pub(super) fn recorded(parts: Parts, recording: &Recording) -> Parts {
     // Every part is named, so that a new one cannot be forgotten.
-    let Parts { console, power, reset, flash, net, scheduler, stress, pins, leds, gauges, ports } = parts;
+    let Parts { console, power, reset, flash, net, air, scheduler, stress, pins, leds, gauges, ports } =
+        parts;
     Parts {
         console: console.map(|part| with_recording(part, recording) as Rc<dyn Console>),
         power: power.map(|part| with_recording(part, recording) as Rc<dyn Power>),
         reset: reset.map(|part| with_recording(part, recording) as Rc<dyn Reset>),
         flash: flash.map(|part| with_recording(part, recording) as Rc<dyn Flash>),
-        net: net.map(|part| with_recording(part, recording) as Rc<dyn Net>),
+        net: net.map(|part| recorded_net(NET, part, recording)),
+        air: air.map(|part| with_recording(part, recording) as Rc<dyn Air>),
         scheduler: scheduler.map(|part| with_recording(part, recording) as Rc<dyn Scheduler>),
         stress: stress.map(|part| with_recording(part, recording) as Rc<dyn Stress>),
         pins: pins
@@ -91,21 +95,60 @@ impl Flash for Recorded<dyn Flash> {
     }
 }
 
-impl Net for Recorded<dyn Net> {
+struct RecordedNet {
+    way: Way,
+    recorded: Recorded<dyn Net>,
+}
+
+fn recorded_net(way: Way, part: Rc<dyn Net>, recording: &Recording) -> Rc<dyn Net> {
+    Rc::new(RecordedNet { way, recorded: Recorded { part, recording: recording.clone() } })
+}
+
+impl RecordedNet {
+    fn open(
+        &self,
+        call: Call,
+        open: impl FnOnce(&dyn Net) -> Result<ConnectionId, RigError>,
+    ) -> Result<ConnectionId, RigError> {
+        let Recorded { part, recording } = &self.recorded;
+        recording.call(call, || open(&**part), |id| Reply::Number(id.0.into()))
+    }
+}
+
+impl Net for RecordedNet {
     fn connect(&self, port: u16) -> Result<ConnectionId, RigError> {
-        self.recording.call(net_connect(port), || self.part.connect(port), |id| Reply::Number(id.0.into()))
+        self.open(self.way.connect(port), |net| net.connect(port))
     }
     fn send(&self, connection: ConnectionId, bytes: &[u8]) -> Result<(), RigError> {
-        self.order(net_send(connection, bytes), || self.part.send(connection, bytes))
+        let call = self.way.send(connection, bytes);
+        self.recorded.order(call, || self.recorded.part.send(connection, bytes))
     }
     fn finish(&self, connection: ConnectionId) -> Result<(), RigError> {
-        self.order(net_finish(connection), || self.part.finish(connection))
+        self.recorded.order(self.way.finish(connection), || self.recorded.part.finish(connection))
     }
     fn reset(&self, connection: ConnectionId) -> Result<(), RigError> {
-        self.order(net_reset(connection), || self.part.reset(connection))
+        self.recorded.order(self.way.reset(connection), || self.recorded.part.reset(connection))
     }
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError> {
-        self.order(net_vanish(connection), || self.part.vanish(connection))
+        self.recorded.order(self.way.vanish(connection), || self.recorded.part.vanish(connection))
+    }
+    fn datagrams(&self, port: u16, to: Recipient) -> Result<ConnectionId, RigError> {
+        self.open(self.way.datagrams(port, to), |net| net.datagrams(port, to))
+    }
+    fn source(&self) -> Source {
+        self.recorded.part.source()
+    }
+}
+
+impl Air for Recorded<dyn Air> {
+    fn put_up(&self, network: &Network) -> Result<(), RigError> {
+        self.order(air_put_up(network), || self.part.put_up(network))
+    }
+    fn take_down(&self) -> Result<(), RigError> {
+        self.order(air_take_down(), || self.part.take_down())
+    }
+    fn net(&self) -> Rc<dyn Net> {
+        recorded_net(AIR, self.part.net(), &self.recording)
     }
     fn source(&self) -> Source {
         self.part.source()
@@ -175,24 +218,58 @@ pub(crate) fn flash_write(address: u32, bytes: &[u8]) -> Call {
     Call::with_bytes("flash.write", &[address.into()], bytes)
 }
 
-pub(crate) fn net_connect(port: u16) -> Call {
-    Call::new("net.connect", &[port.into()])
+/// Which network a call concerns.
+#[derive(Clone, Copy)]
+pub(crate) struct Way(&'static str);
+
+/// The link to the device.
+pub(crate) const NET: Way = Way("net");
+/// The way over the rig's own Wi-Fi.
+pub(crate) const AIR: Way = Way("air.net");
+
+impl Way {
+    fn call(self, method: &str, numbers: &[u64]) -> Call {
+        Call::new(&format!("{}.{method}", self.0), numbers)
+    }
+
+    pub(crate) fn connect(self, port: u16) -> Call {
+        self.call("connect", &[port.into()])
+    }
+
+    pub(crate) fn send(self, connection: ConnectionId, bytes: &[u8]) -> Call {
+        Call::with_bytes(&format!("{}.send", self.0), &[connection.0.into()], bytes)
+    }
+
+    pub(crate) fn finish(self, connection: ConnectionId) -> Call {
+        self.call("finish", &[connection.0.into()])
+    }
+
+    pub(crate) fn reset(self, connection: ConnectionId) -> Call {
+        self.call("reset", &[connection.0.into()])
+    }
+
+    pub(crate) fn vanish(self, connection: ConnectionId) -> Call {
+        self.call("vanish", &[connection.0.into()])
+    }
+
+    pub(crate) fn datagrams(self, port: u16, to: Recipient) -> Call {
+        match to {
+            Recipient::Device(theirs) => self.call("datagrams", &[port.into(), theirs.into()]),
+            Recipient::Group(group, theirs) => {
+                self.call("datagrams", &[port.into(), theirs.into(), u32::from(group).into()])
+            }
+        }
+    }
 }
 
-pub(crate) fn net_send(connection: ConnectionId, bytes: &[u8]) -> Call {
-    Call::with_bytes("net.send", &[connection.0.into()], bytes)
+pub(crate) fn air_put_up(network: &Network) -> Call {
+    // No name holds a NUL, so that no two networks read alike.
+    let told = format!("{}\0{}", network.ssid, network.password.as_deref().unwrap_or_default());
+    Call::with_bytes("air.put_up", &[network.password.is_some().into()], told.as_bytes())
 }
 
-pub(crate) fn net_finish(connection: ConnectionId) -> Call {
-    Call::new("net.finish", &[connection.0.into()])
-}
-
-pub(crate) fn net_reset(connection: ConnectionId) -> Call {
-    Call::new("net.reset", &[connection.0.into()])
-}
-
-pub(crate) fn net_vanish(connection: ConnectionId) -> Call {
-    Call::new("net.vanish", &[connection.0.into()])
+pub(crate) fn air_take_down() -> Call {
+    Call::new("air.take_down", &[])
 }
 
 pub(crate) fn scheduler_record() -> Call {

@@ -390,7 +390,8 @@ fn header(order: &Order<'_>, rig: &Rig) -> Header {
 
 fn parts_table(parts: &Parts) -> PartsTable {
     // Every part is named, so that a new one cannot be forgotten.
-    let Parts { console, power, reset, flash, net, scheduler, stress, pins, leds, gauges, ports } = parts;
+    let Parts { console, power, reset, flash, net, air, scheduler, stress, pins, leds, gauges, ports } =
+        parts;
     let lane = |source: Source| source.index() as u16;
     PartsTable {
         console: console.as_ref().map(|console| lane(console.source())),
@@ -399,6 +400,7 @@ fn parts_table(parts: &Parts) -> PartsTable {
         flash: flash.is_some(),
         flash_busy: flash.as_ref().and_then(|flash| flash.busy_source()).map(lane),
         net: net.as_ref().map(|net| lane(net.source())),
+        air: air.as_ref().map(|air| (lane(air.source()), lane(air.net().source()))),
         scheduler: scheduler.is_some(),
         stress: stress.is_some(),
         pins: pins.iter().map(|(signal, pin)| (signal.clone(), lane(pin.source()))).collect(),

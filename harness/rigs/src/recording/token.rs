@@ -36,6 +36,7 @@ pub(super) enum Tag {
     Yielded,
     RunFailed,
     Checked,
+    Air,
 }
 
 /// Which parts a token of some tag has.
@@ -49,7 +50,7 @@ struct Shape {
 pub(super) const FIELDS: usize = 7;
 
 impl Tag {
-    const ALL: [Tag; 26] = [
+    const ALL: [Tag; 27] = [
         Tag::Source,
         Tag::Ready,
         Tag::AdvanceAsked,
@@ -76,6 +77,7 @@ impl Tag {
         Tag::Yielded,
         Tag::RunFailed,
         Tag::Checked,
+        Tag::Air,
     ];
 
     fn of(byte: u8) -> Option<Tag> {
@@ -95,7 +97,7 @@ impl Tag {
             Tag::Hold | Tag::Promise => (true, true, 0),
             Tag::Edge | Tag::Burst | Tag::Gauge | Tag::Action | Tag::Note => (true, true, 1),
             Tag::Bus | Tag::Device | Tag::Gap => (true, true, 2),
-            Tag::Serial | Tag::Flow => (true, true, 3),
+            Tag::Serial | Tag::Flow | Tag::Air => (true, true, 3),
             Tag::FlashBusy => (true, true, 4),
         };
         Shape { lane, time, fields }

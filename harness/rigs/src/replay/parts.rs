@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rigor_core::Source;
 use rigor_core::event::ConnectionId;
-use rigor_core::part::{Console, Drive, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
+use rigor_core::part::{
+    Air, Console, Drive, Flash, Net, Network, Pin, Power, Recipient, Reset, Scheduler, Stress,
+};
 use rigor_core::verdict::RigError;
 
 use super::script::Script;
@@ -88,27 +90,71 @@ impl Flash for Replayed {
     }
 }
 
-impl Net for Replayed {
-    fn connect(&self, port: u16) -> Result<ConnectionId, RigError> {
-        answer(&self.script, &calls::net_connect(port), |returned| match returned {
+/// A network of the recorded rig.
+pub(super) struct ReplayedNet {
+    way: calls::Way,
+    script: Rc<RefCell<Script>>,
+    source: Source,
+}
+
+impl ReplayedNet {
+    /// The link to the device.
+    pub(super) fn link(script: Rc<RefCell<Script>>, source: Source) -> Self {
+        ReplayedNet { way: calls::NET, script, source }
+    }
+
+    fn open(&self, call: &Call) -> Result<ConnectionId, RigError> {
+        answer(&self.script, call, |returned| match returned {
             Returned::Number(number) => u32::try_from(number).ok().map(ConnectionId),
             _ => None,
         })
     }
+}
+
+impl Net for ReplayedNet {
+    fn connect(&self, port: u16) -> Result<ConnectionId, RigError> {
+        self.open(&self.way.connect(port))
+    }
     fn send(&self, connection: ConnectionId, bytes: &[u8]) -> Result<(), RigError> {
-        self.order(&calls::net_send(connection, bytes))
+        answer(&self.script, &self.way.send(connection, bytes), nothing)
     }
     fn finish(&self, connection: ConnectionId) -> Result<(), RigError> {
-        self.order(&calls::net_finish(connection))
+        answer(&self.script, &self.way.finish(connection), nothing)
     }
     fn reset(&self, connection: ConnectionId) -> Result<(), RigError> {
-        self.order(&calls::net_reset(connection))
+        answer(&self.script, &self.way.reset(connection), nothing)
     }
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError> {
-        self.order(&calls::net_vanish(connection))
+        answer(&self.script, &self.way.vanish(connection), nothing)
+    }
+    fn datagrams(&self, port: u16, to: Recipient) -> Result<ConnectionId, RigError> {
+        self.open(&self.way.datagrams(port, to))
     }
     fn source(&self) -> Source {
-        self.observed()
+        self.source
+    }
+}
+
+/// The recorded rig's own Wi-Fi.
+pub(super) struct ReplayedAir {
+    pub(super) script: Rc<RefCell<Script>>,
+    pub(super) source: Source,
+    /// Of the network behind it.
+    pub(super) net: Source,
+}
+
+impl Air for ReplayedAir {
+    fn put_up(&self, network: &Network) -> Result<(), RigError> {
+        answer(&self.script, &calls::air_put_up(network), nothing)
+    }
+    fn take_down(&self) -> Result<(), RigError> {
+        answer(&self.script, &calls::air_take_down(), nothing)
+    }
+    fn net(&self) -> Rc<dyn Net> {
+        Rc::new(ReplayedNet { way: calls::AIR, script: self.script.clone(), source: self.net })
+    }
+    fn source(&self) -> Source {
+        self.source
     }
 }
 
