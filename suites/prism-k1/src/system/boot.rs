@@ -19,8 +19,8 @@ pub(super) fn add_to(suite: &mut Suite) {
 
 /// The pools' memory (specification, section 8): 8 x 4096 + 16 x 1024 + 32 x 256 bytes.
 const POOL_BYTES: u64 = 57_344;
-/// Smallest block of the pools, of which the others are multiples (specification, section 8).
-const POOL_UNIT: u64 = 256;
+/// Their blocks: size and number.
+const POOL_BLOCKS: [(u64, usize); 3] = [(4096, 8), (1024, 16), (256, 32)];
 /// What an allocation of all pools in one may have more, to align them (our bound).
 const ALIGNMENT: u64 = 64;
 
@@ -30,17 +30,16 @@ const NVS: std::ops::Range<u32> = 0x9000..0xF000;
 /// How many allocations come before the pools' memory is whole and are none of it; `None` if it
 /// never is.
 fn before_the_pools(sizes: &[u64]) -> Option<usize> {
-    let (mut left, mut others) = (POOL_BYTES, 0);
+    let (mut missing, mut others) = (POOL_BLOCKS, 0);
     for &bytes in sizes {
-        if left == POOL_BYTES && (POOL_BYTES..=POOL_BYTES + ALIGNMENT).contains(&bytes) {
+        if missing == POOL_BLOCKS && (POOL_BYTES..=POOL_BYTES + ALIGNMENT).contains(&bytes) {
             return Some(others);
         }
-        if bytes > 0 && bytes.is_multiple_of(POOL_UNIT) && bytes <= left {
-            left -= bytes;
-        } else {
-            others += 1;
+        match missing.iter_mut().find(|(size, count)| *size == bytes && *count > 0) {
+            Some((_, count)) => *count -= 1,
+            None => others += 1,
         }
-        if left == 0 {
+        if missing.iter().all(|(_, count)| *count == 0) {
             return Some(others);
         }
     }
