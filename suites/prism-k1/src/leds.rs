@@ -1,6 +1,6 @@
 //! Cases of group K1-LED, and those of K1-TSK that look at the same lanes: what the two data pins
-//! do. [`steady`] watches a device that is left alone, [`load`] one that has other work,
-//! [`wireless`] one that is busy on the air.
+//! do. [`steady`] watches a device that is left alone, [`load`] one that has other work, [`overrun`]
+//! one that misses its deadline, [`wireless`] one that is busy on the air.
 
 mod content;
 mod load;

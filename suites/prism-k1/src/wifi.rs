@@ -1,8 +1,7 @@
 //! Cases of group K1-WIF: setting the device up, the networks that it joins, and how it is found there.
 //!
-//! - [`portal`]: the page and its form.
-//! - [`station`]: joining, and joining again.
-//! - [`services`]: mDNS.
+//! The page and its form are in [`portal`], joining and joining again in [`station`], mDNS in
+//! [`services`].
 //!
 //! The setup access point is the way of the rig file's network to the device; a network that the
 //! device joins is put up by the rig's own radio.
