@@ -44,7 +44,7 @@ use record::{Begun, Records};
 /// The whole test binary: reads the arguments, runs what they choose, leaves the record, and says
 /// by its exit code whose fault it is (see [`rigor_core::result::exit_code`]).
 pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> ExitCode {
-    let Options { libtest: arguments, record } = match options() {
+    let Options { libtest: arguments, record, short } = match options() {
         Ok(options) => options,
         Err(code) => return code,
     };
@@ -58,7 +58,8 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
     };
     let records = Arc::new(Mutex::new(Records::default()));
     let several_rigs = planned.several_rigs();
-    let trials: Vec<_> = planned.seats.iter().map(|seat| as_trial(seat, several_rigs, &records)).collect();
+    let chosen = planned.seats.iter().filter(|seat| !(short && seat.case.is_long()));
+    let trials: Vec<_> = chosen.map(|seat| as_trial(seat, several_rigs, &records)).collect();
     if arguments.list {
         print(&list(&arguments, &trials), false);
         return ExitCode::SUCCESS;
@@ -126,6 +127,9 @@ struct Options {
     /// Keep what happened on the rigs, a recording for each case
     #[arg(long)]
     record: bool,
+    /// Leave out the long cases: what they decide is then not run
+    #[arg(long)]
+    short: bool,
 }
 
 /// The command line, or libtest's answer to a wrong one. Its exit code for that would be taken for
