@@ -16,6 +16,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use rigor_core::Instant;
+use rigor_core::event::{AccessPoint, AirEvent};
 use rigor_core::part::Network;
 use rigor_core::verdict::{Blame, ProductError};
 use rigor_runner::Suite;
@@ -86,4 +87,22 @@ async fn served(socket: &mut WebSocket) -> Result<Result<(), String>, Blame> {
 /// Whether the setup access point is heard, open.
 fn is_set_up(air: &Air) -> bool {
     air.heard().iter().any(|heard| &*heard.ssid == SETUP && heard.open)
+}
+
+/// The access points that are heard, for results.
+fn told(heard: &[AccessPoint]) -> String {
+    let one = |heard: &AccessPoint| {
+        let kind = if heard.open { "open" } else { "with a password" };
+        format!("{} ({kind}, channel {})", heard.ssid, heard.channel)
+    };
+    let all: Vec<String> = heard.iter().map(one).collect();
+    if all.is_empty() { "no access point".to_owned() } else { all.join(", ") }
+}
+
+/// What the station did, for results.
+fn left(heard: &[(Instant, AirEvent)]) -> String {
+    match heard.first() {
+        None => "kept".to_owned(),
+        Some((at, heard)) => format!("{heard:?} at {at}"),
+    }
 }

@@ -7,7 +7,7 @@ use rigor_core::verdict::{Blame, Inconclusive};
 use rigor_runner::need::{Air, Clock, Console, Device, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::{JOIN_LIMIT, form, hand_in, home, is_set_up, join, network, served};
+use super::{JOIN_LIMIT, form, hand_in, home, is_set_up, join, left, network, served, told};
 use crate::rows::Rows;
 use crate::tlv::Profile;
 use crate::{http, kit};
@@ -25,7 +25,7 @@ pub(super) fn add_to(suite: &mut Suite) {
 async fn setup_access_point(mut console: Console, air: Air) -> Outcome {
     kit::started(&mut console).await?;
     let mut findings = Findings::new();
-    findings.observed("K1-SYS-008", is_set_up(&air), format!("on the air: {:?}", air.heard()));
+    findings.observed("K1-SYS-008", is_set_up(&air), format!("on the air: {}", told(&air.heard())));
     Ok(findings)
 }
 
@@ -39,8 +39,12 @@ async fn portal_page(mut console: Console, net: Net) -> Outcome {
     let missing: Vec<&str> = FORM_PARTS.into_iter().filter(|part| !page.contains(part)).collect();
     let kind = reply.field("Content-Type").unwrap_or("nothing");
     let holds = reply.status == Some(200) && kind.starts_with("text/html") && missing.is_empty();
+    let seen = match missing.is_empty() {
+        true => format!("{reply}, {kind}, with the form"),
+        false => format!("{reply}, {kind}, without {}", missing.join(", ")),
+    };
     let mut findings = Findings::new();
-    findings.observed("K1-WIF-007", holds, format!("{reply}, {kind}, without {missing:?}"));
+    findings.observed("K1-WIF-007", holds, seen);
     Ok(findings)
 }
 
@@ -128,8 +132,8 @@ async fn form_limits(mut console: Console, net: Net, mut air: Air, clock: Clock)
         let reply = http::exchange(&net, &http::post("/connect", &body)).await?;
         rows.note(reply.is_refusal(), row, reply.to_string());
     }
-    let left = air.rest(clock.now() + Duration::from_secs(2)).await;
-    rows.note(left.is_empty(), "the joined network", format!("{left:?}"));
+    let heard = air.rest(clock.now() + Duration::from_secs(2)).await;
+    rows.note(heard.is_empty(), "the joined network", left(&heard));
     let mut findings = Findings::new();
     rows.decide("K1-WIF-010", &mut findings)?;
     Ok(findings)
@@ -177,8 +181,8 @@ async fn malformed_forms(
     held.send(b"POST /connect HTTP/1.1\r\nContent-Length: 300\r\n\r\nssid=")?;
     let page = http::exchange(&net, &http::get("/")).await?;
     rows.note(page.status == Some(200), "the page beside half a form", page.to_string());
-    let left = air.rest(clock.now() + Duration::from_secs(2)).await;
-    rows.note(left.is_empty(), "the joined network", format!("{left:?}"));
+    let heard = air.rest(clock.now() + Duration::from_secs(2)).await;
+    rows.note(heard.is_empty(), "the joined network", left(&heard));
     let starts = device.starts_since(begun);
     rows.note(starts == 0, "restarts", format!("{starts} restarts"));
     let mut findings = Findings::new();

@@ -131,12 +131,14 @@ async fn mdns(mut console: Console, net: Net, mut air: Air, clock: Clock) -> Out
         said(&mut alone, &clock, ANSWERED_WITHIN).await,
         said(&mut endpoint, &clock, Duration::from_millis(1)).await,
     );
-    let own = own.map(|messages| services(&messages, PRISM).len());
-    let seen = format!(
-        "{own:?} services in the answer to another port, {:?} to all",
-        everybody.map(|all| all.len())
-    );
-    findings.observed("K1-WIF-019", own == Ok(1), seen);
+    let count = |messages: Result<Vec<Message>, String>| match messages {
+        Ok(messages) => format!("{} messages", messages.len()),
+        Err(error) => error,
+    };
+    let own_services = own.as_deref().map_or(0, |messages| services(messages, PRISM).len());
+    let (own, everybody) = (count(own), count(everybody));
+    let seen = format!("{own} with {own_services} services to the port that asked, {everybody} to all");
+    findings.observed("K1-WIF-019", own_services == 1, seen);
     Ok(findings)
 }
 
@@ -164,19 +166,25 @@ fn told(findings: &mut Findings, when: &str, messages: &[Message], address: Ipv4
     } else {
         findings.observed("K1-WIF-003", false, format!("{when}: {prism:?}"));
     }
-    let versions: Vec<_> =
-        prism.iter().map(|one| (entry(one, "version"), entry(one, "capabilities"))).collect();
-    let complete = versions.iter().all(|(version, capabilities)| {
-        let capable = capabilities.as_deref().unwrap_or_default();
+    let mut descriptions = Vec::new();
+    let mut complete = !prism.is_empty();
+    for service in &prism {
+        let version = entry(service, "version").unwrap_or_default();
+        let capable = entry(service, "capabilities").unwrap_or_default();
         let all = ["upload", "control", "list", "delete"];
-        version.as_deref() == Some("1.0.0") && all.iter().all(|one| capable.split(',').any(|it| it == *one))
-    });
-    findings.observed("K1-WIF-017", complete && !versions.is_empty(), format!("{when}: {versions:?}"));
-    let hosts: Vec<&String> = prism.iter().chain(&http).map(|one| &one.host).collect();
-    let found: Vec<Ipv4Addr> = hosts.iter().flat_map(|host| addresses(messages, host)).collect();
+        complete &= version == "1.0.0" && all.iter().all(|one| capable.split(',').any(|it| it == *one));
+        descriptions.push(format!("version {version:?}, capabilities {capable:?}"));
+    }
+    findings.observed("K1-WIF-017", complete, format!("{when}: {}", descriptions.join("; ")));
+    let mut hosts: Vec<&String> = prism.iter().chain(&http).map(|one| &one.host).collect();
+    hosts.sort();
+    hosts.dedup();
+    let mut found: Vec<Ipv4Addr> = hosts.iter().flat_map(|host| addresses(messages, host)).collect();
+    found.sort();
+    found.dedup();
     let named = hosts.iter().all(|host| host.eq_ignore_ascii_case(HOST));
-    let holds = !found.is_empty() && named && found.iter().all(|one| *one == address);
-    let seen = format!("{when}: {hosts:?} at {found:?}, and the device was given {address}");
+    let holds = named && found == [address];
+    let seen = format!("{when}: {hosts:?} at {found:?}; the device was given {address}");
     findings.observed("K1-WIF-018", holds, seen);
     Ok(())
 }

@@ -10,7 +10,7 @@ use rigor_runner::case::Case;
 use rigor_runner::need::{Air, Clock, Console, Flash, Leds, Net, Power};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use super::{JOIN_LIMIT, hand_in, home, is_set_up, join, network, served};
+use super::{JOIN_LIMIT, hand_in, home, is_set_up, join, network, served, told};
 use crate::tlv::Profile;
 use crate::{http, kit, pattern};
 
@@ -95,7 +95,7 @@ async fn access_point_serves(net: &Net, air: &Air, when: &str) -> Result<Finding
         };
         findings.observed("K1-WIF-012", holds, seen);
     } else {
-        findings.observed("K1-WIF-012", false, format!("{when}: on the air was {:?}", air.heard()));
+        findings.observed("K1-WIF-012", false, format!("{when}: on the air was {}", told(&air.heard())));
     }
     Ok(findings)
 }
