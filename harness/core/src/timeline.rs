@@ -98,6 +98,10 @@ struct Lane {
     events: VecDeque<Event>,
     /// Index of `events[0]` since the lane began; grows when events are forgotten.
     first: u64,
+    /// What outlives being forgotten, older than all of `events`.
+    kept: Vec<Event>,
+    /// Of the last event, forgotten or not.
+    last: Option<Instant>,
     promised: Instant,
     /// The source owes what happened from here on, whatever the clock says.
     held_from: Option<Instant>,
@@ -105,6 +109,13 @@ struct Lane {
 }
 
 impl Lane {
+    /// Drops the oldest event, unless nobody may be left in ignorance of it.
+    fn forget_one(&mut self) {
+        let forgotten = self.events.pop_front();
+        self.first += u64::from(forgotten.is_some());
+        self.kept.extend(forgotten.filter(|event| matches!(event.kind, Kind::Gap(_) | Kind::Device(_))));
+    }
+
     fn complete_until(&self, now: Instant) -> Instant {
         self.promised.max(match self.held_from {
             Some(from) => from.min(now),
@@ -185,7 +196,7 @@ impl Timeline {
         }
         for (index, lane) in inner.lanes.iter().enumerate() {
             let source = Source(index as u16);
-            for event in &lane.events {
+            for event in lane.kept.iter().chain(&lane.events) {
                 tap.told(Told::Event(source, event));
             }
             if lane.promised > Instant::ZERO {
@@ -244,9 +255,10 @@ impl Timeline {
                 promised: lane.promised,
             });
         }
-        if let Some(last) = lane.events.back().map(|event| event.at).filter(|&last| at < last) {
+        if let Some(last) = lane.last.filter(|&last| at < last) {
             return Err(TimelineError::OutOfOrder { source_name: lane.name.clone(), at, last });
         }
+        lane.last = Some(at);
         for waker in lane.waiting.drain(..) {
             waker.wake();
         }
@@ -356,20 +368,25 @@ impl Timeline {
     /// What `source` has delivered with `from <= at < until`.
     pub fn events(&self, source: Source, from: Instant, until: Instant) -> Vec<Event> {
         let inner = self.lock();
-        let events = &inner.lanes[source.0 as usize].events;
+        let Lane { events, kept, .. } = &inner.lanes[source.0 as usize];
+        let kept = kept.iter().filter(|event| event.at >= from && event.at < until);
         let start = events.partition_point(|event| event.at < from);
         let end = events.partition_point(|event| event.at < until);
-        events.range(start..end.max(start)).cloned().collect()
+        kept.chain(events.range(start..end.max(start))).cloned().collect()
     }
 
     /// The first event of `source` that `matches`, without copying the others.
     pub fn find(&self, source: Source, matches: impl Fn(&Event) -> bool) -> Option<Event> {
-        self.lock().lanes[source.0 as usize].events.iter().find(|event| matches(event)).cloned()
+        let inner = self.lock();
+        let Lane { events, kept, .. } = &inner.lanes[source.0 as usize];
+        kept.iter().chain(events).find(|event| matches(event)).cloned()
     }
 
     /// All events of `source` that `match`, without copying the others.
     pub fn find_all(&self, source: Source, matches: impl Fn(&Event) -> bool) -> Vec<Event> {
-        self.lock().lanes[source.0 as usize].events.iter().filter(|event| matches(event)).cloned().collect()
+        let inner = self.lock();
+        let Lane { events, kept, .. } = &inner.lanes[source.0 as usize];
+        kept.iter().chain(events).filter(|event| matches(event)).cloned().collect()
     }
 
     /// What all sources have delivered with `from <= at < until`, ordered by time; at one instant
@@ -385,12 +402,16 @@ impl Timeline {
 
     /// Drops every event that ended before `before`, so that a run of days needs the memory of
     /// minutes. Cursors that stood there continue with what is left.
+    ///
+    /// What says that a source lost data ([`Kind::Gap`]), or what happened to the device as a whole
+    /// ([`Kind::Device`]), is dropped for cursors only: it casts doubt on all that was found, so
+    /// [`find`](Self::find), [`find_all`](Self::find_all), [`events`](Self::events) and
+    /// [`merged`](Self::merged) still give it. A [`Tap`] has heard everything long before.
     pub fn forget_before(&self, before: Instant) {
         let mut inner = self.lock();
         for lane in &mut inner.lanes {
             while lane.events.front().is_some_and(|event| event.end() < before) {
-                lane.events.pop_front();
-                lane.first += 1;
+                lane.forget_one();
             }
         }
     }
@@ -418,6 +439,16 @@ impl Cursor {
         let event = lane.events.get((index - lane.first) as usize)?.clone();
         self.next = index + 1;
         Some(event)
+    }
+
+    /// Drops from the log what this cursor has read, as [`Timeline::forget_before`] does. Other
+    /// readers of the lane miss it unless they have read it too.
+    pub fn forget_read(&self) {
+        let mut inner = self.timeline.lock();
+        let lane = &mut inner.lanes[self.source.0 as usize];
+        while lane.first < self.next && !lane.events.is_empty() {
+            lane.forget_one();
+        }
     }
 
     /// The next event that began before `deadline`, or the source's promise that there is none.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use rigor_core::event::{Burst, BytesEncoding, Gap, Symbol};
+use rigor_core::event::{Burst, BytesEncoding, DeviceEvent, Gap, Symbol};
 use rigor_core::timeline::{Cursor, Next, Tap, TimelineError, Told};
 use rigor_core::{Instant, Kind, Level, Source, Timeline};
 
@@ -201,9 +201,41 @@ fn what_is_forgotten_is_gone_and_cursors_go_on() {
     timeline.forget_before(at(14));
     assert_eq!(timeline.events(pin, at(0), Instant::MAX).len(), 1, "the gap lasts until 14");
     timeline.forget_before(at(15));
-    assert!(timeline.events(pin, at(0), Instant::MAX).is_empty());
     edge(&timeline, pin, 20);
     assert_eq!(cursor.try_next().map(|event| event.at), Some(at(20)));
+    let late = timeline.push(pin, at(19), Duration::ZERO, Kind::Edge(Level::Low));
+    timeline.forget_before(at(100));
+    assert!(matches!(late, Err(TimelineError::OutOfOrder { .. })));
+    let late = timeline.push(pin, at(19), Duration::ZERO, Kind::Edge(Level::Low));
+    assert!(matches!(late, Err(TimelineError::OutOfOrder { .. })), "also after what was forgotten");
+}
+
+#[test]
+fn what_casts_doubt_on_everything_is_not_forgotten() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    edge(&timeline, pin, 1);
+    push(&timeline, pin, 2, Kind::Gap(Gap { length: Duration::ZERO, reason: "overrun".into() }));
+    push(&timeline, pin, 3, Kind::Device(DeviceEvent::Crashed("stack overflow".into())));
+    edge(&timeline, pin, 4);
+    let mut reader = timeline.cursor_at_start(pin);
+    assert_eq!(reader.try_next().map(|event| event.at), Some(at(1)));
+    reader.forget_read();
+    let ends = |timeline: &Timeline| {
+        let ends = timeline.events(pin, at(0), Instant::MAX);
+        ends.iter().map(|event| event.at.as_nanos()).collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&timeline), [2, 3, 4], "only what was read");
+    timeline.forget_before(at(100));
+    assert_eq!(ends(&timeline), [2, 3]);
+    assert_eq!(timeline.events(pin, at(3), at(4)).len(), 1);
+    assert!(timeline.find(pin, |event| matches!(event.kind, Kind::Gap(_))).is_some());
+    assert_eq!(timeline.find_all(pin, |_| true).len(), 2);
+    assert_eq!(timeline.merged(at(0), Instant::MAX).len(), 2);
+    let mirror = Timeline::new();
+    timeline.set_tap(Box::new(Mirror(mirror.clone())));
+    assert_eq!(ends(&mirror), [2, 3], "nor kept from whoever listens from now on");
+    assert_eq!(reader.try_next(), None, "a reader goes on behind it");
 }
 
 #[test]
@@ -267,6 +299,9 @@ fn told_what_a_tap_heard_a_timeline_is_the_same() {
     timeline.advance(at(20));
     timeline.advance(at(10));
     assert_eq!(state(&timeline), state(&mirror));
+    let kept = mirror.events(b, Instant::ZERO, Instant::MAX).len();
+    timeline.forget_before(Instant::MAX);
+    assert_eq!(mirror.events(b, Instant::ZERO, Instant::MAX).len(), kept, "who forgets has told it before");
     timeline.remove_tap();
     timeline.advance(at(40));
     assert_eq!(mirror.now(), at(20));

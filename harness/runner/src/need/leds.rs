@@ -196,6 +196,15 @@ pub struct Watch<'a> {
 }
 
 impl Watch<'_> {
+    /// Drops from the log what this watch has read, so that days of playback need the memory of
+    /// minutes. Nobody else can read it afterwards: for a case that looks at its lanes by this watch
+    /// only.
+    pub fn forget(&self) {
+        for (cursor, _) in &self.lanes {
+            cursor.forget_read();
+        }
+    }
+
     /// The next picture, or `None` if a lane is quiet until `deadline`.
     pub async fn next(&mut self, deadline: Instant) -> Option<Picture> {
         loop {
