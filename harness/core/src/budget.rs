@@ -305,7 +305,15 @@ impl Budget {
             Bound::Every => "worst ",
             Bound::ShareWithin(_) => "share ",
         };
-        let one_suffices = self.bound == Bound::Every && weighed.finding == Finding::Fail;
+        let (low, high) = self.comparison.limits();
+        // More samples cannot make an extreme less extreme.
+        let one_suffices = weighed.finding == Finding::Fail
+            && match self.bound {
+                Bound::Every => true,
+                Bound::Max => weighed.figure > high,
+                Bound::Min => weighed.figure < low,
+                _ => false,
+            };
         let (finding, reason) = if count < self.min_samples && !one_suffices {
             let needed = self.min_samples;
             let plural = if count == 1 { "" } else { "s" };

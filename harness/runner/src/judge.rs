@@ -70,8 +70,12 @@ fn decide_one(catalogue: &Catalogue, id: &str, witness: &Witness, findings: &Fin
         let reason = format!("{id} has a budget, but the case measured nothing and says that it holds");
         return witness.says(Verdict::HarnessBug, reason);
     }
+    let broken = found.clone().find_map(|(_, finding)| match finding {
+        Finding::Broken(seen) => Some(seen),
+        _ => None,
+    });
     // The worst of several findings decides; among equals the one with the least margin.
-    found
+    let mut decision = found
         .map(|(_, finding)| weigh(requirement, witness, finding))
         .max_by(|a, b| {
             let margin = |decision: &Decision| decision.margin.map_or(f64::INFINITY, |margin| margin.value);
@@ -82,7 +86,15 @@ fn decide_one(catalogue: &Catalogue, id: &str, witness: &Witness, findings: &Fin
                 Verdict::HarnessBug,
                 format!("the case claims to decide {id} and ended without a finding"),
             )
-        })
+        });
+    // A figure says by how much; what was seen says where to look.
+    if decision.verdict == Verdict::Fail
+        && let (Some(reason), Some(seen)) = (&mut decision.reason, broken)
+        && reason != seen
+    {
+        *reason = format!("{reason}: {seen}");
+    }
+    decision
 }
 
 fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Decision {
@@ -158,6 +170,18 @@ class = "must"
 
     fn samples(ms: f64) -> Distribution {
         Distribution::new(Unit::Milliseconds, [1.0, ms]).expect("samples")
+    }
+
+    #[test]
+    fn a_figure_that_fails_is_joined_by_what_was_seen() {
+        let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
+        let witness = Witness { case: "c".into(), rig: "r".into(), fidelity: Fidelity::Modelled };
+        let mut findings = Findings::new();
+        findings.measured("T-ONE", samples(7.0)).observed("T-ONE", false, "the third was late");
+        let decision = decide_one(&catalogue, "T-ONE", &witness, &findings);
+        let reason = decision.reason.expect("a failure has a reason");
+        assert!(reason.ends_with("by 2 ms: the third was late"), "{reason}");
+        assert!(decision.measured.is_some());
     }
 
     #[test]

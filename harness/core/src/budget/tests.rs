@@ -208,6 +208,9 @@ fn another_quantity_is_a_harness_bug() {
 #[case(BoundName::Mean, &[9.0], Inconclusive)]
 #[case(BoundName::Every, &[1.0], Inconclusive)]
 #[case(BoundName::Every, &[9.0], Fail)]
+#[case(BoundName::Max, &[1.0], Inconclusive)]
+#[case(BoundName::Max, &[9.0], Fail)]
+#[case(BoundName::Min, &[9.0], Inconclusive)]
 fn too_few_samples_prove_nothing(
     #[case] bound: BoundName,
     #[case] samples: &[f64],
