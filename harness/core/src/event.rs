@@ -150,7 +150,9 @@ pub struct Burst {
 impl Burst {
     /// From the first edge to the end of the last symbol.
     pub fn duration(&self) -> Duration {
-        let ones: u64 = self.bytes.iter().map(|byte| u64::from(byte.count_ones())).sum();
+        let (words, rest) = self.bytes.as_chunks::<8>();
+        let ones: u64 = words.iter().map(|word| u64::from(u64::from_ne_bytes(*word).count_ones())).sum();
+        let ones = ones + rest.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>();
         let zeros = self.bytes.len() as u64 * 8 - ones;
         Duration::from_nanos(ones * self.encoding.one.period_ns() + zeros * self.encoding.zero.period_ns())
     }

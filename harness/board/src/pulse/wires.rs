@@ -113,6 +113,9 @@ impl Wires {
                 _ => None,
             })
             .collect();
+        if lossy.is_empty() {
+            return vec![(started, Kind::Burst(burst))];
+        }
         let is_lost = |pulse: u64| lossy.iter().any(|&every| (first + pulse + 1).is_multiple_of(every));
         if (0..pulses).any(is_lost) {
             without(started, &burst, is_lost)

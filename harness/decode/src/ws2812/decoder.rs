@@ -303,14 +303,18 @@ impl Decoder {
         }
     }
 
-    /// Puts a known body into the frame that a rise has just begun; its last falling edge is
-    /// `length` after the rise.
-    pub(super) fn complete_with(&mut self, body: Arc<Body>, length: u64) {
-        if let Some(open) = &mut self.open {
-            open.end = open.start.saturating_add(length);
-            open.body = OpenBody::Known(body);
-            self.wire = Some((Level::Low, open.end));
-        }
+    /// The wire rises at `at` for a frame whose body is known already; its last falling edge is
+    /// `length` later. Gives the frame that this ended, if it did. Only where a rise
+    /// [would begin](Self::would_begin) a frame.
+    pub(super) fn begin_known(&mut self, at: u64, body: Arc<Body>, length: u64) -> Option<Frame> {
+        let low_before = self.wire.map(|(_, since)| at - since);
+        let ending =
+            self.open.as_ref().zip(low_before).and_then(|(open, low)| self.ending_by(low, open.bits()));
+        let ended = ending.and_then(|ending| self.close(ending));
+        let end = at.saturating_add(length);
+        self.open = Some(Open { start: at, end, low_before, body: OpenBody::Known(body) });
+        self.wire = Some((Level::Low, end));
+        ended
     }
 
     /// The body of the frame under way, which a later edge may still change for this decoder, and

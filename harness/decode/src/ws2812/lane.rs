@@ -36,6 +36,41 @@ struct Decoded {
     length: u64,
 }
 
+/// What bursts were decoded to.
+#[derive(Default)]
+struct Memo {
+    by_pulses: HashMap<Pulses, Decoded>,
+    /// Who sends the same bytes again often sends them from the same memory: by its address, with what
+    /// lies there. As long as it is kept here nobody else can have the address.
+    by_address: HashMap<usize, (Pulses, Decoded)>,
+}
+
+impl Memo {
+    fn find(&mut self, pulses: Pulses) -> Result<Decoded, Pulses> {
+        let address = pulses.bytes.as_ptr().addr();
+        if let Some((known, decoded)) = self.by_address.get(&address)
+            && Arc::ptr_eq(&known.bytes, &pulses.bytes)
+            && known.encoding == pulses.encoding
+        {
+            return Ok(decoded.clone());
+        }
+        let Some(decoded) = self.by_pulses.get(&pulses).cloned() else { return Err(pulses) };
+        if self.by_address.len() >= MEMO_BURSTS {
+            self.by_address.clear();
+        }
+        self.by_address.insert(address, (pulses, decoded.clone()));
+        Ok(decoded)
+    }
+
+    fn keep(&mut self, pulses: Pulses, decoded: Decoded) {
+        if self.by_pulses.len() >= MEMO_BURSTS {
+            self.by_pulses.clear();
+            self.by_address.clear();
+        }
+        self.by_pulses.insert(pulses, decoded);
+    }
+}
+
 /// Decodes the events of one data pin: [`Kind::Edge`] and [`Kind::Burst`] alike, in any mixture.
 ///
 /// A burst is expanded to its edges and these go through the same [`Decoder`] as anybody's. Two
@@ -46,7 +81,7 @@ struct Decoded {
 /// [`Kind::Gap`] cuts the frame under way; other kinds are ignored.
 pub struct LaneDecoder {
     decoder: Decoder,
-    memo: Option<HashMap<Pulses, Decoded>>,
+    memo: Option<Memo>,
     edges: Vec<PackedEdge>,
     /// The greatest uncertainty of an event of the frame under way.
     uncertainty: Duration,
@@ -57,7 +92,7 @@ impl LaneDecoder {
     pub fn new(config: Config) -> Self {
         LaneDecoder {
             decoder: Decoder::new(config),
-            memo: Some(HashMap::new()),
+            memo: Some(Memo::default()),
             edges: Vec::new(),
             uncertainty: Duration::ZERO,
         }
@@ -109,30 +144,33 @@ impl LaneDecoder {
     }
 
     fn burst(&mut self, at: u64, burst: &Burst, frames: &mut Vec<Frame>) {
+        let longest = burst.encoding.zero.period_ns().max(burst.encoding.one.period_ns());
         let usable = burst.idle == Level::Low
             && (1..=MEMO_BYTES).contains(&burst.bytes.len())
             // Beyond that the edges saturate, and are no longer the same but for their start.
-            && at.checked_add(nanos(burst.duration())).is_some_and(|end| end <= u64::MAX >> 1)
+            && longest
+                .checked_mul(burst.bytes.len() as u64 * 8)
+                .and_then(|length| at.checked_add(length))
+                .is_some_and(|end| end <= u64::MAX >> 1)
             && self.decoder.would_begin(at);
-        if !usable || self.memo.is_none() {
+        let Some(memo) = self.memo.as_mut().filter(|_| usable) else {
             return self.expand(at, burst, frames);
-        }
+        };
         let pulses = Pulses { bytes: burst.bytes.clone(), encoding: burst.encoding };
-        if let Some(known) = self.memo.as_ref().and_then(|memo| memo.get(&pulses)).cloned() {
-            frames.extend(self.decoder.edge(Instant::from_nanos(at), Level::High));
-            self.decoder.complete_with(known.body, known.length);
-            return;
-        }
+        let pulses = match memo.find(pulses) {
+            Ok(known) => {
+                frames.extend(self.decoder.begin_known(at, known.body, known.length));
+                return;
+            }
+            Err(pulses) => pulses,
+        };
         let ended = frames.len() + usize::from(self.decoder.has_open_frame());
         self.expand(at, burst, frames);
         if frames.len() != ended {
             return; // The burst holds more than one frame.
         }
         if let (Some((body, length)), Some(memo)) = (self.decoder.share_open(), &mut self.memo) {
-            if memo.len() >= MEMO_BURSTS {
-                memo.clear();
-            }
-            memo.insert(pulses, Decoded { body, length });
+            memo.keep(pulses, Decoded { body, length });
         }
     }
 
