@@ -11,6 +11,7 @@ use embassy_time::Timer;
 use embedded_io_async::{Read, Write};
 use rigor_board::cpu::TaskSpec;
 use rigor_board::{Chip, Firmware};
+use rigor_core::Instant;
 use rigor_core::distribution::Distribution;
 use rigor_core::event::{Gap, Kind};
 use rigor_core::requirement::Catalogue;
@@ -183,6 +184,28 @@ fn a_case_that_passed_passes_with_the_same_figures() {
     let rig = folder.replay_rig();
     let known = rig.recorded().expect("there is a recording");
     assert_eq!((known.seed, known.firmware.as_ref().map(|toy| toy.version.as_str())), (1, Some("7")));
+}
+
+/// As [`echo`], and nobody can read the hello again afterwards.
+async fn forgetful_echo(bench: Bench, mut console: Console, clock: Clock) -> Outcome {
+    console.expect_text("hello", SECOND).await?;
+    let kept = |bench: &Bench| bench.timeline.merged(Instant::ZERO, Instant::MAX).len();
+    let before = kept(&bench);
+    bench.timeline.forget_before(clock.now());
+    assert!(kept(&bench) < before, "nothing was forgotten");
+    let typed = clock.now();
+    console.write("x\r\n")?;
+    let line = console.expect_text("x", SECOND).await?;
+    took(line.end.since(typed) / 4)
+}
+
+#[test]
+fn what_the_case_forgets_is_recorded_all_the_same() {
+    let folder = Folder::new();
+    let recorded = record(&folder, forgetful_echo);
+    assert_eq!(recorded.verdict(), Verdict::Pass, "{:?}", recorded.reason());
+    assert_eq!(replay(&folder, forgetful_echo), recorded);
+    assert_eq!(replay(&folder, echo), recorded, "one that forgets nothing finds the hello");
 }
 
 #[test]
