@@ -58,8 +58,12 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
     };
     let records = Arc::new(Mutex::new(Records::default()));
     let several_rigs = planned.several_rigs();
-    let chosen = planned.seats.iter().filter(|seat| !(short && seat.case.is_long()));
-    let trials: Vec<_> = chosen.map(|seat| as_trial(seat, several_rigs, &records)).collect();
+    let mut chosen: Vec<_> = planned.seats.iter().filter(|seat| !(short && seat.case.is_long())).collect();
+    if !arguments.list {
+        // First what takes longest, so that no core is left with it at the end.
+        chosen.sort_by_key(|seat| !seat.case.is_long());
+    }
+    let trials: Vec<_> = chosen.into_iter().map(|seat| as_trial(seat, several_rigs, &records)).collect();
     if arguments.list {
         print(&list(&arguments, &trials), false);
         return ExitCode::SUCCESS;
@@ -142,16 +146,18 @@ fn options() -> Result<Options, ExitCode> {
     })
 }
 
-/// A whole run without a command line: every case of every suite on every rig that the environment
-/// chooses, one after the other on this thread. Nothing is printed and nothing kept.
+/// A run without a command line: every case of every suite on every rig that the environment
+/// chooses, one after the other on this thread, but for [long](crate::case::Case::long) ones, which
+/// count as left out by a filter. Nothing is printed and nothing kept.
 ///
 /// # Errors
 /// Everything that is wrong with catalogues, rig files and variables, a line each.
-pub fn run_all(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Result<RunResult, String> {
+pub fn run_short(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Result<RunResult, String> {
     let planned = planned(suites, firmwares, None)?;
     let begun = Begun::now();
     let several_rigs = planned.several_rigs();
-    let records = planned.seats.iter().map(|seat| seat.run(several_rigs)).collect();
+    let short = planned.seats.iter().filter(|seat| !seat.case.is_long());
+    let records = short.map(|seat| seat.run(several_rigs)).collect();
     Ok(record::assemble(&planned, records, &begun))
 }
 

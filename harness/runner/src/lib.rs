@@ -17,6 +17,7 @@ pub mod command;
 pub mod drive;
 pub mod judge;
 pub mod need;
+mod progress;
 pub mod suite;
 pub mod trial;
 

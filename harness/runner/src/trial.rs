@@ -23,6 +23,7 @@ use crate::case::{Case, Outcome};
 use crate::drive;
 use crate::judge::{self, Witness};
 use crate::need::Bench;
+use crate::progress;
 
 /// Wall-clock time of a trial before the device is interrupted.
 pub const DEFAULT_WALL_TIME: Duration = Duration::from_secs(30);
@@ -222,7 +223,13 @@ fn on_rig(
         Ok(running) => {
             let switched_on = rig.parts.power.as_ref().map_or(Ok(()), |power| power.on());
             match switched_on {
-                Ok(()) => drive::to_the_end(&mut rig, running, case.rig_time, interrupt),
+                Ok(()) => {
+                    let running = match case.is_long() {
+                        true => progress::told(case.name(), rig.timeline.clone(), running),
+                        false => running,
+                    };
+                    drive::to_the_end(&mut rig, running, case.rig_time, interrupt)
+                }
                 Err(error) => Err(error.into()),
             }
         }
