@@ -212,11 +212,15 @@ fn intervals(lane: &[Frame], from: Instant, until: Instant) -> Vec<Interval> {
 
 /// When the console spoke of an overrun, from `lines`.
 pub(super) fn overruns(lines: &[Line]) -> Vec<Instant> {
-    let names_it = |line: &&Line| {
-        let text = line.text.to_lowercase();
-        text.contains("underrun") || text.contains("overrun")
-    };
-    lines.iter().filter(names_it).map(|line| line.start).collect()
+    lines.iter().filter_map(overrun).collect()
+}
+
+/// When `line` began, if it speaks of an overrun. A count of overruns, as in `underruns=0`, does not.
+pub(crate) fn overrun(line: &Line) -> Option<Instant> {
+    let text = line.text.to_lowercase();
+    let is_count = |rest: &str| rest.strip_prefix('s').is_some_and(|rest| rest.starts_with(['=', ':']));
+    let told = ["underrun", "overrun"].iter().flat_map(|word| text.split(word).skip(1));
+    told.into_iter().any(|rest| !is_count(rest)).then_some(line.start)
 }
 
 /// The intervals of one lane without those for which an overrun was logged: each log line excuses
@@ -498,8 +502,10 @@ mod tests {
         let all: Vec<Interval> = [(0, 8000), (8000, 33_000), (33_000, 58_000), (58_000, 66_000)]
             .map(|(start, end)| Interval { start: at(start), end: at(end) })
             .to_vec();
-        let logged =
-            overruns(&[line(34_000, "W (34) led_driver: Frame underrun: 25000 us"), line(40_000, "fine")]);
+        let logged = overruns(&[
+            line(34_000, "W (34) led_driver: Frame underrun: 25000 us"),
+            line(40_000, "I (40) playback: Frames: sent=7 underruns=0 dropped=0"),
+        ]);
         assert_eq!(logged, [at(34_000)]);
         assert_eq!(lengths(&unexcused(all.clone(), &logged)).iter().filter(|&&us| us == 25_000).count(), 1);
         assert_eq!(lengths(&unexcused(all.clone(), &[at(2_000_000)])), lengths(&all), "too late");
