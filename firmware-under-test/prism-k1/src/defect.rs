@@ -450,6 +450,25 @@ defects! {
     MdnsBare = "mdns-bare",
     /// mDNS gives out the address of the access point.
     MdnsAddress = "mdns-address",
+
+    /// One frame in an hour is left out, and nothing is logged.
+    FrameLostHourly = "frame-lost-hourly",
+    /// One frame in a while is shown in the place of the next one.
+    FrameShownTwice = "frame-shown-twice",
+    /// Upload number 60 is the last one.
+    UploadNumbersRunOut = "upload-numbers-run-out",
+    /// Every upload leaves 128 bytes of heap behind.
+    UploadLeaksMemory = "upload-leaks-memory",
+    /// Every connection leaves 32 bytes of heap behind.
+    ClientLeaksMemory = "client-leaks-memory",
+    /// Every sixteenth upload leaves four bytes where they part the largest free piece of the heap.
+    HeapStrewn = "heap-strewn",
+    /// An error is logged when microseconds no longer fit into 32 bits, after 72 minutes.
+    TimeWrapsLogged = "time-wraps-logged",
+    /// The device restarts when microseconds no longer fit into 32 bits, after 72 minutes.
+    TimeWrapsRestarts = "time-wraps-restarts",
+    /// The blocks that list the files stay where they are, however often they are erased.
+    MetadataStays = "metadata-stays",
 }
 
 /// Whether the running firmware has `defect`.

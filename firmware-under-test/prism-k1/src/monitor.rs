@@ -38,6 +38,9 @@ const TASKS_MAX: usize = 10;
 /// Microseconds that a look should stay below (specification section 8).
 const LOOK_US_MAX: u64 = 1000;
 
+/// From here on microseconds do not fit into 32 bits.
+const WRAP: u64 = 1 << 32;
+
 const TAG: &str = "HEAP_MON";
 
 /// How much of the free heap lies outside the largest free block: `100 - 100 * largest / free`
@@ -126,6 +129,7 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
             let began = Instant::now();
             self.cpu.work(cost::MONITOR_CYCLE);
             self.look();
+            self.wrap(began);
             self.account(began.elapsed().as_micros());
         }
     }
@@ -141,6 +145,20 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
             }
             Timer::at(at).await;
             self.report(&playback);
+        }
+    }
+
+    /// What time does to code that counts it in 32 bits, by defect only.
+    fn wrap(&self, now: Instant) {
+        let micros = now.as_micros();
+        if micros / WRAP == micros.saturating_sub(PERIOD.as_micros()) / WRAP {
+            return;
+        }
+        if defect::present(Defect::TimeWrapsLogged) {
+            self.log.error(TAG, format_args!("Time goes backwards"));
+        }
+        if defect::present(Defect::TimeWrapsRestarts) {
+            self.machine.restart();
         }
     }
 

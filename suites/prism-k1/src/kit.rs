@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use littlefs_rust::{Config, Filesystem, RamStorage, Storage};
 use rigor_core::Instant;
-use rigor_core::budget::Budget;
+use rigor_core::budget::{Budget, Finding};
+use rigor_core::distribution::Distribution;
 use rigor_core::requirement::Catalogue;
 use rigor_core::verdict::{Blame, HarnessError, ProductError};
 use rigor_decode::websocket::{Message, ServerEvent};
@@ -70,6 +71,14 @@ pub fn budget(id: &str) -> Result<Budget, Blame> {
         Catalogue::parse(REQUIREMENTS, "the catalogue").map_err(|error| HarnessError(error.to_string()))?;
     let budget = catalogue.get(id).and_then(|requirement| requirement.budget.clone());
     Ok(budget.ok_or_else(|| HarnessError(format!("`{id}` has no budget")))?)
+}
+
+/// Whether `samples` miss `budget` already: what is broken does not heal, so a case of hours may stop.
+///
+/// # Errors
+/// The harness's, if they are not of the budget's kind.
+pub fn misses(budget: &Budget, samples: &Distribution) -> Result<bool, Blame> {
+    Ok(budget.judge(samples)?.finding == Finding::Fail)
 }
 
 /// A WebSocket on the port and path of `profile`.

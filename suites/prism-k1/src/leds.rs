@@ -18,6 +18,7 @@ use rigor_runner::{Findings, Suite};
 
 use crate::tlv::Profile;
 use crate::{kit, pattern};
+pub(crate) use measure::overrun;
 use measure::{Evidence, Interval};
 
 pub(crate) fn add_to(suite: &mut Suite) {

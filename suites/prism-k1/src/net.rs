@@ -7,6 +7,7 @@
 //! - [`control`]: ping and close.
 //! - [`malformed`]: frames that RFC 6455 forbids.
 //! - [`slow`]: frames that end late or never.
+//! - [`thousand`]: a thousand clients, one after the other.
 //!
 //! What they share is in [`scene`]: a device at work, a client that has nothing to do with the
 //! case, and a bait that shows whether something was obeyed that should not have been.
@@ -19,6 +20,7 @@ mod messages;
 mod scene;
 mod slots;
 mod slow;
+mod thousand;
 
 use rigor_core::requirement::CatalogueErrors;
 use rigor_runner::Suite;
@@ -48,4 +50,5 @@ pub(crate) fn add_to(suite: &mut Suite) {
     control::add_to(suite);
     malformed::add_to(suite);
     slow::add_to(suite);
+    thousand::add_to(suite);
 }

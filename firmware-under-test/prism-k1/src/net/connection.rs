@@ -138,6 +138,9 @@ pub async fn serve<S, C, H>(
         }
         Err(None) => {}
     }
+    if defect::present(Defect::ClientLeaksMemory) {
+        core::mem::forget(core::hint::black_box(alloc::vec![0_u8; 32]));
+    }
     stream.close().await;
 }
 

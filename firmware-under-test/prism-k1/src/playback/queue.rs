@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::defect::{self, Defect};
 use crate::pattern::{FRAME_BYTES, Frame};
 
 /// Frames that are prefetched at most: 400 ms of raw frames. The longest stretch in which flash
@@ -140,7 +141,8 @@ impl FrameQueue {
             }
             None => *self.origin.insert(tick),
         };
-        let time = tick.saturating_sub(origin);
+        let late = defect::present(Defect::FrameShownTwice) && tick % 100_000 == 99_999;
+        let time = tick.saturating_sub(origin + u64::from(late));
         while let Some(due) = self.waiting.pop_front_if(|waiting| waiting.due <= time) {
             if let Some(old) = self.shown.replace(due.frame) {
                 self.free.push(old);

@@ -31,9 +31,9 @@ impl Wire {
 
     fn paint(&mut self, frame: &[u8; FRAME_BYTES], table: &[u8; 256]) {
         let lanes = self.first.as_chunks_mut::<3>().0.iter_mut().chain(self.second.as_chunks_mut::<3>().0);
+        let red_first = defect::present(Defect::RedFirst);
         for (wire, [red, green, blue]) in lanes.zip(frame.as_chunks::<3>().0) {
-            let order =
-                if defect::present(Defect::RedFirst) { [red, green, blue] } else { [green, red, blue] };
+            let order = if red_first { [red, green, blue] } else { [green, red, blue] };
             *wire = order.map(|value| table[usize::from(*value)]);
         }
     }
@@ -83,6 +83,9 @@ fn fps() -> u64 {
     }
     u64::from(FPS)
 }
+
+/// Frames of an hour.
+const HOUR: u64 = FPS as u64 * 3600;
 
 /// How long after the first frame frame `tick` is due. Rounded down each, so without drift.
 fn after_start(tick: u64) -> Duration {
@@ -178,6 +181,10 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
         }
         if defect::present(Defect::FramesLeftOut) && tick % 300 == 299 {
             tick += 2;
+            continue;
+        }
+        if defect::present(Defect::FrameLostHourly) && tick % HOUR == HOUR / 2 {
+            tick += 1;
             continue;
         }
         cpu.work(playback.paint(tick, deadline, &mut wire));

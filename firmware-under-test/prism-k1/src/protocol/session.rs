@@ -109,6 +109,9 @@ impl<C: Cpu> Session<C> {
         if defect::present(Defect::UploadLeaksBlock) {
             core::mem::forget(self.services.pools.alloc(1024).ok_or(NO_MEMORY)?);
         }
+        if defect::present(Defect::UploadLeaksMemory) {
+            core::mem::forget(core::hint::black_box(alloc::vec![0_u8; 128]));
+        }
         self.upload.begin(name, size, crc).await?;
         Ok(Reply::None)
     }

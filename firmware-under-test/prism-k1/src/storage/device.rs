@@ -8,6 +8,7 @@ use firmware_platform::Cpu;
 use littlefs_rust::{Config, Error, Storage};
 
 use crate::cost;
+use crate::defect::{self, Defect};
 use crate::partition::Partition;
 
 /// Bytes that are erased together (design: the flash's sector).
@@ -77,7 +78,7 @@ impl<F: NorFlash, C: Cpu> Device<F, C> {
         config.cache_size = CACHE_BYTES;
         // One bit for each block: the whole partition is surveyed at once.
         config.lookahead_size = self.blocks().div_ceil(64) * 8;
-        config.block_cycles = BLOCK_CYCLES;
+        config.block_cycles = if defect::present(Defect::MetadataStays) { -1 } else { BLOCK_CYCLES };
         config
     }
 

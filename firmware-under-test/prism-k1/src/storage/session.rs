@@ -10,6 +10,22 @@ use crate::defect::{self, Defect};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UploadId(u32);
 
+impl UploadId {
+    /// At every sixteenth upload parts the largest free piece of the heap in two.
+    pub(super) fn strew(self) {
+        if self.0.is_multiple_of(16) {
+            // Longer than what lies between earlier ones, so that nothing but the largest piece will do.
+            let length = 16 * 1024 + self.0 as usize * 32;
+            let before = core::hint::black_box(alloc::vec![0_u8; length]);
+            let mut behind = core::hint::black_box(alloc::vec![0_u8; length]);
+            behind.truncate(4);
+            behind.shrink_to_fit();
+            core::mem::forget(core::hint::black_box(behind));
+            drop(before);
+        }
+    }
+}
+
 struct Session {
     id: UploadId,
     size: u32,
@@ -39,7 +55,8 @@ impl Sessions {
             session.size = size;
             return Ok(session.id);
         }
-        if self.current.is_some() {
+        let run_out = defect::present(Defect::UploadNumbersRunOut) && self.issued >= 60;
+        if self.current.is_some() || run_out {
             return Err(StoreError::Busy);
         }
         self.issued = self.issued.wrapping_add(1);
