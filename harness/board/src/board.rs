@@ -81,6 +81,12 @@ pub trait Firmware {
     fn with_defect(&self, _name: &str) -> Option<Rc<dyn Firmware>> {
         None
     }
+    /// Those of the [`defects`](Self::defects) whose place this thread's firmware has come by since the
+    /// thread began; `None` if the build does not keep count. A run that never comes by the place of
+    /// a defect goes the same with the defect and without.
+    fn reached_defects(&self) -> Option<Vec<&'static str>> {
+        None
+    }
     /// The reset vector: starts the firmware's tasks. Called at every start of the device, as the
     /// device's code.
     fn start(&self, chip: Chip);
@@ -214,6 +220,11 @@ impl Board {
     /// harness's patience runs out; one that spins without calling into the board keeps the thread.
     pub fn interrupt_by(&self, flag: Arc<AtomicBool>) {
         self.kernel.cpu.set_interrupt(flag);
+    }
+
+    /// What [`Firmware::reached_defects`] says of the board's firmware.
+    pub fn reached_defects(&self) -> Option<Vec<&'static str>> {
+        self.kernel.firmware()?.reached_defects()
     }
 
     /// Breaks the board as `fault` says, for as long as it exists. To be called before it gets power.

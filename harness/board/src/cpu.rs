@@ -161,6 +161,8 @@ pub(crate) struct Cpu {
     rate: Cell<Rate>,
     tasks: RefCell<Vec<Task>>,
     cores: RefCell<[CoreState; CORES]>,
+    /// Whether a core has the task that deserves it. It will have until a task's state changes.
+    settled: [Cell<bool>; CORES],
     any_woken: Arc<AtomicBool>,
     ready_counter: Cell<u64>,
     calls_without_time: Cell<u32>,
@@ -178,6 +180,7 @@ impl Cpu {
             rate: Cell::new(Rate::EXACT),
             tasks: RefCell::default(),
             cores: RefCell::default(),
+            settled: Default::default(),
             any_woken: Arc::default(),
             ready_counter: Cell::new(0),
             calls_without_time: Cell::new(0),
@@ -210,6 +213,17 @@ impl Cpu {
         !self.tasks.borrow().is_empty()
     }
 
+    fn unsettle(&self) {
+        self.settled.iter().for_each(|core| core.set(false));
+    }
+
+    /// Whether nothing wants a core that has another task, and what runs on the other cores than the
+    /// one of task `index` runs beyond `end`.
+    fn is_left_alone(&self, index: usize, end: u64) -> bool {
+        let settled = self.settled.iter().all(Cell::get) && !self.any_woken.load(Ordering::Acquire);
+        settled && self.completion(|running| running != index) > end
+    }
+
     fn next_ready(&self) -> u64 {
         self.ready_counter.set(self.ready_counter.get() + 1);
         self.ready_counter.get()
@@ -221,12 +235,18 @@ impl Cpu {
 
     /// When the first running task will have done its work.
     pub(crate) fn next_completion(&self) -> u64 {
+        self.completion(|_| true)
+    }
+
+    /// When the first running task of those that are `counted` will have done its work.
+    fn completion(&self, counted: impl Fn(usize) -> bool) -> u64 {
         let tasks = self.tasks.borrow();
         self.cores
             .borrow()
             .iter()
             .filter_map(|core| {
-                Some(match tasks[core.running?].state {
+                let running = core.running.filter(|&running| counted(running))?;
+                Some(match tasks[running].state {
                     State::Working(remaining) => core.counted_from.saturating_add(remaining),
                     State::Polling(until) => until,
                     _ => return None,
@@ -243,12 +263,12 @@ impl Cpu {
             let Some(index) = core.running else { continue };
             let task = &mut tasks[index];
             match task.state {
-                State::Working(remaining) if core.counted_from.saturating_add(remaining) <= now => {
-                    task.state = State::Ready
-                }
-                State::Polling(until) if until <= now => task.state = State::Ready,
-                _ => {}
+                State::Working(remaining) if core.counted_from.saturating_add(remaining) <= now => {}
+                State::Polling(until) if until <= now => {}
+                _ => continue,
             }
+            task.state = State::Ready;
+            self.settled[task.spec.core].set(false);
         }
     }
 
@@ -260,6 +280,7 @@ impl Cpu {
             if task.state == State::Waiting && task.signal.woken.swap(false, Ordering::AcqRel) {
                 task.state = State::Ready;
                 task.ready_since = self.next_ready();
+                self.settled[task.spec.core].set(false);
             }
         }
     }
@@ -269,11 +290,12 @@ impl Cpu {
         let mut tasks = self.tasks.borrow_mut();
         let mut cores = self.cores.borrow_mut();
         let core = &mut cores[core_index];
-        let best = tasks
+        self.settled[core_index].set(true);
+        let wanting = tasks
             .iter()
             .enumerate()
-            .filter(|(_, task)| task.spec.core == core_index)
-            .filter(|(_, task)| task.state != State::Waiting)
+            .filter(|(_, task)| task.state != State::Waiting && task.spec.core == core_index);
+        let best = wanting
             .max_by_key(|(index, task)| {
                 (task.spec.priority, core.running == Some(*index), std::cmp::Reverse(task.ready_since))
             })
@@ -312,12 +334,14 @@ impl Cpu {
                 };
             }
         }
+        self.unsettle();
         self.tasks.borrow_mut().remove(index)
     }
 
     /// Stops all tasks where they are.
     pub(crate) fn halt(&self, heap: &Rc<heap::Heap>) {
         *self.cores.borrow_mut() = Default::default();
+        self.unsettle();
         for task in self.tasks.take() {
             stop(task, heap);
         }
@@ -435,12 +459,8 @@ pub(crate) fn dispatch(kernel: &Rc<Kernel>) {
     loop {
         kernel.cpu.collect_woken();
         let now = kernel.now().as_nanos();
-        let Some(index) = (0..CORES).find_map(|core| kernel.cpu.choose(core, now)) else {
-            if !kernel.cpu.any_woken.load(Ordering::Acquire) {
-                return;
-            }
-            continue;
-        };
+        let mut unsettled = (0..CORES).filter(|&core| !kernel.cpu.settled[core].get());
+        let Some(index) = unsettled.find_map(|core| kernel.cpu.choose(core, now)) else { return };
         resume(kernel, index);
     }
 }
@@ -474,6 +494,7 @@ fn resume(kernel: &Rc<Kernel>, index: usize) {
     {
         let mut tasks = kernel.cpu.tasks.borrow_mut();
         let task = &mut tasks[index];
+        kernel.cpu.settled[task.spec.core].set(false);
         task.within_call = !matches!(suspend, Suspend::Waiting);
         task.stack = Some(stack);
         if !task.within_call {
@@ -556,8 +577,25 @@ pub(crate) fn die(reason: String) {
 pub(crate) fn poll_until(kernel: &Kernel, until: Instant) {
     let until_nanos = until.as_nanos();
     while kernel.now() < until && yielder_for(&Suspend::Polling(until_nanos)).is_some() {
-        suspend(Suspend::Polling(until_nanos));
+        if !run_ahead(kernel, until_nanos) {
+            suspend(Suspend::Polling(until_nanos));
+        }
     }
+}
+
+/// Lets time pass up to `end` under the running task, if nothing else would happen until then; whether
+/// it did. It comes to the same as [`suspend`] for work until `end`, but the task keeps the thread:
+/// short computations and short reads of the flash are most of what a firmware does.
+fn run_ahead(kernel: &Kernel, end: u64) -> bool {
+    let running = RUNNING.with(|running| {
+        let running = running.borrow();
+        running.as_ref().filter(|running| running.yielder.is_some()).and_then(|running| running.task)
+    });
+    let Some(index) = running else { return false };
+    if std::thread::panicking() || kernel.cpu.recording.get() || !kernel.cpu.is_left_alone(index, end) {
+        return false;
+    }
+    heap::outside_firmware(|| kernel.pass_quietly(end))
 }
 
 /// Every call of firmware into a peripheral counts, so that a loop that only asks and never waits
@@ -607,7 +645,10 @@ impl CpuHandle {
         let Cpu { hz, rate, .. } = &self.0.cpu;
         heap::outside_firmware(|| note_call(&self.0));
         let nominal = (u64::from(cycles) * 1_000_000_000).div_ceil(*hz);
-        suspend(Suspend::Working(rate.get().true_nanos(nominal)));
+        let nanos = rate.get().true_nanos(nominal);
+        if !run_ahead(&self.0, self.0.now().as_nanos().saturating_add(nanos)) {
+            suspend(Suspend::Working(nanos));
+        }
     }
 }
 
@@ -678,6 +719,7 @@ fn start_task(kernel: &Rc<Kernel>, spec: TaskSpec, body: TaskBody, reserved: Opt
     let lane = TaskLane { source: task_lane(kernel, spec.name), noted: TaskState::Waiting };
     let TaskSpec { core, priority, stack_bytes, .. } = spec;
     kernel.record(lane.source, kernel.now(), TaskStart { core, priority, stack_bytes }.event());
+    kernel.cpu.settled[spec.core].set(false);
     kernel.cpu.tasks.borrow_mut().push(Task {
         spec,
         state: State::Ready,

@@ -226,9 +226,15 @@ impl FlashChip {
                 self.sectors.remove(&(done.address / SECTOR_BYTES));
             }
             FlashOperation::Program => {
-                for (offset, byte) in done.data.iter().enumerate() {
-                    let at = done.address + offset;
-                    self.sector(at / SECTOR_BYTES)[at % SECTOR_BYTES] &= byte;
+                let mut at = done.address;
+                let mut rest = &done.data[..];
+                while !rest.is_empty() {
+                    let within = at % SECTOR_BYTES;
+                    let (part, tail) = rest.split_at((SECTOR_BYTES - within).min(rest.len()));
+                    let cells = &mut self.sector(at / SECTOR_BYTES)[within..];
+                    cells.iter_mut().zip(part).for_each(|(cell, byte)| *cell &= byte);
+                    at += part.len();
+                    rest = tail;
                 }
             }
         }

@@ -16,6 +16,7 @@ use embedded_io_async::{Read, Write};
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use rigor_core::event::{BytesEncoding, ConnectionId, DeviceEvent, Event, Kind, Level, Symbol};
 use rigor_core::part::Drive;
+use rigor_core::task::TASK_LANES;
 use rigor_core::timeline::Source;
 use std::rc::Rc;
 
@@ -132,6 +133,13 @@ impl Run {
             < self.bench.timeline.now()
     }
 
+    /// What is on the timeline but for the scheduler's doing.
+    fn without_tasks(self) -> Vec<(Source, Event)> {
+        let timeline = self.bench.timeline.clone();
+        let of_a_task = |source: Source| timeline.name(source).starts_with(TASK_LANES);
+        self.record().0.into_iter().filter(|(source, _)| !of_a_task(*source)).collect()
+    }
+
     fn record(self) -> Record {
         assert_eq!(self.bench.crashes(), Vec::<String>::new());
         assert!(!self.torn.is_empty(), "some cut hit an erase");
@@ -207,4 +215,16 @@ fn steps_of_the_rig_do_not_change_what_the_device_does() {
     let once = record(2_000 * MS);
     assert!(record(MS) == once);
     assert!(record(1_234_567) == once);
+}
+
+/// A task that is left alone goes on without giving up its stack; one whose states are recorded never
+/// does.
+#[test]
+fn a_task_that_runs_ahead_comes_to_the_same() {
+    let mut ahead = Run::new(1);
+    while ahead.step() {}
+    let mut watched = Run::new(1);
+    watched.bench.board.scheduler().record().unwrap();
+    while watched.step() {}
+    assert!(ahead.without_tasks() == watched.without_tasks());
 }

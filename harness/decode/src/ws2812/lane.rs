@@ -175,17 +175,16 @@ impl LaneDecoder {
     }
 
     fn expand(&mut self, at: u64, burst: &Burst, frames: &mut Vec<Frame>) {
-        let mut edges = burst.edges();
-        loop {
-            self.edges.clear();
-            self.edges.extend(edges.by_ref().take(BATCH).map(|(offset, level)| {
-                PackedEdge::new(Instant::from_nanos(at.saturating_add(offset)), level)
-            }));
-            if self.edges.is_empty() {
-                break;
+        let LaneDecoder { decoder, edges: batch, .. } = self;
+        burst.edges().for_each(|(offset, level)| {
+            batch.push(PackedEdge::new(Instant::from_nanos(at.saturating_add(offset)), level));
+            if batch.len() == BATCH {
+                decoder.edges(batch, frames);
+                batch.clear();
             }
-            self.decoder.edges(&self.edges, frames);
-        }
+        });
+        decoder.edges(batch, frames);
+        batch.clear();
         if burst.idle == Level::High {
             // The wire goes back to its idle level; `Burst::edges` has only the symbols.
             let end = Instant::from_nanos(at.saturating_add(nanos(burst.duration())));
