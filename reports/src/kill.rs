@@ -194,6 +194,7 @@ mod tests {
             models: "It breaks \u{1b}[2J.".into(),
             claimed_by: claims.iter().map(|name| id(name)).collect(),
             cases: 2,
+            repeated: 0,
             found: red.iter().map(|name| (id(name), found.clone())).collect::<BTreeMap<_, _>>(),
             wall_ms: 1,
         }

@@ -51,7 +51,8 @@ impl Drop for Folder {
     }
 }
 
-/// Every case on the rig of `setup`, on two threads; what a wall clock says is left out.
+/// Every case on the rig of `setup`, on two threads; what a wall clock says is left out, and the way
+/// that the firmware's code took, of which a recording knows nothing.
 fn run(catalogue: &Arc<Catalogue>, cases: &[Arc<Case>], setup: Setup) -> Vec<Trial> {
     let (setup, next) = (Arc::new(setup), AtomicUsize::new(0));
     let work = || {
@@ -60,7 +61,7 @@ fn run(catalogue: &Arc<Catalogue>, cases: &[Arc<Case>], setup: Setup) -> Vec<Tri
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(case) = cases.get(index) else { return done };
             let trial = trial::run(catalogue, case, &setup);
-            done.push((index, Trial { wall_time: Duration::ZERO, ..trial }));
+            done.push((index, Trial { wall_time: Duration::ZERO, reached_defects: None, ..trial }));
         }
     };
     let mut done = thread::scope(|scope| {

@@ -20,7 +20,7 @@ use crate::result::{EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT};
 use crate::verdict::Verdict;
 
 /// The version of the format. It grows with every change.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Everything that one run over faults has to say.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -88,8 +88,11 @@ pub struct Tried {
     pub models: String,
     /// The requirements that must come to it.
     pub claimed_by: Vec<RequirementId>,
-    /// How many cases ran against it.
+    /// How many cases were held against it.
     pub cases: u32,
+    /// How many of them needed no run of their own, because their run without a fault never comes by
+    /// the place of this one.
+    pub repeated: u32,
     /// What the requirements came to that did not pass, by id, and which were green without the
     /// fault.
     pub found: BTreeMap<RequirementId, Found>,
@@ -241,6 +244,7 @@ mod tests {
             models: "Something breaks.".into(),
             claimed_by: claims.iter().map(|name| id(name)).collect(),
             cases: 1,
+            repeated: 0,
             found: found.collect(),
             wall_ms: 1,
         }

@@ -72,6 +72,13 @@ pub trait Drive {
     fn overrules(&self) -> Option<Blame> {
         None
     }
+
+    /// Which of the defects that the device can be given on purpose lie on the way that its code has
+    /// taken so far. Given any other, the device would have done the same. `None` where nobody keeps
+    /// count: on every rig but a virtual one.
+    fn reached_defects(&self) -> Option<Vec<&'static str>> {
+        None
+    }
 }
 
 /// A rig that is ours until it is dropped.

@@ -23,6 +23,10 @@ impl Drive for VirtualDrive {
     fn self_check(&self) -> Result<(), RigError> {
         Ok(())
     }
+
+    fn reached_defects(&self) -> Option<Vec<&'static str>> {
+        self.0.reached_defects()
+    }
 }
 
 /// A board of its own for every call: without power if the rig has a switch, else switched on.

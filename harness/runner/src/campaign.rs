@@ -11,7 +11,7 @@ use std::time::Duration;
 use rigor_core::kill::{Found, KillMatrix, Subject, Tried};
 use rigor_core::requirement::{Catalogue, Requirement, RequirementId};
 use rigor_core::verdict::Verdict;
-use rigor_rigs::fault::Fault;
+use rigor_rigs::fault::{Fault, Model};
 use rigor_rigs::{Firmwares, RigFile};
 
 use crate::case::Case;
@@ -41,9 +41,9 @@ pub struct Campaign {
     pub jobs: usize,
 }
 
-/// A case to run, without a fault or with the one of this index.
+/// A case to run against the fault of this index.
 struct Pair {
-    fault: Option<usize>,
+    fault: usize,
     case: Arc<Case>,
 }
 
@@ -53,55 +53,87 @@ struct Column {
     worst: BTreeMap<RequirementId, Found>,
     left: usize,
     cases: u32,
+    repeated: u32,
     wall: Duration,
 }
+
+/// A short case and how it goes without a fault.
+type Healthy = (Arc<Case>, Trial);
 
 impl Campaign {
     /// Runs everything and says what became of it. `told` hears of every fault whose last case has
     /// ended, in any order, with the number of faults that are done.
     pub fn run(&self, told: &(dyn Fn(&Tried, usize) + Sync)) -> KillMatrix {
-        let pairs = self.pairs();
-        // The first column is the one without a fault.
-        let columns: Vec<Mutex<Column>> = (0..=self.faults.len()).map(|_| Mutex::default()).collect();
-        for pair in &pairs {
-            lock(&columns[column_of(pair)]).left += 1;
+        let healthy = self.without_fault();
+        let mut without_fault = Column::default();
+        for (case, trial) in &healthy {
+            without_fault.add(case.name(), trial);
         }
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
-            for _ in 0..self.jobs.max(1) {
-                scope.spawn(|| {
-                    while let Some(pair) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let trial = self.trial(pair);
-                        let mut column = lock(&columns[column_of(pair)]);
-                        column.add(pair.case.name(), &trial);
-                        if column.left == 0
-                            && let Some(index) = pair.fault
-                        {
-                            told(&self.tried(index, &column), done.fetch_add(1, Ordering::Relaxed) + 1);
-                        }
-                    }
-                });
+        let mut columns: Vec<Column> = self.faults.iter().map(|_| Column::default()).collect();
+        let pairs = self.pairs(&healthy, &mut columns);
+        let columns: Vec<Mutex<Column>> = columns.into_iter().map(Mutex::new).collect();
+        let done = AtomicUsize::new(0);
+        let tell = |index: usize, column: &Column| {
+            told(&self.tried(index, column), done.fetch_add(1, Ordering::Relaxed) + 1);
+        };
+        for (index, column) in columns.iter().enumerate() {
+            let column = lock(column);
+            if column.left == 0 {
+                tell(index, &column);
+            }
+        }
+        self.share(&pairs, |pair| {
+            let trial = self.trial(&pair.case, Some(&self.faults[pair.fault]));
+            let mut column = lock(&columns[pair.fault]);
+            column.add(pair.case.name(), &trial);
+            column.left -= 1;
+            if column.left == 0 {
+                tell(pair.fault, &column);
             }
         });
-        let healthy = lock(&columns[0]);
         let faults: Vec<Tried> = (0..self.faults.len())
-            .map(|index| self.tried(index, &lock(&columns[index + 1])))
-            .map(|tried| only_what_was_green(tried, &healthy))
+            .map(|index| self.tried(index, &lock(&columns[index])))
+            .map(|tried| only_what_was_green(tried, &without_fault))
             .collect();
         KillMatrix {
             system: self.catalogue.system.clone(),
             rig: self.rig.name.clone(),
-            subjects: self.subjects(&healthy),
+            subjects: self.subjects(&without_fault),
             faults,
             complete: self.complete,
         }
     }
 
-    /// Every short case without a fault and against every fault, and long ones against the faults
-    /// that claim them.
-    fn pairs(&self) -> Vec<Pair> {
+    /// Every short case on the rig as it should be.
+    fn without_fault(&self) -> Vec<Healthy> {
+        let short: Vec<&Arc<Case>> = self.cases.iter().filter(|case| !case.is_long()).collect();
+        let trials: Vec<Mutex<Option<Trial>>> = short.iter().map(|_| Mutex::new(None)).collect();
+        let work: Vec<usize> = (0..short.len()).collect();
+        self.share(&work, |&index| *lock(&trials[index]) = Some(self.trial(short[index], None)));
+        let trials =
+            trials.into_iter().map(|trial| trial.into_inner().unwrap_or_else(PoisonError::into_inner));
+        short.into_iter().cloned().zip(trials).filter_map(|(case, trial)| Some((case, trial?))).collect()
+    }
+
+    /// Hands each of `items` to one of the campaign's threads.
+    fn share<T: Sync>(&self, items: &[T], work: impl Fn(&T) + Sync) {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.max(1) {
+                scope.spawn(|| {
+                    while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        work(item);
+                    }
+                });
+            }
+        });
+    }
+
+    /// What there is to run: short cases against every fault, and long ones against the faults that
+    /// claim them. A short case that would only repeat its run without the fault goes into its column
+    /// at once.
+    fn pairs(&self, healthy: &[Healthy], columns: &mut [Column]) -> Vec<Pair> {
         let mut pairs = Vec::new();
-        let short = |case: &&Arc<Case>| !case.is_long();
         // First what takes longest, so that no thread is left with it at the end.
         for (index, fault) in self.faults.iter().enumerate() {
             let claims = |case: &&Arc<Case>| {
@@ -109,21 +141,30 @@ impl Campaign {
                     && case.decides().iter().any(|id| fault.claimed_by.iter().any(|by| by.as_str() == id))
             };
             let long = self.cases.iter().filter(claims);
-            pairs.extend(long.map(|case| Pair { fault: Some(index), case: case.clone() }));
+            pairs.extend(long.map(|case| Pair { fault: index, case: case.clone() }));
         }
-        for fault in std::iter::once(None).chain((0..self.faults.len()).map(Some)) {
-            pairs.extend(self.cases.iter().filter(short).map(|case| Pair { fault, case: case.clone() }));
+        for (index, fault) in self.faults.iter().enumerate() {
+            for (case, trial) in healthy {
+                if goes_the_same(trial, &fault.model) {
+                    columns[index].repeat(case.name(), trial);
+                } else {
+                    pairs.push(Pair { fault: index, case: case.clone() });
+                }
+            }
+        }
+        for pair in &pairs {
+            columns[pair.fault].left += 1;
         }
         pairs
     }
 
-    fn trial(&self, pair: &Pair) -> Trial {
+    fn trial(&self, case: &Arc<Case>, fault: Option<&Fault>) -> Trial {
         let setup = Setup {
             wall_time: WALL_TIME,
-            fault: pair.fault.map(|index| self.faults[index].model.clone()),
+            fault: fault.map(|fault| fault.model.clone()),
             ..Setup::new(self.rig.clone(), self.firmwares.clone(), self.seed)
         };
-        trial::run(&self.catalogue, &pair.case, &Arc::new(setup))
+        trial::run(&self.catalogue, case, &Arc::new(setup))
     }
 
     fn subjects(&self, healthy: &Column) -> Vec<Subject> {
@@ -162,6 +203,7 @@ impl Campaign {
             models: fault.models.clone(),
             claimed_by: fault.claimed_by.clone(),
             cases: column.cases,
+            repeated: column.repeated,
             found: column.worst.clone(),
             wall_ms: millis(column.wall),
         }
@@ -174,9 +216,22 @@ fn only_what_was_green(mut tried: Tried, healthy: &Column) -> Tried {
     tried
 }
 
+/// Whether the case of `healthy`, its run without a fault, would go the same with a defect of the
+/// firmware. Runs are functions of the seed and of what is wrong; a defect whose place the code never
+/// comes by is wrong in no way that the run could show.
+fn goes_the_same(healthy: &Trial, fault: &Model) -> bool {
+    let Model::Firmware(defect) = fault else { return false };
+    healthy.reached_defects.as_ref().is_some_and(|reached| !reached.contains(&defect.as_str()))
+}
+
 impl Column {
+    /// A case that needs no run: its run without a fault stands for it.
+    fn repeat(&mut self, case: &str, healthy: &Trial) {
+        self.repeated += 1;
+        self.add(case, &Trial { wall_time: Duration::ZERO, ..healthy.clone() });
+    }
+
     fn add(&mut self, case: &str, trial: &Trial) {
-        self.left -= 1;
         self.cases += 1;
         self.wall += trial.wall_time;
         for (id, decision) in &trial.decisions {
@@ -199,10 +254,6 @@ impl Column {
             }
         }
     }
-}
-
-fn column_of(pair: &Pair) -> usize {
-    pair.fault.map_or(0, |index| index + 1)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -287,6 +287,7 @@ mod tests {
             wall_time: Duration::ZERO,
             retries: 0,
             log_tail: Vec::new(),
+            reached_defects: None,
         };
         let told = ["FAIL T-ONE T-FOUR: it is slow", "INCONCLUSIVE T-THREE: \\u{1b}[2J"];
         assert_eq!(grievances(&trial), told);

@@ -74,6 +74,9 @@ pub struct Trial {
     pub retries: u32,
     /// The last lines of the device's console, if the case did not pass.
     pub log_tail: Vec<String>,
+    /// What [`Drive::reached_defects`](rigor_core::rig::Drive::reached_defects) said at the end;
+    /// `None` too for a trial that did not come to its own end.
+    pub reached_defects: Option<Vec<&'static str>>,
 }
 
 impl Trial {
@@ -188,7 +191,14 @@ fn not_run(case: &Case, witness: &Witness, reason: &str) -> Trial {
 }
 
 fn without_rig(decisions: Vec<(String, Decision)>) -> Trial {
-    Trial { decisions, rig_time: Duration::ZERO, wall_time: Duration::ZERO, retries: 0, log_tail: Vec::new() }
+    Trial {
+        decisions,
+        rig_time: Duration::ZERO,
+        wall_time: Duration::ZERO,
+        retries: 0,
+        log_tail: Vec::new(),
+        reached_defects: None,
+    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -249,6 +259,7 @@ fn on_rig(
         wall_time: Duration::ZERO,
         retries: 0,
         log_tail: if passed { Vec::new() } else { log_tail(&rig) },
+        reached_defects: rig.drive.reached_defects().filter(|_| !interrupt.load(Ordering::Relaxed)),
     }
 }
 

@@ -53,6 +53,11 @@ impl Firmware for PrismK1 {
         Some(Rc::new(PrismK1 { defect: Some(defect) }))
     }
 
+    #[cfg(feature = "defects")]
+    fn reached_defects(&self) -> Option<Vec<&'static str>> {
+        Some(defect::reached().map(Defect::name).collect())
+    }
+
     fn start(&self, chip: Chip) {
         #[cfg(feature = "defects")]
         defect::give(self.defect);
@@ -64,10 +69,14 @@ impl PrismK1 {
     /// What a flashing tool writes as partition table.
     fn table(&self) -> Vec<u8> {
         #[cfg(feature = "defects")]
-        match self.defect {
-            Some(Defect::PartitionsOverlap) => return table_that_overlaps(),
-            Some(Defect::NoUpdateSlots) => return table_without_updates(),
-            _ => {}
+        {
+            defect::give(self.defect);
+            if defect::present(Defect::PartitionsOverlap) {
+                return table_that_overlaps();
+            }
+            if defect::present(Defect::NoUpdateSlots) {
+                return table_without_updates();
+            }
         }
         partition_table()
     }

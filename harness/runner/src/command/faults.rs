@@ -75,10 +75,12 @@ fn campaign(campaign: &Campaign) -> KillMatrix {
     campaign.run(&|fault: &Tried, done: usize| {
         let kept = fault.claimed_by.len() - fault.broken_claims().count();
         eprintln!(
-            "[{done:>3}/{all}] {}: {kept} of {} claims kept, {} red, {:.1} s",
+            "[{done:>3}/{all}] {}: {kept} of {} claims kept, {} red, {} of {} cases run, {:.1} s",
             fault.name,
             fault.claimed_by.len(),
             fault.red().count(),
+            fault.cases - fault.repeated,
+            fault.cases,
             fault.wall_ms as f64 / 1000.0
         );
     })
