@@ -52,6 +52,8 @@ defects! {
     SlowBits = "slow-bits",
     /// Each frame leaves in two halves, 20 us apart.
     FrameInHalves = "frame-in-halves",
+    /// Every 16th frame is sent once more, 25 us after its end: too soon for the strip to have shown it.
+    NoTimeToLatch = "no-time-to-latch",
     /// A stop leaves the last frame on the strip.
     StopKeepsPicture = "stop-keeps-picture",
 
@@ -171,6 +173,8 @@ defects! {
     LongControlCut = "long-control-cut",
     /// A ping is refused like text.
     PingRefused = "ping-refused",
+    /// An empty message is taken for a broken one.
+    HeartbeatRefused = "heartbeat-refused",
     /// A pong has no payload.
     PingPayloadLost = "ping-payload-lost",
     /// A pong is answered like a ping.

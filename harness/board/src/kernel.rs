@@ -334,11 +334,11 @@ impl Kernel {
 
     /// Lets the board live until `woken` or `until`, or until the harness runs out of patience.
     pub(crate) fn run(self: &Rc<Self>, until: Instant, woken: &dyn Fn() -> bool) {
-        let pointer = NonNull::from(woken);
+        type Woken<'a> = NonNull<dyn Fn() -> bool + 'a>;
         // SAFETY: only the lifetime changes. `Returned` takes the pointer back before this call, for
         // which `woken` is borrowed, ends.
-        let pointer = unsafe { std::mem::transmute::<NonNull<dyn Fn() -> bool + '_>, _>(pointer) };
-        self.errand.set(Some(Errand { until: until.as_nanos(), woken: pointer }));
+        let woken_here = unsafe { std::mem::transmute::<Woken<'_>, Woken<'static>>(NonNull::from(woken)) };
+        self.errand.set(Some(Errand { until: until.as_nanos(), woken: woken_here }));
         let _returned = Returned(&self.errand);
         loop {
             crate::cpu::dispatch(self);

@@ -43,7 +43,7 @@ impl Wire {
         self.second.fill(0);
     }
 
-    async fn send<L: PulseTransmitter<2>>(&self, leds: &mut L) {
+    async fn send<L: PulseTransmitter<2>>(&self, leds: &mut L, tick: u64) {
         let (first, second) = (&self.first[..], &self.second[..]);
         if defect::present(Defect::LanesInTurn) {
             leds.transmit(&pulses(), [first, &[]]).await;
@@ -53,6 +53,10 @@ impl Wire {
             leds.transmit(&pulses(), [first, second]).await;
             Timer::after_micros(20).await;
             leds.transmit(&pulses(), [rest, end]).await;
+        } else if defect::present(Defect::NoTimeToLatch) && tick.is_multiple_of(16) {
+            leds.transmit(&pulses(), [first, second]).await;
+            Timer::after_micros(25).await;
+            leds.transmit(&pulses(), [first, second]).await;
         } else if defect::present(Defect::LastPixelLost) {
             leds.transmit(&pulses(), [&first[3..], &second[3..]]).await;
         } else {
@@ -205,7 +209,7 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
             }
         }
         sent_at = now;
-        wire.send(&mut leds).await;
+        wire.send(&mut leds, tick).await;
         playback.note_sent();
         tick += 1;
     }

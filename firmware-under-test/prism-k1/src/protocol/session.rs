@@ -253,8 +253,8 @@ impl<C: Cpu> Handler for Session<C> {
     const ERRORS: bool = true;
 
     async fn message(&mut self, buffer: &mut Block, len: usize) -> Reaction {
-        if len == 0 || defect::present(Defect::ParserNeverInitialised) {
-            // A heartbeat.
+        let heartbeat = len == 0 && !defect::present(Defect::HeartbeatRefused);
+        if heartbeat || defect::present(Defect::ParserNeverInitialised) {
             return Reaction::Continue(Reply::None);
         }
         let served = match buffer.first() {
