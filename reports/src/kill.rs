@@ -30,6 +30,9 @@ use crate::text::clip;
 /// Characters of a line that stands alone.
 const MAX_LINE: usize = 200;
 
+/// Lines of requirements that turned red only by the way: a list to look into, not to read.
+const MAX_UNCLAIMED_LINES: usize = 5;
+
 /// The matrices of `result`, and last what is amiss.
 pub fn render(result: &FaultsResult) -> String {
     let mut text = String::new();
@@ -157,8 +160,11 @@ fn amiss(text: &mut String, matrix: &KillMatrix) {
     if !unclaimed.is_empty() {
         let ids: Vec<&str> = unclaimed.iter().map(|subject| subject.id.as_str()).collect();
         let _ = writeln!(text, "red only under faults that they do not claim ({}):", ids.len());
-        for line in ids.chunks(8) {
+        for line in ids.chunks(8).take(MAX_UNCLAIMED_LINES) {
             let _ = writeln!(text, "  {}", line.join(" "));
+        }
+        if ids.len() > 8 * MAX_UNCLAIMED_LINES {
+            let _ = writeln!(text, "  and {} more", ids.len() - 8 * MAX_UNCLAIMED_LINES);
         }
     }
     let musts = matrix.subjects.iter().filter(|subject| subject.class == Class::Must).count();
