@@ -41,6 +41,6 @@ impl Memory {
     /// Whether blocks of together `bytes` can be allocated.
     #[must_use]
     pub fn has(&self, bytes: usize) -> bool {
-        defect::present(Defect::MemoryUnchecked) || (self.0)() >= bytes.saturating_add(MARGIN_BYTES)
+        (self.0)() >= bytes.saturating_add(MARGIN_BYTES) || defect::present(Defect::MemoryUnchecked)
     }
 }

@@ -68,11 +68,8 @@ impl Alarms {
     fn of(heap: &HeapStatus) -> Self {
         let fragmentation = fragmentation(heap);
         Self {
-            low_memory_critical: if defect::present(Defect::LowMemoryLate) {
-                heap.free < FREE_CRITICAL / 10 * 9
-            } else {
-                heap.free < FREE_CRITICAL
-            },
+            low_memory_critical: heap.free < FREE_CRITICAL
+                && (heap.free < FREE_CRITICAL / 10 * 9 || !defect::present(Defect::LowMemoryLate)),
             low_memory_warning: (FREE_CRITICAL..FREE_WARNING).contains(&heap.free),
             largest_block_warning: heap.largest_free_block < LARGEST_WARNING,
             fragmentation_critical: fragmentation >= FRAGMENTATION_CRITICAL,
@@ -192,11 +189,11 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
             log.warning(TAG, format_args!("WARNING: Largest block {largest} < {LARGEST_WARNING} bytes"));
         }
         let percent = fragmentation(&heap);
-        let told = !defect::present(Defect::FragmentationUnwarned);
-        if told && alarms.fragmentation_critical && !before.fragmentation_critical {
+        let told = || !defect::present(Defect::FragmentationUnwarned);
+        if alarms.fragmentation_critical && !before.fragmentation_critical && told() {
             log.error(TAG, format_args!("CRITICAL: Fragmentation {percent}% >= {FRAGMENTATION_CRITICAL}%"));
         }
-        if told && alarms.fragmentation_warning && !before.fragmentation_warning {
+        if alarms.fragmentation_warning && !before.fragmentation_warning && told() {
             log.warning(TAG, format_args!("WARNING: Fragmentation {percent}% >= {FRAGMENTATION_WARNING}%"));
         }
         if new_failures {

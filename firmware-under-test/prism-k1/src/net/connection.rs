@@ -200,7 +200,7 @@ where
     };
     stream.write_all(&[upgrade.response().as_bytes()]).await.map_err(|_| None)?;
     stream.consume(upgrade.head_len);
-    if defect::present(Defect::EarlyBytesLost) {
+    if !stream.pending().is_empty() && defect::present(Defect::EarlyBytesLost) {
         stream.consume(stream.pending().len());
     }
     log.info("network", format_args!("WebSocket client {} connected (fd={number})", slot.index));
@@ -353,7 +353,7 @@ where
             frames::receive(stream, buffer, H::TEXT).await
         });
         let (kind, len) = match received.await {
-            Ok(Ok(_)) if defect::present(Defect::ThirdClientEvictsFirst) && !slot.is_held() => {
+            Ok(Ok(_)) if !slot.is_held() && defect::present(Defect::ThirdClientEvictsFirst) => {
                 return Farewell::Silent;
             }
             Ok(Ok(message)) => message,

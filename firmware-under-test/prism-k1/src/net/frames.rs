@@ -194,18 +194,18 @@ fn judge(raw: &[u8], header: &FrameHeader, assembly: Assembly, takes: Takes) -> 
         (_, false) => return Err(protocol_error("continuation without a message")),
     };
     let is_final = is_final || defect::present(Defect::FragmentsAsMessages);
-    let announced = if defect::present(Defect::LengthCutTo32Bits) {
-        u64::from(header.payload_len as u32)
-    } else {
-        header.payload_len
+    let announced = match u32::try_from(header.payload_len) {
+        Err(_) if defect::present(Defect::LengthCutTo32Bits) => u64::from(header.payload_len as u32),
+        _ => header.payload_len,
     };
-    let limit = if defect::present(Defect::MessageLimitTooLow) { takes.len - 1 } else { takes.len };
+    let room = takes.len - assembly.len;
     match usize::try_from(announced) {
-        Ok(len) if len <= limit - assembly.len => Ok(Frame::Data { kind, len, is_final }),
-        Ok(len) if defect::present(Defect::OversizeUnchecked) => Ok(Frame::Data { kind, len, is_final }),
-        Ok(_) if defect::present(Defect::OversizeCut) => {
-            Ok(Frame::Data { kind, len: limit - assembly.len, is_final })
+        Ok(len) if len < room => Ok(Frame::Data { kind, len, is_final }),
+        Ok(len) if len == room && !defect::present(Defect::MessageLimitTooLow) => {
+            Ok(Frame::Data { kind, len, is_final })
         }
+        Ok(len) if defect::present(Defect::OversizeUnchecked) => Ok(Frame::Data { kind, len, is_final }),
+        Ok(_) if defect::present(Defect::OversizeCut) => Ok(Frame::Data { kind, len: room, is_final }),
         _ => Err(End::Refused(
             Refusal::new(ErrorCode::SizeExceeded, "message exceeds 4096 bytes"),
             close_code::TOO_BIG,
@@ -314,9 +314,10 @@ pub async fn receive<S: Read + Write + TcpShutdown>(
             Frame::Data { kind, len, is_final } => {
                 let place = &mut buffer[assembly.len..assembly.len + len];
                 stream.read_exact(place).await?;
-                let used = if defect::present(Defect::MaskRunsOn) { assembly.len } else { 0 };
+                let used =
+                    if assembly.len > 0 && defect::present(Defect::MaskRunsOn) { assembly.len } else { 0 };
                 header.mask(place, used);
-                if defect::present(Defect::OversizeCut) {
+                if header.payload_len > len as u64 && defect::present(Defect::OversizeCut) {
                     stream.skip(header.payload_len - len as u64).await?;
                 }
                 assembly = Assembly { open: true, kind, len: assembly.len + len, ..assembly };

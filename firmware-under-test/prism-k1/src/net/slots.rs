@@ -13,13 +13,12 @@ const PLACES: usize = WS_CLIENTS_MAX + cfg!(feature = "defects") as usize;
 #[derive(Clone, Default)]
 pub struct Slots(Rc<Cell<[bool; PLACES]>>);
 
-fn given() -> usize {
-    if defect::present(Defect::ThirdClientServed) {
-        WS_CLIENTS_MAX + 1
-    } else if defect::present(Defect::SecondClientRefused) {
-        WS_CLIENTS_MAX - 1
-    } else {
-        WS_CLIENTS_MAX
+/// Whether place `index` is for clients.
+fn is_given(index: usize) -> bool {
+    match index + 1 {
+        WS_CLIENTS_MAX => !defect::present(Defect::SecondClientRefused),
+        count if count > WS_CLIENTS_MAX => defect::present(Defect::ThirdClientServed),
+        _ => true,
     }
 }
 
@@ -35,7 +34,7 @@ impl Slots {
     #[must_use]
     pub fn take(&self) -> Option<Slot> {
         let mut taken = self.0.get();
-        let free = taken.iter().take(given()).position(|taken| !taken);
+        let free = taken.iter().position(|taken| !taken).filter(|&index| is_given(index));
         if free.is_none() && defect::present(Defect::ThirdClientEvictsFirst) {
             taken[0] = false;
             self.0.set(taken);

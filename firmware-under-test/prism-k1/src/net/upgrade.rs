@@ -133,7 +133,7 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
         Err(_) => return Err(Rejection::BadRequest),
     };
     let path = match request.path.unwrap_or_default() {
-        target if defect::present(Defect::TargetTakenLiterally) => target,
+        target if path_of(target) != target && defect::present(Defect::TargetTakenLiterally) => target,
         target => path_of(target),
     };
     let service = match Service::of(path) {
@@ -143,22 +143,20 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
     let Some(service) = service else {
         return Err(Rejection::NotFound);
     };
-    let lax = defect::present(Defect::HeadUnchecked);
-    if request.method != Some("GET") && !lax {
+    let lax = || defect::present(Defect::HeadUnchecked);
+    if request.method != Some("GET") && !lax() {
         return Err(Rejection::MethodNotAllowed);
     }
-    if request.version != Some(1) && !lax {
+    if request.version != Some(1) && !lax() {
         return Err(Rejection::BadRequest);
     }
     let values = |name: &'static str| {
         let fields = request.headers.iter();
         fields
             .filter(move |field| {
-                if defect::present(Defect::FieldNamesCaseSensitive) {
-                    field.name == name
-                } else {
-                    field.name.eq_ignore_ascii_case(name)
-                }
+                let differs = field.name != name;
+                field.name.eq_ignore_ascii_case(name)
+                    && !(differs && defect::present(Defect::FieldNamesCaseSensitive))
             })
             .map(|field| field.value.trim_ascii())
     };
@@ -168,16 +166,15 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     };
     // RFC 9112 section 3.2: one, whatever it says. The device has no other name to tell apart.
-    if values("Host").count() != 1 && !lax {
+    if values("Host").count() != 1 && !lax() {
         return Err(Rejection::BadRequest);
     }
-    let upgrades = if defect::present(Defect::TokensComparedWhole) {
-        values("Upgrade").any(|value| value == b"websocket")
-            && values("Connection").any(|value| value == b"Upgrade")
-    } else {
-        lists("Upgrade", "websocket") && lists("Connection", "upgrade")
-    };
-    if !upgrades && !lax {
+    let is_whole = |name, token: &str| values(name).any(|value| value == token.as_bytes());
+    let upgrades = lists("Upgrade", "websocket")
+        && lists("Connection", "upgrade")
+        && (is_whole("Upgrade", "websocket") && is_whole("Connection", "Upgrade")
+            || !defect::present(Defect::TokensComparedWhole));
+    if !upgrades && !lax() {
         return Err(Rejection::UpgradeRequired);
     }
     let mut versions = values("Sec-WebSocket-Version");
@@ -187,14 +184,13 @@ pub fn parse(received: &[u8]) -> Result<Option<Upgrade>, Rejection> {
         return Err(Rejection::UpgradeRequired);
     }
     let mut keys = values("Sec-WebSocket-Key");
-    let anything = defect::present(Defect::KeyUnchecked);
     let (Some(key), more) = (keys.next(), keys.next()) else {
         return Err(Rejection::BadRequest);
     };
     // RFC 6455 section 4.2.1 item 5: 16 bytes when decoded.
     let mut nonce = [0; 18];
     let valid = more.is_none() && matches!(STANDARD.decode_slice(key, &mut nonce), Ok(16));
-    if !valid && !anything {
+    if !valid && !defect::present(Defect::KeyUnchecked) {
         return Err(Rejection::BadRequest);
     }
     let key = core::str::from_utf8(key).map_err(|_| Rejection::BadRequest)?;

@@ -44,11 +44,11 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn open(&mut self, size: u32) -> Result<UploadId, StoreError> {
-        let excused = match size {
+        let excused = || match size {
             0 => defect::present(Defect::EmptyFileAccepted),
             _ => defect::present(Defect::FileSizeUnchecked),
         };
-        if (size == 0 || size > MAX_FILE_BYTES) && !excused {
+        if (size == 0 || size > MAX_FILE_BYTES) && !excused() {
             return Err(StoreError::SizeExceeded);
         }
         if let Some(session) = self.current.as_mut().filter(|_| defect::present(Defect::UploadsMixed)) {
@@ -88,21 +88,25 @@ impl Sessions {
         self.check(id)?;
         let session = self.find(id)?;
         // 64 bits: neither an offset near 2^32 nor any length can wrap around.
-        let end = if defect::present(Defect::OffsetWraps) {
-            u64::from(offset.wrapping_add(len as u32))
-        } else if defect::present(Defect::OffsetIgnored) {
-            u64::from(session.accepted).saturating_add(len as u64)
-        } else {
-            u64::from(offset).saturating_add(len as u64)
+        let end = match u64::from(offset).saturating_add(len as u64) {
+            end if end > u64::from(u32::MAX) && defect::present(Defect::OffsetWraps) => {
+                u64::from(offset.wrapping_add(len as u32))
+            }
+            _ if offset != session.accepted && defect::present(Defect::OffsetIgnored) => {
+                u64::from(session.accepted).saturating_add(len as u64)
+            }
+            end => end,
         };
         if end > u64::from(session.size) && !defect::present(Defect::ExcessAccepted) {
             self.current = None;
             return Err(StoreError::SizeExceeded);
         }
-        let excused = defect::present(Defect::OffsetIgnored)
-            || (offset > session.accepted && defect::present(Defect::HoleFilledWithZeros))
-            || (u64::from(offset) > end && defect::present(Defect::OffsetWraps));
-        if offset != session.accepted && !excused {
+        let excused = || {
+            defect::present(Defect::OffsetIgnored)
+                || (offset > session.accepted && defect::present(Defect::HoleFilledWithZeros))
+                || (u64::from(offset) > end && defect::present(Defect::OffsetWraps))
+        };
+        if offset != session.accepted && !excused() {
             return Err(StoreError::OutOfOrder { expected: session.accepted });
         }
         // At most `size`, so it fits.

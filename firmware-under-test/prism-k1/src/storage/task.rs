@@ -184,7 +184,8 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
             return;
         }
         self.free = None;
-        if defect::present(Defect::HoleFilledWithZeros)
+        if writer.is_behind(piece.offset)
+            && defect::present(Defect::HoleFilledWithZeros)
             && let Err(error) = writer.fill_up_to(&self.cpu, piece.offset)
         {
             self.storage.0.sessions.borrow_mut().fail(*id, error);
