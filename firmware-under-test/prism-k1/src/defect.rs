@@ -279,6 +279,10 @@ defects! {
     PauseAccepted = "pause-accepted",
     /// DELETE is acknowledged and deletes nothing.
     DeleteKeepsFile = "delete-keeps-file",
+    /// A file that is replaced or deleted stays open, and plays on from where it was.
+    PlayedFileKept = "played-file-kept",
+    /// A PLAY that is stopped before its first frame is shown keeps a buffer for good.
+    RefusedStartLeaks = "refused-start-leaks",
     /// STATUS reports the pixels of one lane.
     StatusCountsOneLane = "status-counts-one-lane",
     /// Nothing starts the parser: messages are taken and never read.
@@ -389,6 +393,8 @@ defects! {
     OverrunShifts = "overrun-shifts",
     /// After an overrun the frames that are late are sent as fast as the wire allows.
     OverrunCatchesUp = "overrun-catches-up",
+    /// After an overrun so many frames are left out as the device has sent.
+    OverrunStandsStill = "overrun-stands-still",
     /// The heap's statistics are never reported.
     ReportMissing = "heap-report-missing",
     /// The heap's statistics are reported every 25 s.

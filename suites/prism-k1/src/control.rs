@@ -3,9 +3,11 @@
 //! What an answer promises is looked for on the strip's wires and on the flash chip. Here are PLAY,
 //! STOP, DELETE and STATUS; [`effects`] has brightness and gamma, [`ramps`] their way from one value
 //! to the next, [`names`] what patterns are called, [`switching`] templates and how soon a pattern
-//! shows, [`messages`] malformed requests and the answers' contents.
+//! shows, [`meanwhile`] what happens to a pattern while it plays, [`messages`] malformed requests and
+//! the answers' contents.
 
 mod effects;
+mod meanwhile;
 mod messages;
 mod names;
 mod ramps;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::Blame;
-use rigor_runner::need::{Clock, Console, Device, Flash, Leds, Net, Picture};
+use rigor_runner::need::{Console, Device, Flash, Leds, Net, Picture};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use crate::kit::{self, Answer, LITTLEFS_BYTES, obeyed, told};
@@ -38,6 +40,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     names::add_to(suite);
     switching::add_to(suite);
     messages::add_to(suite);
+    meanwhile::add_to(suite);
 }
 
 /// The raw pattern that plays at first.
@@ -172,18 +175,23 @@ async fn black_after_stop(mut console: Console, net: Net, leds: Leds) -> Outcome
     Ok(findings)
 }
 
-/// One of three patterns is deleted: its file goes, the others stay, and it cannot be played.
-async fn delete(mut console: Console, net: Net, flash: Flash, clock: Clock) -> Outcome {
+/// One of three patterns is deleted while another one plays: its file goes, the others stay, what
+/// plays goes on, and it cannot be played.
+async fn delete(mut console: Console, net: Net, leds: Leds, flash: Flash) -> Outcome {
     kit::settled(&mut console).await?;
-    for (series, name) in (1..).zip(["first", "second", "third"]) {
-        kit::upload_once(&net, Profile::F, name, &pattern::file(series, 5000)).await?;
+    for (series, name) in (PLAYING..).zip(["first", "second", "third"]) {
+        kit::upload_once(&net, Profile::F, name, &pattern::numbered(series, 5)).await?;
     }
     let before = kit::stored_files(&flash)?;
-    let doomed = pattern::file(2, 5000);
+    let doomed = pattern::numbered(PLAYING + 1, 5);
     let mut socket = kit::open(&net, Profile::F).await?;
+    obeyed(&mut socket, "PLAY", &request::play("first")).await?;
+    let is_playing = |picture: &Picture| pattern::recognise(PLAYING, picture).is_some();
+    leds.expect("what PLAY names", kit::ANSWER_LIMIT, is_playing).await?;
     let mut findings = Findings::new();
-    let answer = told(&mut socket, &request::delete("second")).await?.1;
-    clock.sleep(Duration::from_millis(100)).await;
+    let (answered, answer) = told(&mut socket, &request::delete("second")).await?;
+    let until = leds.record(WATCHED / 2).await?.until;
+    let beside = leds.recorded(answered, until).await?.pictures();
     let after = kit::stored_files(&flash)?;
     let kept = before.iter().filter(|(_, bytes)| **bytes != doomed);
     let play = told(&mut socket, &request::play("second")).await?.1;
@@ -195,11 +203,14 @@ async fn delete(mut console: Console, net: Net, flash: Flash, clock: Clock) -> O
         (Answer::Reply(Reply::Status(_)), _) if !kept.eq(after.iter()) => {
             Some("another file has changed".to_owned())
         }
+        (Answer::Reply(Reply::Status(_)), _) if beside.is_empty() || !beside.iter().all(is_playing) => {
+            Some("what played is not shown any more".to_owned())
+        }
         (Answer::Reply(Reply::Status(_)), Answer::Reply(Reply::Error { code: 5, .. })) => None,
         (Answer::Reply(Reply::Status(_)), other) => Some(format!("PLAY of it was answered with {other}")),
         (other, _) => Some(format!("it was answered with {other}")),
     };
-    let gone = || "the file is gone, PLAY says ERROR 5".to_owned();
+    let gone = || "the file is gone, PLAY says ERROR 5, another one plays on".to_owned();
     findings.observed("K1-CTL-012", wrong.is_none(), wrong.unwrap_or_else(gone));
     Ok(findings)
 }

@@ -211,7 +211,9 @@ impl<'v, F: NorFlash, C: Cpu> Feeder<'v, F, C> {
         let cycles = match first {
             Ok(cycles) if state.stops == playing.ticket => cycles,
             refused => {
-                state.queue.give_back(frame);
+                if !defect::present(Defect::RefusedStartLeaks) {
+                    state.queue.give_back(frame);
+                }
                 return Err(refused.map_or_else(PlayError::from, |_| PlayError::Stopped));
             }
         };
@@ -229,6 +231,9 @@ impl<'v, F: NorFlash, C: Cpu> Feeder<'v, F, C> {
     /// Closes `file` when it is the one that plays, and gives the ticket to start it again. What
     /// was read ahead is still shown.
     pub(crate) fn release(&mut self, file: &FileId) -> Option<u32> {
+        if defect::present(Defect::PlayedFileKept) {
+            return None;
+        }
         let playing = self.playing.take_if(|playing| playing.file == *file)?;
         let mut state = self.playback.0.state.borrow_mut();
         if state.queue.sequence() == Some(playing.sequence) {

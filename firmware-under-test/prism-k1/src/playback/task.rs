@@ -205,6 +205,9 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
             } else if !defect::present(Defect::OverrunCatchesUp) {
                 playback.note_dropped(passed);
                 tick += passed;
+                if defect::present(Defect::OverrunStandsStill) {
+                    tick *= 2;
+                }
                 continue;
             }
         }

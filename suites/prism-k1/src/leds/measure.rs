@@ -192,6 +192,11 @@ impl Interval {
     fn length(self) -> Duration {
         self.end.since(self.start)
     }
+
+    /// Whether a line at `logged` may be about this interval: it has begun, and not ended long ago.
+    fn told_at(self, logged: Instant) -> bool {
+        self.start <= logged && logged.since(self.end) <= LOGGED_WITHIN
+    }
 }
 
 /// The intervals of a lane. At either end of the recording one is open: its true length is at
@@ -223,16 +228,19 @@ pub(crate) fn overrun(line: &Line) -> Option<Instant> {
     told.into_iter().any(|rest| !is_count(rest)).then_some(line.start)
 }
 
+/// Whether an overrun that the console spoke of at `logged` can be one of `intervals`.
+pub(super) fn explains(intervals: &[Interval], logged: Instant) -> bool {
+    intervals.iter().any(|interval| interval.told_at(logged))
+}
+
 /// The intervals of one lane without those for which an overrun was logged: each log line excuses
 /// the longest one that ended shortly before it.
 pub(super) fn unexcused(mut intervals: Vec<Interval>, overruns: &[Instant]) -> Vec<Interval> {
     for &logged in overruns {
-        let shortly_before =
-            |interval: &Interval| interval.start <= logged && logged.since(interval.end) <= LOGGED_WITHIN;
         let excused = intervals
             .iter()
             .enumerate()
-            .filter(|(_, interval)| shortly_before(interval))
+            .filter(|(_, interval)| interval.told_at(logged))
             .max_by_key(|(_, interval)| interval.length())
             .map(|(index, _)| index);
         if let Some(index) = excused {
