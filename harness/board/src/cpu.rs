@@ -789,3 +789,48 @@ pub(crate) fn occupy(kernel: &Rc<Kernel>, core: usize, priority: u8, duration: D
 pub(crate) fn restart() {
     suspend(Suspend::Restart);
 }
+
+#[cfg(test)]
+mod tests {
+    use rigor_core::Timeline;
+
+    use super::*;
+    use crate::board::{Board, BoardConfig, Firmware};
+
+    /// One task, which says whether it may run ahead by a microsecond.
+    struct Alone(Rc<RefCell<Vec<bool>>>);
+
+    impl Firmware for Alone {
+        fn name(&self) -> &str {
+            "alone"
+        }
+        fn version(&self) -> &str {
+            "0"
+        }
+        fn flash_image(&self) -> Vec<(u32, Vec<u8>)> {
+            Vec::new()
+        }
+        fn start(&self, chip: Chip) {
+            let (kernel, told) = (chip.cpu().0, self.0.clone());
+            let spec = TaskSpec { name: "alone", priority: 1, stack_bytes: 1024, core: 0 };
+            let body = Box::pin(async move {
+                let soon = |by: u64| kernel.now().as_nanos() + by;
+                let alone = run_ahead(&kernel, soon(1_000));
+                kernel.schedule_inside(Instant::from_nanos(soon(500)), |_| {});
+                let before_an_event = run_ahead(&kernel, soon(499));
+                let with_it = run_ahead(&kernel, soon(1));
+                *told.borrow_mut() = vec![alone, before_an_event, with_it];
+            });
+            chip.tasks().spawn(spec, body);
+        }
+    }
+
+    #[test]
+    fn a_task_runs_ahead_up_to_the_next_event_and_not_to_it() {
+        let told = Rc::new(RefCell::default());
+        let board = Board::new(BoardConfig::default(), Timeline::new(), Rc::new(Alone(told.clone())));
+        board.power().on().expect("a virtual switch works");
+        board.run(Instant::from_nanos(1_000_000_000), &|| false);
+        assert_eq!(told.take(), [true, true, false]);
+    }
+}

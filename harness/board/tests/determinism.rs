@@ -133,11 +133,13 @@ impl Run {
             < self.bench.timeline.now()
     }
 
-    /// What is on the timeline but for the scheduler's doing.
-    fn without_tasks(self) -> Vec<(Source, Event)> {
+    /// The same but for the scheduler's doing.
+    fn without_tasks(self) -> Record {
         let timeline = self.bench.timeline.clone();
         let of_a_task = |source: Source| timeline.name(source).starts_with(TASK_LANES);
-        self.record().0.into_iter().filter(|(source, _)| !of_a_task(*source)).collect()
+        let (mut events, torn) = self.record();
+        events.retain(|(source, _)| !of_a_task(*source));
+        (events, torn)
     }
 
     fn record(self) -> Record {

@@ -69,7 +69,7 @@ pub struct Subject {
     /// Whether it gates.
     pub class: Class,
     /// Its verdict without any fault. Only what passes can turn red. `not-run` where only long
-    /// cases decide it.
+    /// cases decide it and no fault that was tried claims it.
     pub without_fault: Verdict,
 }
 

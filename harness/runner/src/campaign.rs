@@ -57,7 +57,7 @@ struct Column {
     wall: Duration,
 }
 
-/// A short case and how it goes without a fault.
+/// A case and how it goes without a fault.
 type Healthy = (Arc<Case>, Trial);
 
 impl Campaign {
@@ -104,15 +104,24 @@ impl Campaign {
         }
     }
 
-    /// Every short case on the rig as it should be.
+    /// Whether `case` runs at all: short ones do, and long ones that some fault claims.
+    fn runs(&self, case: &Case) -> bool {
+        !case.is_long() || self.faults.iter().any(|fault| claims(fault, case))
+    }
+
+    /// Every case that runs, on the rig as it should be: one that is never green proves nothing by
+    /// turning red.
     fn without_fault(&self) -> Vec<Healthy> {
-        let short: Vec<&Arc<Case>> = self.cases.iter().filter(|case| !case.is_long()).collect();
-        let trials: Vec<Mutex<Option<Trial>>> = short.iter().map(|_| Mutex::new(None)).collect();
-        let work: Vec<usize> = (0..short.len()).collect();
-        self.share(&work, |&index| *lock(&trials[index]) = Some(self.trial(short[index], None)));
+        let running = self.cases.iter().filter(|case| self.runs(case)).cloned();
+        // First what takes longest, so that no thread is left with it at the end.
+        let (mut cases, short): (Vec<_>, Vec<_>) = running.partition(|case| case.is_long());
+        cases.extend(short);
+        let trials: Vec<Mutex<Option<Trial>>> = cases.iter().map(|_| Mutex::new(None)).collect();
+        let work: Vec<usize> = (0..cases.len()).collect();
+        self.share(&work, |&index| *lock(&trials[index]) = Some(self.trial(&cases[index], None)));
         let trials =
             trials.into_iter().map(|trial| trial.into_inner().unwrap_or_else(PoisonError::into_inner));
-        short.into_iter().cloned().zip(trials).filter_map(|(case, trial)| Some((case, trial?))).collect()
+        cases.into_iter().zip(trials).filter_map(|(case, trial)| Some((case, trial?))).collect()
     }
 
     /// Hands each of `items` to one of the campaign's threads.
@@ -134,17 +143,13 @@ impl Campaign {
     /// at once.
     fn pairs(&self, healthy: &[Healthy], columns: &mut [Column]) -> Vec<Pair> {
         let mut pairs = Vec::new();
-        // First what takes longest, so that no thread is left with it at the end.
+        let (long, short): (Vec<_>, Vec<_>) = healthy.iter().partition(|(case, _)| case.is_long());
         for (index, fault) in self.faults.iter().enumerate() {
-            let claims = |case: &&Arc<Case>| {
-                case.is_long()
-                    && case.decides().iter().any(|id| fault.claimed_by.iter().any(|by| by.as_str() == id))
-            };
-            let long = self.cases.iter().filter(claims);
-            pairs.extend(long.map(|case| Pair { fault: index, case: case.clone() }));
+            let claimed = long.iter().filter(|(case, _)| claims(fault, case));
+            pairs.extend(claimed.map(|(case, _)| Pair { fault: index, case: case.clone() }));
         }
         for (index, fault) in self.faults.iter().enumerate() {
-            for (case, trial) in healthy {
+            for (case, trial) in &short {
                 if goes_the_same(trial, &fault.model) {
                     columns[index].repeat(case.name(), trial);
                 } else {
@@ -178,7 +183,7 @@ impl Campaign {
             .map(|requirement| (requirement, deciding(requirement)))
             .filter(|(_, cases)| !cases.is_empty())
             .map(|(requirement, cases)| {
-                let tried = cases.iter().any(|case| !case.is_long());
+                let tried = cases.iter().any(|case| self.runs(case));
                 let without_fault = match healthy.worst.get(&requirement.id) {
                     Some(found) => found.verdict,
                     None if tried => Verdict::Pass,
@@ -214,6 +219,11 @@ impl Campaign {
 fn only_what_was_green(mut tried: Tried, healthy: &Column) -> Tried {
     tried.found.retain(|id, _| !healthy.worst.contains_key(id));
     tried
+}
+
+/// Whether `case` decides a requirement that claims `fault`.
+fn claims(fault: &Fault, case: &Case) -> bool {
+    case.decides().iter().any(|id| fault.claimed_by.iter().any(|by| by.as_str() == id))
 }
 
 /// Whether the case of `healthy`, its run without a fault, would go the same with a defect of the
