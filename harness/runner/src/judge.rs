@@ -89,6 +89,7 @@ fn decide_one(catalogue: &Catalogue, id: &str, witness: &Witness, findings: &Fin
         });
     // A figure says by how much; what was seen says where to look.
     if decision.verdict == Verdict::Fail
+        && decision.measured.is_some()
         && let (Some(reason), Some(seen)) = (&mut decision.reason, broken)
         && reason != seen
     {
@@ -182,6 +183,17 @@ class = "must"
         let reason = decision.reason.expect("a failure has a reason");
         assert!(reason.ends_with("by 2 ms: the third was late"), "{reason}");
         assert!(decision.measured.is_some());
+    }
+
+    #[test]
+    fn words_are_not_joined_to_words() {
+        let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
+        let witness = Witness { case: "c".into(), rig: "r".into(), fidelity: Fidelity::Modelled };
+        let mut findings = Findings::new();
+        findings.observed("T-TWO", false, "the first was late").observed("T-TWO", false, "all were late");
+        let decision = decide_one(&catalogue, "T-TWO", &witness, &findings);
+        assert_eq!(decision.verdict, Verdict::Fail);
+        assert_eq!(decision.reason.as_deref(), Some("all were late"));
     }
 
     #[test]
