@@ -223,6 +223,31 @@ fn too_few_samples_prove_nothing(
     assert_eq!(judgement.finding, expected, "{}", judgement.reason);
 }
 
+/// An extreme proves its own limit missed with one sample, and the opposite one never.
+#[rstest]
+#[case(BoundName::Min, Comparison::AtLeast(2.0), 1.0, Fail)]
+#[case(BoundName::Min, Comparison::AtLeast(2.0), 2.0, Inconclusive)]
+#[case(BoundName::Min, Comparison::Between(2.0, 5.0), 1.0, Fail)]
+#[case(BoundName::Min, Comparison::Between(2.0, 5.0), 9.0, Inconclusive)]
+#[case(BoundName::Max, Comparison::Between(2.0, 5.0), 9.0, Fail)]
+#[case(BoundName::Max, Comparison::Between(2.0, 5.0), 1.0, Inconclusive)]
+fn one_sample_beyond_an_extreme_suffices(
+    #[case] bound: BoundName,
+    #[case] comparison: Comparison,
+    #[case] sample: f64,
+    #[case] expected: Finding,
+) {
+    let budget = budget(|table| {
+        (table.bound, table.min_samples) = (bound, Some(3));
+        match comparison {
+            Comparison::AtLeast(low) => table.at_least = Some(low),
+            _ => table.between = Some(comparison.limits().into()),
+        }
+    });
+    let judgement = budget.judge(&millis(&[sample], 0.0)).unwrap();
+    assert_eq!(judgement.finding, expected, "{}", judgement.reason);
+}
+
 #[rstest]
 #[case(1.0, 0.0, "period: worst 1 ms keeps `every <= 2 ms` with 1 ms to spare")]
 #[case(2.0005, 0.0, "period: worst 2.001 ms misses `every <= 2 ms` by 500 ns")]
