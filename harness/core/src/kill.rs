@@ -96,7 +96,7 @@ pub struct Tried {
     /// What the requirements came to that did not pass, by id, and which were green without the
     /// fault.
     pub found: BTreeMap<RequirementId, Found>,
-    /// How long it took by the host's clock, in milliseconds, summed over its cases.
+    /// How long it took by the host's clock, in milliseconds, summed over those of its cases that ran.
     pub wall_ms: u64,
 }
 
