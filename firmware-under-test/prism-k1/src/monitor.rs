@@ -126,7 +126,7 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
             let began = Instant::now();
             self.cpu.work(cost::MONITOR_CYCLE);
             self.look();
-            self.wrap(began);
+            self.suffer_from_time_wrapping(began);
             self.account(began.elapsed().as_micros());
         }
     }
@@ -145,8 +145,8 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
         }
     }
 
-    /// What time does to code that counts it in 32 bits, by defect only.
-    fn wrap(&self, now: Instant) {
+    /// What time does to code that counts it in 32 bits; by a defect only, else nothing.
+    fn suffer_from_time_wrapping(&self, now: Instant) {
         let micros = now.as_micros();
         if micros / WRAP == micros.saturating_sub(PERIOD.as_micros()) / WRAP {
             return;
