@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use rigor_core::verdict::Blame;
+use rigor_core::verdict::{Blame, ProductError};
 use rigor_runner::case::Case;
 use rigor_runner::need::{Clock, Console, Heap, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::scene;
 use crate::endurance::Trend;
+use crate::kit::Answer;
 use crate::tlv::{Profile, request};
 use crate::{kit, pattern};
 
@@ -102,10 +103,14 @@ async fn stay(client: &mut WebSocket, profile: Profile, stay: Stay) -> Result<()
     match stay {
         Stay::Silent => {}
         Stay::Served => {
-            // Also where the other profile left an upload that is not over yet.
-            let deadline = client.tcp.now() + kit::ANSWER_LIMIT;
-            client.send_binary(&request::status())?;
-            kit::answer(client, deadline).await;
+            // An ERROR answers too: the other profile may have left an upload that is not over yet.
+            let (_, answer) = kit::told(client, &request::status()).await?;
+            if !matches!(answer, Answer::Reply(_)) {
+                let profile = profile.service();
+                return Err(
+                    ProductError(format!("STATUS in profile {profile} was answered with {answer}")).into()
+                );
+            }
         }
         Stay::Uploading => {
             let messages = profile.upload("left", &pattern::file(3, LEFT_BEHIND));
