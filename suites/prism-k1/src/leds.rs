@@ -18,8 +18,8 @@ use rigor_runner::{Findings, Suite};
 
 use crate::tlv::Profile;
 use crate::{kit, pattern};
-pub(crate) use measure::overrun;
 use measure::{Evidence, Interval};
+pub(crate) use measure::{LOGGED_WITHIN, overrun};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     steady::add_to(suite);

@@ -47,8 +47,6 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 /// A client that has left has taken its memory with it after this long: even one that is only found
 /// to be idle is closed after 7 s (K1-NET-004).
 const AT_REST_AFTER: Duration = Duration::from_secs(10);
-/// A log line is on the wire this long after it was due.
-const LOGGED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Frames of the patterns, in turn: less than a message, some blocks, many.
 const FRAMES: [usize; 4] = [7, 60, 25, 120];
@@ -106,7 +104,7 @@ async fn day(
         day.play_until(until, &mut watch).await;
         day.heap.sample(&heap, until)?;
         // What is broken does not heal, and a day is long.
-        let mut broken = false;
+        let mut broken = day.nothing_shown();
         for (id, samples) in day.found(&device, begun)? {
             broken |= budgets.missed(id, &samples)?;
         }
@@ -197,17 +195,29 @@ impl Day {
         }
     }
 
+    /// Whether a pattern was uploaded, and the strip has not shown any since.
+    fn nothing_shown(&self) -> bool {
+        self.uploads.contains(&0.0) && self.turns.pictures() == 0
+    }
+
+    /// Pictures that are missing so far, and the first of them.
+    fn missing(&self) -> (u64, Option<Instant>) {
+        // The console may still owe the lines of the last moments.
+        self.turns.unlogged(&self.overruns, self.clock.now() - leds::LOGGED_WITHIN)
+    }
+
     /// What can be measured so far.
     fn found(&self, device: &Device, begun: Instant) -> Result<Vec<(&'static str, Distribution)>, Blame> {
         let count = |number: f64| Distribution::new(Unit::Count, [number]);
-        // The console may still owe the lines of the last moments.
-        let owed = self.clock.now() - LOGGED_WITHIN;
         let mut found = vec![
-            (MISSING, count(self.turns.unlogged(&self.overruns, owed).0 as f64)?),
-            (IN_TURN, count(self.turns.out_of_turn().0 as f64)?),
             (ERRORS, count(self.errors.len() as f64)?),
             (RESTARTS, count(device.starts_since(begun) as f64)?),
         ];
+        // No picture is no picture too many.
+        if self.turns.pictures() > 0 {
+            found.push((MISSING, count(self.missing().0 as f64)?));
+            found.push((IN_TURN, count(self.turns.out_of_turn().0 as f64)?));
+        }
         for (id, samples) in [(UPLOADS, &self.uploads), (POOLS, &self.pool_blocks)] {
             if !samples.is_empty() {
                 found.push((id, Distribution::new(Unit::Count, samples.iter().copied())?));
@@ -233,6 +243,9 @@ impl Day {
                 Some(samples) if whole || budgets.missed(id, samples)? => {
                     findings.measured(id, samples.clone());
                 }
+                None if self.nothing_shown() && [MISSING, IN_TURN].contains(&id) => {
+                    findings.observed(id, false, "no pattern was ever shown");
+                }
                 _ if !whole => {
                     let why = format!("something else ended the day after {lasted:?}");
                     findings.unclear(id, Inconclusive(why));
@@ -242,10 +255,7 @@ impl Day {
                 }
             }
         }
-        if self.turns.pictures() == 0 {
-            findings.observed(MISSING, false, "no pattern was ever shown");
-        }
-        if let (_, Some(first)) = self.turns.unlogged(&self.overruns, self.clock.now()) {
+        if let (1.., Some(first)) = self.missing() {
             findings.observed(MISSING, false, format!("the first at {first}"));
         }
         if let (_, Some(first)) = self.turns.out_of_turn() {

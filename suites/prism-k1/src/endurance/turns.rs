@@ -10,15 +10,13 @@ use rigor_core::Instant;
 use rigor_decode::ws2812::Body;
 use rigor_runner::need::Picture;
 
+use crate::leds::LOGGED_WITHIN;
 use crate::p11;
 use crate::pattern::{self, FRAME_BYTES};
 use crate::tlv::Profile;
 
 /// Frames a second (seed, section 1).
 const FPS: f64 = 120.0;
-/// A log line about an overrun comes at most this long after it: other lines may be in its way on a
-/// slow console (our bound).
-const LOGGED_WITHIN: Duration = Duration::from_millis(500);
 /// Known pictures of a pattern that are kept; the decoder gives the same picture the same body.
 const KNOWN: usize = 4096;
 
@@ -108,6 +106,8 @@ pub(super) struct Turns {
     next: Option<(Pattern, Instant)>,
     /// When the last picture came, and which one of the pattern it was.
     last: Option<(Instant, Option<usize>)>,
+    /// When the last picture came, while one that was due has not.
+    silent_from: Option<Instant>,
     holes: Vec<Hole>,
     pictures: u64,
     out_of_turn: u64,
@@ -135,8 +135,10 @@ impl Turns {
     pub(super) fn nothing_until(&mut self, now: Instant) {
         // Pictures may just be on their way.
         let on_their_way = Duration::from_millis(25);
-        if self.last.is_some_and(|(last, _)| now.since(last) > on_their_way) {
-            self.hole_until(now);
+        if let Some((last, _)) = self.last.filter(|(last, _)| now.since(*last) > on_their_way) {
+            if self.playing.is_some() {
+                self.silent_from.get_or_insert(last);
+            }
             self.last = Some((now, None));
         }
     }
@@ -144,10 +146,10 @@ impl Turns {
     /// How many pictures are missing before one at `at`.
     fn hole_until(&mut self, at: Instant) -> u64 {
         let Some((last, _)) = self.last.filter(|_| self.playing.is_some()) else { return 0 };
-        let periods = (at.since(last).as_secs_f64() * FPS).round() as u64;
-        let missing = periods.saturating_sub(1);
+        let from = self.silent_from.take().unwrap_or(last);
+        let missing = missing(from, at);
         if missing > 0 {
-            self.holes.push(Hole { from: last, until: at, missing });
+            self.holes.push(Hole { from, until: at, missing });
         }
         missing
     }
@@ -201,7 +203,8 @@ impl Turns {
 
     /// Pictures that did not come, without those of a hole for which an overrun was logged; each log
     /// line excuses the longest hole that ended shortly before. Holes that ended after `until` do not
-    /// count yet. And the first of those that count.
+    /// count yet; of a silence that goes on, what lies before `until` does, as nothing excuses a
+    /// picture that has not come at all. And the first of those that count.
     pub(super) fn unlogged(&self, overruns: &[Instant], until: Instant) -> (u64, Option<Instant>) {
         let mut holes: Vec<Hole> = self.holes.iter().filter(|hole| hole.until <= until).copied().collect();
         for &logged in overruns {
@@ -217,8 +220,19 @@ impl Turns {
                 holes.remove(index);
             }
         }
+        if let (Some(from), Some((last, _))) = (self.silent_from, self.last) {
+            let until = until.min(last);
+            holes.push(Hole { from, until, missing: missing(from, until) });
+        }
+        holes.retain(|hole| hole.missing > 0);
         (holes.iter().map(|hole| hole.missing).sum(), holes.first().map(|hole| hole.from))
     }
+}
+
+/// How many pictures are missing between two that follow each other.
+fn missing(from: Instant, until: Instant) -> u64 {
+    let periods = (until.since(from).as_secs_f64() * FPS).round() as u64;
+    periods.saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -314,7 +328,22 @@ mod tests {
         assert_eq!(turns.unlogged(&[], due(3)).0, 0, "it may be on its way");
         turns.nothing_until(due(121));
         turns.nothing_until(due(241));
-        assert_eq!(turns.unlogged(&[], due(241)).0, 119 + 119);
+        assert_eq!(turns.unlogged(&[], due(241)), (239, Some(due(1))));
+        assert_eq!(turns.unlogged(&[], due(181)).0, 179, "lines about the rest may still come");
+        assert_eq!(turns.unlogged(&[], due(2)), (0, None));
+        assert_eq!(turns.unlogged(&[due(2)], due(241)).0, 239, "a line about an earlier one");
+    }
+
+    #[test]
+    fn a_silence_is_one_hole_however_often_one_looks() {
+        let mut turns = watched(&[(0, 0), (1, 1)]);
+        turns.nothing_until(due(121));
+        turns.nothing_until(due(241));
+        turns.take(&picture(due(244), &pattern::numbered_frame(2, 2)));
+        turns.take(&picture(due(247), &pattern::numbered_frame(2, 5)));
+        assert_eq!(turns.unlogged(&[], due(300)), (242 + 2, Some(due(1))));
+        assert_eq!(turns.unlogged(&[due(245)], due(300)), (2, Some(due(244))), "one line, one hole");
+        assert_eq!(turns.unlogged(&[due(245), due(248)], due(300)), (0, None));
     }
 
     #[test]

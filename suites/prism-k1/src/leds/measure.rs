@@ -24,7 +24,7 @@ const CLEARED: Duration = Duration::from_millis(100);
 
 /// A log line about an overrun comes at most this long after the overrun: other lines may be in
 /// its way on a slow console (our bound).
-const LOGGED_WITHIN: Duration = Duration::from_millis(500);
+pub(crate) const LOGGED_WITHIN: Duration = Duration::from_millis(500);
 
 /// One frame: its burst on each of the two lanes, or on one only.
 #[derive(Clone, Debug)]
