@@ -40,7 +40,10 @@ pub fn render(result: &FaultsResult) -> String {
         system(&mut text, matrix);
     }
     let meaning = match result.exit_code {
-        EXIT_OK => "every fault is noticed and every `must` is proven",
+        EXIT_OK if result.systems.iter().all(|matrix| matrix.complete) => {
+            "every fault is noticed and every `must` is proven"
+        }
+        EXIT_OK => "what was tried is noticed; whether every `must` is proven was not asked",
         EXIT_PRODUCT => "the proof has holes",
         _ => "the harness is at fault, or nothing was tried",
     };
@@ -122,6 +125,9 @@ fn cells(text: &mut String, matrix: &KillMatrix) {
         let row: String = matrix.faults.iter().map(|fault| cell(subject, fault)).collect();
         let _ = writeln!(text, "  {:<width$} {row}", subject.id.as_str());
     }
+    text.push_str(
+        "\n  # red as claimed   + red by the way   ! claimed and not red   ? undecided   . green\n",
+    );
 }
 
 fn cell(subject: &Subject, fault: &Tried) -> char {
@@ -170,11 +176,10 @@ fn amiss(text: &mut String, matrix: &KillMatrix) {
     let musts = matrix.subjects.iter().filter(|subject| subject.class == Class::Must).count();
     let _ = writeln!(
         text,
-        "{} faults, {} survive, {broken} claims broken; {musts} `must`, {} unproven{}",
+        "faults: {}, surviving: {}; claims broken: {broken}; `must`: {musts}, unproven: {}",
         matrix.faults.len(),
         matrix.survivors().count(),
-        matrix.unproven().len(),
-        if matrix.complete { "" } else { " (not all faults were tried)" }
+        if matrix.complete { matrix.unproven().len().to_string() } else { "not asked".to_owned() }
     );
 }
 
@@ -242,7 +247,7 @@ mod tests {
             "                  1\n         1234567890\n  T-ONE  ###.#####X\n  T-TWO  +++!++++++\n  T-LAST ..........",
             "survivor: dead: It breaks \\u{1b}[2J.",
             "unproven: T-LAST title",
-            "10 faults, 1 survive, 2 claims broken; 3 `must`, 1 unproven",
+            "faults: 10, surviving: 1; claims broken: 2; `must`: 3, unproven: 1",
             "exit code 3: the harness is at fault, or nothing was tried",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");

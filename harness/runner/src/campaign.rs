@@ -74,7 +74,8 @@ impl Campaign {
         let columns: Vec<Mutex<Column>> = columns.into_iter().map(Mutex::new).collect();
         let done = AtomicUsize::new(0);
         let tell = |index: usize, column: &Column| {
-            told(&self.tried(index, column), done.fetch_add(1, Ordering::Relaxed) + 1);
+            let tried = only_what_was_green(self.tried(index, column), &without_fault);
+            told(&tried, done.fetch_add(1, Ordering::Relaxed) + 1);
         };
         for (index, column) in columns.iter().enumerate() {
             let column = lock(column);

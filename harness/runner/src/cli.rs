@@ -122,8 +122,11 @@ fn keep(folder: &RunFolder, result: &RunResult, recorded: Option<&Kept>) -> Resu
 #[command(
     help_template = "USAGE: [OPTIONS] [FILTER]\n\n{all-args}\n\n\n{after-help}",
     disable_version_flag = true,
-    after_help = "RIGOR_RIG, RIGOR_SEED and RIGOR_OUT choose rigs, seed and the folder of the results.\n\
-        RIGOR_RIG=rigs/replay judges the newest recordings again with no rig."
+    after_help = "RIGOR_RIG, RIGOR_SEED and RIGOR_OUT choose rigs (rigs/virtual), seed (1) and the folder of the\n\
+        results (target/rigor). RIGOR_RIG=rigs/replay judges the newest recordings again with no rig.\n\
+        RIGOR_FAULT puts a fault of suites/<system>/faults.toml into every virtual rig.\n\n\
+        The exit code is 1 if the product fails a `must`, 3 if the harness or a case is wrong, 2 if it\n\
+        cannot be decided, and else 0."
 )]
 struct Options {
     #[command(flatten)]

@@ -107,7 +107,7 @@ pub(super) fn plan(
         catalogues.push(catalogue);
     }
     if let Some(name) = environment.fault.as_ref().filter(|_| !broken) {
-        complaints.push(format!("RIGOR_FAULT: no suite has a fault `{name}`; see its faults.toml"));
+        complaints.push(format!("RIGOR_FAULT: no suite has a fault `{name}`; those that there are stand in suites/<system>/faults.toml"));
     }
     (Planned { environment, catalogues, seats, recordings }, complaints)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use rigor_core::kill::{FaultsResult, KillMatrix, Tried};
 use rigor_reports::store::{RunFolder, write_atomically};
@@ -11,6 +12,7 @@ use rigor_rigs::file::BackEnd;
 use rigor_rigs::{Firmwares, RigFile};
 
 use crate::campaign::Campaign;
+use crate::case::Case;
 use crate::cli::environment::Environment;
 use crate::cli::record::Begun;
 use crate::suite::{Suite, SuiteError};
@@ -25,7 +27,7 @@ use crate::suite::{Suite, SuiteError};
 #[command(after_help = "Examples:\n  \
     rigor faults                                   everything; the matrix goes to faults.json\n  \
     rigor faults --fault colours-swapped           one fault, while you write its case\n  \
-    rigor faults --case picture --case cadence     some cases only; claims of others look broken")]
+    rigor faults --case picture --case cadence     some cases only, against the faults that they claim")]
 pub(super) struct Arguments {
     /// Only this system's suite.
     #[arg(long, value_name = "SYSTEM")]
@@ -75,7 +77,7 @@ fn campaign(campaign: &Campaign) -> KillMatrix {
     campaign.run(&|fault: &Tried, done: usize| {
         let kept = fault.claimed_by.len() - fault.broken_claims().count();
         eprintln!(
-            "[{done:>3}/{all}] {}: {kept} of {} claims kept, {} red, {} of {} cases run, {:.1} s",
+            "[{done:>3}/{all}] {}: {kept} of {} claims kept, reddens {}, ran {} of {} cases, {:.1} s",
             fault.name,
             fault.claimed_by.len(),
             fault.red().count(),
@@ -99,6 +101,7 @@ fn campaigns(
         return Err(format!("no suite is for `{wanted}`; name one of: {}", systems.join(", ")));
     }
     let mut campaigns = Vec::new();
+    let mut known: BTreeSet<String> = BTreeSet::new();
     for suite in suites {
         if arguments.suite.as_ref().is_some_and(|wanted| wanted != suite.system()) {
             continue;
@@ -109,6 +112,7 @@ fn campaigns(
         }
         let rig = virtual_rig(environment, suite.system())?;
         let listed = suite.faults().faults.clone();
+        known.extend(listed.iter().map(|fault| fault.name.clone()));
         let all = listed.len();
         let faults: Vec<Fault> = listed
             .into_iter()
@@ -121,6 +125,7 @@ fn campaigns(
             |name: &str| arguments.case.is_empty() || arguments.case.iter().any(|text| name.contains(text));
         let cases: Vec<_> = cases.into_iter().filter(|case| chosen(&case.full_name(&system))).collect();
         let complete = faults.len() == all && cases.len() == every;
+        let faults = if cases.len() == every { faults } else { claimed_by(&cases, faults) };
         campaigns.push(Campaign {
             catalogue,
             cases,
@@ -132,13 +137,33 @@ fn campaigns(
             jobs,
         });
     }
-    let unknown = arguments.fault.iter().find(|name| {
-        !campaigns.iter().any(|campaign| campaign.faults.iter().any(|fault| fault.name == **name))
-    });
-    match unknown {
-        Some(name) => Err(format!("no fault is called `{name}`; the suites keep theirs in faults.toml")),
-        None => Ok(campaigns),
+    if let Some(name) = arguments.fault.iter().find(|name| !known.contains(*name)) {
+        return Err(format!(
+            "no fault is called `{name}`; those that there are stand in suites/<system>/faults.toml"
+        ));
     }
+    if campaigns.iter().all(|campaign| campaign.cases.is_empty()) {
+        let texts = arguments.case.join("`, `");
+        return Err(format!(
+            "no case has `{texts}` in its name; `cargo test --test hil -- --list` names them"
+        ));
+    }
+    if campaigns.iter().all(|campaign| campaign.faults.is_empty()) {
+        return Err("none of the chosen cases decides a requirement that claims a chosen fault; \
+            choose others, or add the claim to suites/<system>/faults.toml"
+            .into());
+    }
+    Ok(campaigns)
+}
+
+/// Of `faults` those that one of `cases` has to notice, each with the claims that these can keep.
+fn claimed_by(cases: &[Arc<Case>], faults: Vec<Fault>) -> Vec<Fault> {
+    let decided: BTreeSet<&str> = cases.iter().flat_map(|case| case.decides()).map(String::as_str).collect();
+    let kept = |mut fault: Fault| {
+        fault.claimed_by.retain(|id| decided.contains(id.as_str()));
+        (!fault.claimed_by.is_empty()).then_some(fault)
+    };
+    faults.into_iter().filter_map(kept).collect()
 }
 
 /// What does not fit together: claims of unknown requirements or of such that no case decides, and
