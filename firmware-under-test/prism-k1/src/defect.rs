@@ -285,6 +285,8 @@ defects! {
     RefusedStartLeaks = "refused-start-leaks",
     /// STATUS reports the pixels of one lane.
     StatusCountsOneLane = "status-counts-one-lane",
+    /// A STATUS request is heard and not answered.
+    StatusUnanswered = "status-unanswered",
     /// Nothing starts the parser: messages are taken and never read.
     ParserNeverInitialised = "parser-never-initialised",
 

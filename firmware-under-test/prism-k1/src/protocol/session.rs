@@ -212,6 +212,7 @@ impl<C: Cpu> Session<C> {
                     Err(refusal) => Reply::Short(framed::error(refusal)),
                 });
             }
+            framed::Request::Status if defect::present(Defect::StatusUnanswered) => return Ok(Reply::None),
             framed::Request::Status => framed::device_status(&DeviceStatus {
                 version: VERSION,
                 led_count: if defect::present(Defect::StatusCountsOneLane) { 160 } else { LED_COUNT as u16 },
