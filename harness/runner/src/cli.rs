@@ -18,28 +18,20 @@
 //!
 //! Relative paths start at the workspace's root, wherever cargo starts the binary.
 
-pub(crate) mod environment;
-mod plan;
-pub(crate) mod record;
-
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clap::Parser;
 use libtest_mimic::{Arguments, Completion, Failed, FormatSetting};
 use rigor_core::requirement::{Catalogue, Class};
-use rigor_core::result::{EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT, RunResult};
+use rigor_core::result::{EXIT_HARNESS, EXIT_OK, RunResult};
 use rigor_core::verdict::Verdict;
-use rigor_reports::store::{LATEST, RECORDED, RunFolder, StoreError};
-use rigor_rigs::recording::Kept;
-use rigor_rigs::{Firmwares, Recordings};
+use rigor_rigs::Firmwares;
 
+use crate::engine::{Choices, Complaints, Extent, Seat, Session};
 use crate::suite::{Suite, SuiteError};
 use crate::trial::Trial;
-use environment::Environment;
-use plan::{Planned, Seat, plan};
-use record::{Begun, Records};
 
 /// The whole test binary: reads the arguments, runs what they choose, leaves the record, and says
 /// by its exit code whose fault it is (see [`rigor_core::result::exit_code`]).
@@ -48,73 +40,43 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Ok(options) => options,
         Err(code) => return code,
     };
-    let begun = Begun::now();
-    let planned = match planned(suites, firmwares, record.then_some(&begun)) {
-        Ok(planned) => planned,
-        Err(complaint) => {
-            eprintln!("{complaint}");
+    let extent = Extent { record, short };
+    let session =
+        Choices::from_variables().and_then(|choices| Session::begin(suites, firmwares, choices, extent));
+    let session = match session {
+        Ok(session) => Arc::new(session),
+        Err(complaints) => {
+            eprintln!("{complaints}");
             return ExitCode::from(EXIT_HARNESS);
         }
     };
-    let records = Arc::new(Mutex::new(Records::default()));
-    let several_rigs = planned.several_rigs();
-    let mut chosen: Vec<_> = planned.seats.iter().filter(|seat| !(short && seat.case.is_long())).collect();
-    if !arguments.list {
-        // First what takes longest, so that no core is left with it at the end.
-        chosen.sort_by_key(|seat| !seat.case.is_long());
-    }
-    let trials: Vec<_> = chosen.into_iter().map(|seat| as_trial(seat, several_rigs, &records)).collect();
     if arguments.list {
+        let seats = session.plan().seats().iter().filter(|seat| !(short && seat.case().is_long()));
+        let trials: Vec<_> = seats.map(|seat| as_trial(seat, &session)).collect();
         print(&list(&arguments, &trials), false);
         return ExitCode::SUCCESS;
     }
-    // Before anything runs: nobody should learn at the end that nothing can be kept.
-    let folder = match RunFolder::create(&planned.environment.out, &begun.id) {
+    let folder = match session.folder() {
         Ok(folder) => folder,
         Err(complaint) => {
             eprintln!("the results cannot be kept: {complaint}");
             return ExitCode::from(EXIT_HARNESS);
         }
     };
+    let trials = session.seats().into_iter().map(|seat| as_trial(seat, &session)).collect();
     // Its conclusion knows no blame; the record does.
     let _ = libtest_mimic::run(&arguments, trials);
-    let records = std::mem::take(&mut *records.lock().unwrap_or_else(PoisonError::into_inner));
-    let result = record::assemble(&planned, records, &begun);
-    let table = rigor_reports::table::render(&result, use_colours());
+    // Under nextest each case is a process and a run of its own, of which none is the newest.
+    let ended = session.end(&folder, std::env::var_os("NEXTEST").is_none());
+    let table = rigor_reports::table::render(&ended.result, use_colours());
     // libtest's machine-readable formats own the standard output.
     let machine_readable = matches!(arguments.format, Some(FormatSetting::Json));
     print(&table, machine_readable);
-    let kept = planned.recordings.as_ref().map(|recordings| recordings.kept());
-    let unkept = kept.as_ref().map_or(&[][..], |kept| &kept.complaints);
-    for complaint in unkept {
-        eprintln!("a recording could not be kept: {complaint}");
+    for complaint in &ended.complaints {
+        eprintln!("{complaint}");
     }
-    // A failure of the product stays the loudest.
-    let loudest = if result.exit_code == EXIT_PRODUCT { EXIT_PRODUCT } else { EXIT_HARNESS };
-    if let Err(complaint) = keep(&folder, &result, kept.as_ref()) {
-        eprintln!("the results could not be kept: {complaint}");
-        return ExitCode::from(loudest);
-    }
-    print(&format!("\nresults: {}\n", folder.path().display()), machine_readable);
-    if let (Some(recordings), Some(kept)) = (&planned.recordings, &kept) {
-        let folder = recordings.folder().display();
-        let kib = kept.size.bytes.div_ceil(1024);
-        print(&format!("recordings: {folder} ({} cases, {kib} KiB)\n", kept.files), machine_readable);
-    }
-    ExitCode::from(if unkept.is_empty() { result.exit_code } else { loudest })
-}
-
-/// Writes the record. Under nextest each case is a process and a run of its own, of which none is
-/// the newest.
-fn keep(folder: &RunFolder, result: &RunResult, recorded: Option<&Kept>) -> Result<(), StoreError> {
-    folder.publish(result)?;
-    if std::env::var_os("NEXTEST").is_some() {
-        return Ok(());
-    }
-    if recorded.is_some_and(|kept| kept.files > 0) {
-        folder.point_here(RECORDED)?;
-    }
-    folder.point_here(LATEST)
+    print(&ended.whereabouts(), machine_readable);
+    ExitCode::from(ended.exit_code)
 }
 
 /// libtest's command line, and what is added to it.
@@ -155,27 +117,16 @@ fn options() -> Result<Options, ExitCode> {
 ///
 /// # Errors
 /// Everything that is wrong with catalogues, rig files and variables, a line each.
-pub fn run_short(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Result<RunResult, String> {
-    let planned = planned(suites, firmwares, None)?;
-    let begun = Begun::now();
-    let several_rigs = planned.several_rigs();
-    let short = planned.seats.iter().filter(|seat| !seat.case.is_long());
-    let records = short.map(|seat| seat.run(several_rigs)).collect();
-    Ok(record::assemble(&planned, records, &begun))
-}
-
-/// What the environment chooses of the suites, or everything that is wrong, a line each. The run that
-/// is `recorded` has a folder for its recordings.
-fn planned(
+pub fn run_short(
     suites: Result<Vec<Suite>, SuiteError>,
     firmwares: Firmwares,
-    recorded: Option<&Begun>,
-) -> Result<Planned, String> {
-    let suites = suites.map_err(|errors| errors.to_string())?;
-    let environment = Environment::read()?;
-    let recordings = recorded.map(|run| Recordings::new(environment.out.join(&run.id).join("recordings")));
-    let (planned, complaints) = plan(environment, suites, firmwares, recordings);
-    if complaints.is_empty() { Ok(planned) } else { Err(complaints.join("\n")) }
+) -> Result<RunResult, Complaints> {
+    let extent = Extent { short: true, record: false };
+    let session = Session::begin(suites, firmwares, Choices::from_variables()?, extent)?;
+    for seat in session.seats() {
+        session.try_out(seat);
+    }
+    Ok(session.result())
 }
 
 /// What `--list` prints, as libtest does. libtest-mimic would panic if its reader went away.
@@ -186,7 +137,7 @@ fn list(arguments: &Arguments, trials: &[libtest_mimic::Trial]) -> String {
 
 /// Writes to the standard output, or the standard error if `aside`. A reader that went away is no
 /// reason to lose the record.
-pub(crate) fn print(text: &str, aside: bool) {
+fn print(text: &str, aside: bool) {
     let written = if aside {
         std::io::stderr().write_all(text.as_bytes())
     } else {
@@ -200,14 +151,11 @@ fn use_colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// `seat` as libtest-mimic runs it, leaving its record in `records`.
-fn as_trial(seat: &Seat, several_rigs: bool, records: &Arc<Mutex<Records>>) -> libtest_mimic::Trial {
-    let (seat, records) = (seat.clone(), records.clone());
-    libtest_mimic::Trial::ignorable_test(seat.full_name(several_rigs), move || {
-        let (key, record) = seat.run(several_rigs);
-        let completion = completion(&seat.catalogue, &record.trial);
-        records.lock().unwrap_or_else(PoisonError::into_inner).insert(key, record);
-        completion
+/// `seat` as libtest-mimic runs it.
+fn as_trial(seat: &Seat, session: &Arc<Session>) -> libtest_mimic::Trial {
+    let (seat, session) = (seat.clone(), session.clone());
+    libtest_mimic::Trial::ignorable_test(seat.full_name().to_owned(), move || {
+        completion(seat.catalogue(), &session.try_out(&seat))
     })
 }
 

@@ -3,7 +3,7 @@
 //! A [`Suite`] is a requirement catalogue with the [cases](case) that decide it. A case is an
 //! async function whose arguments are its [needs](need); the runner takes a rig, hands the needs
 //! over, moves the rig's clock until the case has ended ([`drive`]), [judges](judge) what it
-//! found, and leaves results ([`cli`]). That a suite can fail is shown by running it against
+//! found, and leaves results ([`engine`], and [`cli`] as a test binary). That a suite can fail is shown by running it against
 //! faults ([`campaign`]).
 //!
 //! ```text
@@ -13,11 +13,12 @@
 pub mod campaign;
 pub mod case;
 pub mod cli;
-pub mod command;
 pub mod drive;
+pub mod engine;
 pub mod judge;
 pub mod need;
 mod progress;
+pub mod suggest;
 pub mod suite;
 pub mod trial;
 

@@ -4,14 +4,14 @@
 //! and firmware in, as `tests/hil.rs` does.
 
 mod faults;
+mod print;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rigor_core::result::{EXIT_HARNESS, EXIT_OK};
 use rigor_rigs::Firmwares;
-
-use crate::suite::{Suite, SuiteError};
+use rigor_runner::{Suite, SuiteError};
 
 /// Hardware-in-the-loop conformance tests for ESP32-class firmware.
 #[derive(Parser)]

@@ -4,46 +4,93 @@ use std::sync::Arc;
 
 use rigor_core::requirement::Catalogue;
 use rigor_rigs::file::BackEnd;
-use rigor_rigs::{Firmwares, Recordings};
+use rigor_rigs::{Firmwares, Recordings, RigFile};
 
+use super::Complaints;
 use super::environment::Environment;
-use super::record::{Key, Record};
 use crate::case::Case;
+use crate::suggest;
 use crate::suite::Suite;
-use crate::trial::{self, Setup};
+use crate::trial::Setup;
 
 /// A case with the rig that it would run on.
 #[derive(Clone)]
-pub(super) struct Seat {
+pub struct Seat {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) case: Arc<Case>,
     pub(super) setup: Arc<Setup>,
+    pub(super) full_name: String,
 }
 
-/// What a run could do.
-pub(super) struct Planned {
+impl Seat {
+    /// The requirements of its system.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The case.
+    pub fn case(&self) -> &Case {
+        &self.case
+    }
+
+    /// The rig, with the name that the record has for it.
+    pub fn rig(&self) -> &RigFile {
+        &self.setup.rig
+    }
+
+    /// The case's full name; if the plan has several rigs, followed by `@` and the rig's.
+    pub fn full_name(&self) -> &str {
+        &self.full_name
+    }
+}
+
+/// What a run could do: every case of every suite on every rig that holds its device.
+pub struct Plan {
     pub(super) environment: Environment,
     pub(super) catalogues: Vec<Arc<Catalogue>>,
     pub(super) seats: Vec<Seat>,
-    /// Where the run's recordings go, if it has any.
-    pub(super) recordings: Option<Arc<Recordings>>,
 }
 
-impl Planned {
-    /// Whether the name of a case has to say on which rig it runs.
-    pub(super) fn several_rigs(&self) -> bool {
-        self.environment.rigs.len() > 1
+impl Plan {
+    /// Puts suites and rigs together; `recordings` says where trials are recorded, if they are. Touches
+    /// no rig.
+    ///
+    /// # Errors
+    /// Everything that does not fit together.
+    pub fn new(
+        environment: Environment,
+        suites: Vec<Suite>,
+        firmwares: Firmwares,
+        recordings: Option<Arc<Recordings>>,
+    ) -> Result<Self, Complaints> {
+        let (plan, complaints) = plan(environment, suites, firmwares, recordings);
+        if complaints.is_empty() { Ok(plan) } else { Err(Complaints(complaints)) }
+    }
+
+    /// What was chosen.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The requirements of every suite.
+    pub fn catalogues(&self) -> &[Arc<Catalogue>] {
+        &self.catalogues
+    }
+
+    /// Every case on every rig.
+    pub fn seats(&self) -> &[Seat] {
+        &self.seats
     }
 }
 
 /// Every case of every suite on every rig that holds its device, and what does not fit together.
-/// Touches no rig.
-pub(super) fn plan(
+fn plan(
     environment: Environment,
     suites: Vec<Suite>,
     firmwares: Firmwares,
     recordings: Option<Arc<Recordings>>,
-) -> (Planned, Vec<String>) {
+) -> (Plan, Vec<String>) {
+    let several_rigs = environment.rigs.len() > 1;
     let systems: Vec<&str> = suites.iter().map(Suite::system).collect();
     // Left alone, it would be a rig on which nothing runs and of which nobody hears.
     let mut complaints: Vec<String> = environment
@@ -55,13 +102,14 @@ pub(super) fn plan(
         })
         .collect();
     let mut broken = false;
+    let mut known_faults = Vec::new();
     for rig in environment.rigs.iter().filter(|rig| matches!(rig.back_end, BackEnd::Replay(_))) {
         if recordings.is_some() {
             let what = "a replay is not recorded; leave out `--record`, or choose another rig";
             complaints.push(format!("{}: {what}", rig.path));
         }
-        if environment.fault.is_some() {
-            let what = "a recording cannot be broken; leave out RIGOR_FAULT, or choose another rig";
+        if let Some(fault) = &environment.fault {
+            let what = format!("a recording cannot be broken; leave out {}, or choose another rig", fault.by);
             complaints.push(format!("{}: {what}", rig.path));
         }
     }
@@ -81,7 +129,8 @@ pub(super) fn plan(
                 twice[0]
             ));
         }
-        let wanted = environment.fault.as_deref();
+        let wanted = environment.fault.as_ref().map(|fault| fault.text.as_str());
+        known_faults.extend(suite.faults().faults.iter().map(|fault| fault.name.clone()));
         let fault = suite.faults().faults.iter().find(|fault| Some(fault.name.as_str()) == wanted).cloned();
         broken |= fault.is_some();
         let (catalogue, cases) = suite.into_parts();
@@ -98,39 +147,28 @@ pub(super) fn plan(
                 recordings: recordings.clone(),
                 ..Setup::new(rig, firmwares.clone(), seed)
             });
-            seats.extend(cases.iter().map(|case| Seat {
-                catalogue: catalogue.clone(),
-                case: case.clone(),
-                setup: setup.clone(),
+            seats.extend(cases.iter().map(|case| {
+                let name = case.full_name(&catalogue.system);
+                let full_name = if several_rigs { format!("{name}@{}", setup.rig.name) } else { name };
+                Seat { catalogue: catalogue.clone(), case: case.clone(), setup: setup.clone(), full_name }
             }));
         }
         catalogues.push(catalogue);
     }
-    if let Some(name) = environment.fault.as_ref().filter(|_| !broken) {
-        complaints.push(format!("RIGOR_FAULT: no suite has a fault `{name}`; those that there are stand in suites/<system>/faults.toml"));
+    if let Some(fault) = environment.fault.as_ref().filter(|_| !broken) {
+        let remedy = suggest::remedy(
+            &fault.text,
+            &known_faults,
+            "those that there are stand in suites/<system>/faults.toml",
+        );
+        complaints.push(format!("{}: no suite has a fault `{}`; {remedy}", fault.by, fault.text));
     }
-    (Planned { environment, catalogues, seats, recordings }, complaints)
-}
-
-impl Seat {
-    pub(super) fn full_name(&self, several_rigs: bool) -> String {
-        let name = self.case.full_name(&self.catalogue.system);
-        if several_rigs { format!("{name}@{}", self.setup.rig.name) } else { name }
-    }
-
-    /// Runs the case.
-    pub(super) fn run(&self, several_rigs: bool) -> (Key, Record) {
-        let key = (self.catalogue.system.clone(), self.case.name().to_owned(), self.setup.rig.name.clone());
-        let trial = trial::run(&self.catalogue, &self.case, &self.setup);
-        (key, Record { full_name: self.full_name(several_rigs), trial })
-    }
+    (Plan { environment, catalogues, seats }, complaints)
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-
-    use rigor_rigs::RigFile;
 
     use super::*;
     use crate::case::Findings;
@@ -148,7 +186,7 @@ text = "It works."
 class = "must"
 "#;
 
-    fn plan_for(duts: &[&str], cases: &[(&'static str, &'static str)]) -> (Planned, Vec<String>) {
+    fn plan_for(duts: &[&str], cases: &[(&'static str, &'static str)]) -> (Plan, Vec<String>) {
         let rig = |(index, dut): (usize, &&str)| {
             let text = format!("schema = 1\nname = \"rig-{index}\"\ndut = \"{dut}\"\nback_end = \"virtual\"");
             RigFile::parse("desk.toml", &text).expect("a valid rig file")
@@ -167,7 +205,7 @@ class = "must"
         let (planned, complaints) =
             plan_for(&["toy", "toy"], &[("works", "T-ONE"), ("works_still", "T-ONE")]);
         assert_eq!(complaints, [""; 0]);
-        let names: Vec<String> = planned.seats.iter().map(|seat| seat.full_name(true)).collect();
+        let names: Vec<String> = planned.seats.iter().map(|seat| seat.full_name().to_owned()).collect();
         let expected = [
             "toy::T-ONE::works@rig-0",
             "toy::T-ONE::works_still@rig-0",

@@ -11,11 +11,12 @@ use rigor_rigs::fault::{Fault, FaultList, Model};
 use rigor_rigs::file::BackEnd;
 use rigor_rigs::{Firmwares, RigFile};
 
-use crate::campaign::Campaign;
-use crate::case::Case;
-use crate::cli::environment::Environment;
-use crate::cli::record::Begun;
-use crate::suite::{Suite, SuiteError};
+use rigor_runner::campaign::Campaign;
+use rigor_runner::case::Case;
+use rigor_runner::engine::{Begun, Choices, Environment};
+use rigor_runner::{Suite, SuiteError};
+
+use crate::print::print;
 
 /// Shows that every case can fail: runs the suite once for each known fault, on a virtual rig with
 /// that one thing wrong with it, and prints which requirements turn red.
@@ -49,7 +50,8 @@ pub(super) fn run(
     firmwares: Firmwares,
 ) -> Result<ExitCode, String> {
     let suites = suites.map_err(|errors| errors.to_string())?;
-    let environment = Environment::read()?;
+    let choices = Choices::from_variables().map_err(|error| error.to_string())?;
+    let environment = Environment::read(choices).map_err(|error| error.to_string())?;
     let jobs =
         arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let campaigns = campaigns(arguments, suites, &firmwares, &environment, jobs)?;
@@ -60,14 +62,14 @@ pub(super) fn run(
     let matrices = campaigns.iter().map(campaign).collect();
     let result =
         FaultsResult::new(begun.id.clone(), begun.started(), begun.wall_ms(), environment.seed, matrices);
-    crate::cli::print(&rigor_reports::kill::render(&result), false);
+    print(&rigor_reports::kill::render(&result));
     let path = folder.path().join("faults.json");
     result
         .to_json()
         .map_err(|error| error.to_string())
         .and_then(|json| write_atomically(&path, json.as_bytes()).map_err(|error| error.to_string()))
         .map_err(|error| format!("the matrix could not be kept: {error}"))?;
-    crate::cli::print(&format!("\nmatrix: {}\n", path.display()), false);
+    print(&format!("\nmatrix: {}\n", path.display()));
     Ok(ExitCode::from(result.exit_code))
 }
 

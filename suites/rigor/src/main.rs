@@ -1,5 +1,5 @@
 //! The `rigor` command over the systems of this workspace.
 
 fn main() -> std::process::ExitCode {
-    rigor_runner::command::main(rigor_suites::suites(), rigor_suites::firmwares())
+    rigor_command::main(rigor_suites::suites(), rigor_suites::firmwares())
 }

@@ -12,53 +12,66 @@ use rigor_core::verdict::Verdict;
 use rigor_rigs::file::BackEnd;
 use rigor_rigs::recording::FirmwareId;
 
-use super::environment::Environment;
-use super::{Planned, Seat};
+use super::environment::{Choice, Environment};
+use super::plan::{Plan, Seat};
 use crate::trial::Trial;
-
-/// A trial that took place.
-pub(super) struct Record {
-    pub(super) full_name: String,
-    pub(super) trial: Trial,
-}
 
 /// System, case and rig.
 pub(super) type Key = (String, String, String);
 
 /// The trials that took place.
-pub(super) type Records = BTreeMap<Key, Record>;
+pub(super) type Records = BTreeMap<Key, Trial>;
 
 /// The beginning of a run.
-pub(crate) struct Begun {
+pub struct Begun {
     /// Name of the run, unique on this machine.
-    pub(crate) id: String,
+    pub id: String,
     at: DateTime<Utc>,
     wall: WallInstant,
 }
 
 impl Begun {
-    pub(crate) fn now() -> Self {
+    /// A run that begins now.
+    pub fn now() -> Self {
         let at = Utc::now();
         let id = format!("{}-{}", at.format("%Y%m%dT%H%M%SZ"), std::process::id());
         Begun { id, at, wall: WallInstant::now() }
     }
 
     /// When that was: RFC 3339.
-    pub(crate) fn started(&self) -> String {
+    pub fn started(&self) -> String {
         self.at.to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
     /// Milliseconds since then.
-    pub(crate) fn wall_ms(&self) -> u64 {
+    pub fn wall_ms(&self) -> u64 {
         millis(self.wall.elapsed())
     }
 }
 
-const NOT_SELECTED: &str = "the filter left it out";
+/// Why a case was not run that could have been.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum LeftOut {
+    /// It was not among those that were chosen.
+    #[default]
+    ByFilter,
+    /// It is a [long](crate::case::Case::long) one, and only short ones were wanted.
+    AsLong,
+}
+
+impl LeftOut {
+    fn reason(self) -> &'static str {
+        match self {
+            LeftOut::ByFilter => "the filter left it out",
+            LeftOut::AsLong => "it takes long, and `--short` leaves such cases out",
+        }
+    }
+}
 
 /// The result of the run: every requirement of every suite, decided or not.
-pub(super) fn assemble(planned: &Planned, records: Records, begun: &Begun) -> RunResult {
-    let Planned { environment, catalogues, seats, .. } = planned;
+/// `short` if only short cases were wanted.
+pub(super) fn assemble(plan: &Plan, records: &Records, begun: &Begun, short: bool) -> RunResult {
+    let Plan { environment, catalogues, seats } = plan;
     let mut cases = Vec::new();
     let mut decisions: BTreeMap<(&str, &str), Vec<Decision>> = BTreeMap::new();
     let mut rigs = Vec::new();
@@ -66,16 +79,15 @@ pub(super) fn assemble(planned: &Planned, records: Records, begun: &Begun) -> Ru
     for seat in seats {
         let system = seat.catalogue.system.as_str();
         let rig = &seat.setup.rig;
-        let key = (system.to_owned(), seat.case.name().to_owned(), rig.name.clone());
-        let record = records.get(&key);
-        if record.is_some() {
+        let trial = records.get(&key(seat));
+        let left_out = if short && seat.case.is_long() { LeftOut::AsLong } else { LeftOut::ByFilter };
+        if trial.is_some() {
             rigs.push(RigUsed { name: rig.name.clone(), fidelity: rig.fidelity() });
             firmware.extend(firmware_of(seat));
         }
         for id in seat.case.decides() {
-            let decision = match record {
-                Some(record) => record
-                    .trial
+            let decision = match trial {
+                Some(trial) => trial
                     .decisions
                     .iter()
                     .find(|(decided, _)| decided == id)
@@ -85,12 +97,12 @@ pub(super) fn assemble(planned: &Planned, records: Records, begun: &Begun) -> Ru
                     &rig.name,
                     rig.fidelity(),
                     NotRun::NotSelected,
-                    NOT_SELECTED,
+                    left_out.reason(),
                 )),
             };
             decisions.entry((system, id)).or_default().extend(decision);
         }
-        cases.push(case_result(seat, environment, record));
+        cases.push(case_result(seat, environment, trial, left_out));
     }
     let requirements = catalogues
         .iter()
@@ -122,14 +134,23 @@ fn firmware_of(seat: &Seat) -> Option<Firmware> {
     Some(Firmware { system, name: firmware.name().to_owned(), version: firmware.version().to_owned() })
 }
 
-fn case_result(seat: &Seat, environment: &Environment, record: Option<&Record>) -> CaseResult {
-    let trial = record.map(|record| &record.trial);
+/// What a trial of `seat` is recorded under.
+pub(super) fn key(seat: &Seat) -> Key {
+    (seat.catalogue.system.clone(), seat.case.name().to_owned(), seat.setup.rig.name.clone())
+}
+
+fn case_result(
+    seat: &Seat,
+    environment: &Environment,
+    trial: Option<&Trial>,
+    left_out: LeftOut,
+) -> CaseResult {
     let verdict = trial.map_or(Verdict::NotRun, Trial::verdict);
     let not_run = match trial {
         None => Some(NotRun::NotSelected),
         Some(_) => (verdict == Verdict::NotRun).then_some(NotRun::NeedMissing),
     };
-    let reason = trial.map_or(Some(NOT_SELECTED), Trial::reason).filter(|_| verdict != Verdict::Pass);
+    let reason = trial.map_or(Some(left_out.reason()), Trial::reason).filter(|_| verdict != Verdict::Pass);
     CaseResult {
         name: seat.case.name().to_owned(),
         system: seat.catalogue.system.clone(),
@@ -144,15 +165,15 @@ fn case_result(seat: &Seat, environment: &Environment, record: Option<&Record>) 
         wall_ms: trial.map_or(0, |trial| millis(trial.wall_time)),
         retries: trial.map_or(0, |trial| trial.retries),
         log_tail: trial.map_or_else(Vec::new, |trial| trial.log_tail.clone()),
-        repeat: record.map(|record| {
-            let set = |name: &str, value: &Option<String>| {
-                value.as_ref().map_or_else(String::new, |value| format!("{name}='{value}' "))
+        repeat: trial.map(|_| {
+            let set = |name: &str, choice: &Option<Choice>| {
+                choice.as_ref().map_or_else(String::new, |choice| format!("{name}='{}' ", choice.text))
             };
             let rig = set("RIGOR_RIG", &environment.rig);
             let fault = set("RIGOR_FAULT", &environment.fault);
             format!(
                 "{rig}{fault}RIGOR_SEED={} cargo test --test hil -- --exact '{}'",
-                seat.setup.seed, record.full_name
+                seat.setup.seed, seat.full_name
             )
         }),
     }
