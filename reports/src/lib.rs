@@ -2,7 +2,7 @@
 //! companions on disk, [`junit`] speaks to CI systems, [`table`] to the terminal.
 //!
 //! Everything here is a view of [`rigor_core::result::RunResult`]; nothing is decided. The format
-//! of `results.json` is described by `schema/results-v1.json` ([`RESULTS_SCHEMA`]).
+//! of `results.json` is described by `schema/results-v2.json` ([`RESULTS_SCHEMA`]).
 
 pub mod junit;
 pub mod kill;
@@ -17,5 +17,5 @@ mod schema;
 
 pub use text::visible;
 
-/// The JSON schema (2020-12) of `results.json`, version 1.
-pub const RESULTS_SCHEMA: &str = include_str!("../schema/results-v1.json");
+/// The JSON schema (2020-12) of `results.json`, version 2.
+pub const RESULTS_SCHEMA: &str = include_str!("../schema/results-v2.json");

@@ -1,9 +1,10 @@
 //! A run in which everything happens, for tests.
 
 use rigor_core::distribution::Distribution;
+use rigor_core::evidence::{Evidence, Lane, LaneKind, LogLine, Mark, Picture, Series, Waterfall};
 use rigor_core::requirement::{Catalogue, RequirementId};
 use rigor_core::result::{
-    CaseResult, Decision, Firmware, Measured, NotRun, RequirementResult, RigUsed, Run, RunResult,
+    CaseResult, Decision, Firmware, Measured, NotRun, RequirementResult, RigUsed, Run, RunResult, SourcePlace,
 };
 use rigor_core::time::Fidelity;
 use rigor_core::unit::{Amount, Unit};
@@ -116,6 +117,57 @@ fn run_of(id: &str) -> Run {
     }
 }
 
+/// A bit of everything.
+fn evidence() -> Evidence {
+    let mark = |at_ns, length_ns, text: &str| Mark { at_ns, length_ns, text: text.to_owned() };
+    let lane = |name: &str, kind, marks| Lane { name: name.to_owned(), kind, marks, left_out: 0 };
+    let frames = (0..4).map(|frame| mark(4_800_000_000 + frame * 8_333_333, 4_800_000, "160 pixels"));
+    Evidence {
+        from_ns: 4_800_000_000,
+        until_ns: 5_000_000_000,
+        lanes: vec![
+            lane("leds.a", LaneKind::Burst, frames.clone().collect()),
+            Lane { left_out: 7, ..lane("leds.b", LaneKind::Burst, frames.collect()) },
+            lane("button", LaneKind::Level, vec![mark(4_850_000_000, 100_000_000, "")]),
+            lane("net", LaneKind::Network, vec![mark(4_900_000_000, 0, "-> text, 12 bytes")]),
+            lane("console", LaneKind::Serial, vec![mark(4_910_000_000, 3_000_000, "playing")]),
+            lane("flash", LaneKind::Flash, vec![mark(4_920_000_000, 45_000_000, "erase 4096 bytes")]),
+        ],
+        pictures: vec![Picture {
+            at_ns: 4_995_000_000,
+            caption: "the last frame".to_owned(),
+            width: 2,
+            height: 1,
+            png: RED_AND_BLUE.to_owned(),
+        }],
+        series: vec![Series {
+            name: "frame period, leds.a".to_owned(),
+            unit: Unit::Milliseconds,
+            points: (0..4_u32)
+                .map(|frame| (u64::from(frame) * 8_333_333, 8.333 + f64::from(frame % 3) / 50.0))
+                .collect(),
+            left_out: 576,
+            limits: vec![7.916, 8.75],
+        }],
+        waterfalls: vec![Waterfall {
+            name: "upload".to_owned(),
+            steps: vec![
+                mark(4_900_000_000, 12_000_000, "connect"),
+                mark(4_912_000_000, 30_000_000, "upgrade"),
+            ],
+        }],
+        log: vec![LogLine {
+            at_ns: 4_913_000_000,
+            text: "I (4913) playback: \u{1b}[0;32mframe 600".to_owned(),
+        }],
+        files: vec!["evidence/frame_period/leds.vcd".to_owned()],
+    }
+}
+
+/// A PNG of a red pixel beside a blue one.
+const RED_AND_BLUE: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAADUlEQVR4nGP4zwAE/wEHAAH/4iOeWQAAAABJRU5ErkJggg==";
+
 /// No rig, no requirement, no case.
 pub(crate) fn empty() -> RunResult {
     RunResult::new(run_of("empty"), Vec::new(), Vec::new(), Vec::new(), Vec::new())
@@ -187,15 +239,22 @@ pub(crate) fn run() -> RunResult {
                 "RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::{id}::{}",
                 decision.case
             )),
+            source: Some(SourcePlace { file: "suites/prism-k1/src/playback.rs".to_owned(), line: 31 }),
+            evidence: (decision.verdict == Verdict::Fail).then(evidence),
         })
         .collect();
     RunResult::new(
         run_of("sample"),
-        vec![RigUsed { name: "virtual".to_owned(), fidelity: Fidelity::Modelled }],
+        vec![RigUsed {
+            name: "virtual".to_owned(),
+            back_end: "virtual".to_owned(),
+            fidelity: Fidelity::Modelled,
+        }],
         vec![Firmware {
             system: "prism-k1".to_owned(),
             name: "prism-k1".to_owned(),
             version: "1.0.0".to_owned(),
+            image: Some("0123456789abcdef".repeat(4)),
         }],
         requirements,
         cases,

@@ -180,6 +180,81 @@ impl Distribution {
             uncertainty: self.uncertainty,
         }
     }
+
+    /// What the distribution looks like; `None` where there is nothing to look at: with fewer than three
+    /// samples, or with all of them equal.
+    pub fn shape(&self) -> Option<Shape> {
+        let (count, min, max) = (self.samples.len(), self.min(), self.max());
+        if count < 3 || min == max {
+            return None;
+        }
+        let rank = |percent: f64| ((percent / 100.0 * count as f64).ceil() as usize).clamp(1, count);
+        let quantiles =
+            Shape::PERCENTS.map(|percent| (percent, self.samples[rank(percent) - 1])).into_iter().collect();
+        let width = (max - min) / Shape::BINS as f64;
+        let mut counts = vec![0_u64; Shape::BINS];
+        for sample in &self.samples {
+            // The largest sample falls on the end of the last bin and belongs to it.
+            let bin = (((sample - min) / width) as usize).min(Shape::BINS - 1);
+            counts[bin] += 1;
+        }
+        Some(Shape { unit: self.unit, quantiles, from: min, width, counts })
+    }
+}
+
+/// What a [`Distribution`] looks like: points of its percentile curve, and a histogram. For drawing;
+/// nothing is judged by it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// Unit of every value.
+    pub unit: Unit,
+    /// Per cent (0 to 100) and the nearest-rank percentile there, both ascending.
+    pub quantiles: Vec<(f64, f64)>,
+    /// Where the first bin begins.
+    pub from: f64,
+    /// Width of each bin.
+    pub width: f64,
+    /// Samples in each bin; a bin holds its beginning but not its end, and the last one both.
+    pub counts: Vec<u64>,
+}
+
+impl Shape {
+    /// The most bins or quantiles that a shape has.
+    pub const BINS: usize = 32;
+    const PERCENTS: [f64; 16] =
+        [0.0, 1.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 99.0, 99.9, 100.0];
+
+    /// The same in another unit; `None` if `unit` measures something else.
+    pub fn to(&self, unit: Unit) -> Option<Shape> {
+        let figure = |value| self.unit.convert(value, unit);
+        let quantiles: Option<Vec<_>> =
+            self.quantiles.iter().map(|&(percent, value)| Some((percent, figure(value)?))).collect();
+        Some(Shape {
+            unit,
+            quantiles: quantiles?,
+            from: figure(self.from)?,
+            width: figure(self.width)?,
+            counts: self.counts.clone(),
+        })
+    }
+
+    /// What no distribution could have produced, if anything: for readers of files.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        let finite = |value: &f64| value.is_finite();
+        let in_range = |percent: &f64| (0.0..=100.0).contains(percent);
+        if !self.quantiles.iter().all(|(percent, value)| in_range(percent) && finite(value)) {
+            Some("a quantile is not finite or outside 0 to 100 %")
+        } else if !self.quantiles.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1) {
+            Some("`quantiles` are not in ascending order")
+        } else if !self.from.is_finite() || !self.width.is_finite() || self.width <= 0.0 {
+            Some("`from` and `width` make no bins")
+        } else if self.counts.len() > Self::BINS || self.quantiles.len() > Self::BINS {
+            Some("it has more than 32 bins or quantiles")
+        } else {
+            None
+        }
+    }
 }
 
 /// Neumaier's compensated sum over the count. Samples arrive sorted, so that their order of

@@ -1,7 +1,7 @@
 //! The nouns of the house, without any I/O: what happened ([`timeline`]), what can act
 //! ([`part`]), what is asked ([`requirement`]), how samples are judged ([`mod@unit`],
 //! [`distribution`], [`budget`]), what is concluded and whose fault it is ([`verdict`]), and what a run leaves
-//! behind ([`result`], [`kill`]).
+//! behind ([`result`] with its [`evidence`], [`kill`]).
 //!
 //! Every other crate of the harness depends on this one and this one on none of them:
 //! `core <- decode <- rigs <- runner <- suites`.
@@ -9,6 +9,7 @@
 pub mod budget;
 pub mod distribution;
 pub mod event;
+pub mod evidence;
 pub mod kill;
 pub mod part;
 pub mod requirement;

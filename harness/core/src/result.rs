@@ -1,7 +1,7 @@
 //! What a run leaves behind: the contents of `target/rigor/<run>/results.json`.
 //!
 //! The format is versioned ([`SCHEMA_VERSION`]) and described for other programs by
-//! `reports/schema/results-v1.json`. Two runs of the same firmware with one seed on a
+//! `reports/schema/results-v2.json`. Two runs of the same firmware with one seed on a
 //! deterministic rig differ in nothing but `run.id`, `run.started` and the fields named `wall_ms`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,19 +9,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Judgement};
-use crate::distribution::{Distribution, Summary};
+use crate::distribution::{Distribution, Shape, Summary};
+use crate::evidence::{self, Evidence};
 use crate::requirement::{Class, RequirementId, quote};
 use crate::time::Fidelity;
 use crate::unit::Amount;
 use crate::verdict::Verdict;
 
 mod combine;
+mod json;
 
 pub use combine::Decision;
 
 /// The version of the format. It grows with every change, because readers refuse fields that they
 /// do not know.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The largest file that [`RunResult::read`] accepts, in bytes.
 pub const MAX_FILE: usize = 64 << 20;
@@ -86,6 +88,8 @@ pub struct Run {
 pub struct RigUsed {
     /// Name from the rig file.
     pub name: String,
+    /// Its kind, as rig files write it: `virtual`, `replay`.
+    pub back_end: String,
     /// What its clock is worth.
     pub fidelity: Fidelity,
 }
@@ -100,6 +104,9 @@ pub struct Firmware {
     pub name: String,
     /// Its version, as the build states it.
     pub version: String,
+    /// SHA-256 of the image that ran, in hexadecimal, if the rig knows it. On a virtual board that is
+    /// the program which holds both board and firmware.
+    pub image: Option<String>,
 }
 
 /// What was observed of a requirement.
@@ -159,6 +166,8 @@ pub struct RequirementResult {
     pub reason: Option<String>,
     /// What was observed where it was decided.
     pub measured: Option<Measured>,
+    /// What the figures look like, in the unit of `measured`.
+    pub shape: Option<Shape>,
     /// What is allowed.
     pub budget: Option<Budget>,
     /// How far inside the nearest limit the judged figure lies; negative outside.
@@ -171,10 +180,42 @@ pub struct RequirementResult {
     pub cases: Vec<String>,
     /// The rig whose evidence decided.
     pub rig: Option<String>,
+    /// The case whose evidence decided.
+    pub case: Option<String>,
+    /// What each rig that was offered it found, by name.
+    pub rigs: Vec<OnRig>,
+}
+
+/// What one rig found of one requirement.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnRig {
+    /// The rig.
+    pub rig: String,
+    /// The case whose evidence decided there.
+    pub case: String,
+    /// The conclusion over all cases on this rig.
+    pub verdict: Verdict,
+    /// What its clock is worth.
+    pub fidelity: Fidelity,
+    /// The figures, if there are any.
+    pub measured: Option<Summary>,
+    /// How far inside the nearest limit the judged figure lies; negative outside.
+    pub margin: Option<Amount>,
+}
+
+/// A place in the suite's source.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourcePlace {
+    /// The file, relative to the workspace's root.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
 }
 
 /// What became of one case on one rig.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseResult {
     /// Unique within its system.
@@ -204,6 +245,10 @@ pub struct CaseResult {
     pub log_tail: Vec<String>,
     /// The command that repeats exactly this case.
     pub repeat: Option<String>,
+    /// Where the suite adds the case.
+    pub source: Option<SourcePlace>,
+    /// What there is to look at, if it ran.
+    pub evidence: Option<Evidence>,
 }
 
 /// How many there are of each verdict.
@@ -270,7 +315,7 @@ pub enum ResultError {
         found: u64,
     },
     /// Not JSON, or not of this shape.
-    #[error("line {line}, column {column}: {message}; see reports/schema/results-v1.json")]
+    #[error("line {line}, column {column}: {message}; see reports/schema/results-v2.json")]
     Shape {
         /// Line, from 1.
         line: usize,
@@ -316,6 +361,7 @@ impl RunResult {
             let surplus = case.log_tail.len().saturating_sub(LOG_TAIL_LINES);
             case.log_tail.drain(..surplus);
             case.log_tail.iter_mut().for_each(shorten);
+            case.evidence.iter_mut().for_each(shorten_labels);
         }
         let totals = totals(&requirements, &cases);
         let exit_code = exit_code(&requirements, &cases);
@@ -353,13 +399,14 @@ impl RunResult {
         Ok(result)
     }
 
-    /// The text of `results.json`, indented, ending in a newline.
+    /// The text of `results.json`, indented for people down to evidence, which is for programs, and ending
+    /// in a newline.
     ///
     /// # Errors
     /// [`ResultError`] if [`RunResult::read`] would refuse it, so that nobody finds out later.
     pub fn to_json(&self) -> Result<String, ResultError> {
         self.check()?;
-        let mut text = serde_json::to_string_pretty(self).map_err(shape)?;
+        let mut text = json::write(self).map_err(shape)?;
         text.push('\n');
         if text.len() > MAX_FILE {
             return Err(ResultError::TooLarge { size: text.len() });
@@ -385,12 +432,23 @@ impl RunResult {
             {
                 return contradiction(format!("`measured`: {fault}"));
             }
+            if let Some(fault) = requirement.shape.as_ref().and_then(Shape::fault) {
+                return contradiction(format!("`shape`: {fault}"));
+            }
+            let on_rigs = requirement.rigs.iter();
+            if let Some(fault) = on_rigs.flat_map(|rig| rig.measured).find_map(|summary| summary.fault()) {
+                return contradiction(format!("`rigs`: {fault}"));
+            }
             let amounts = [requirement.margin, requirement.uncertainty];
             if amounts.iter().flatten().any(|amount| !amount.value.is_finite()) {
                 return contradiction("`margin` or `uncertainty` is not a finite number".to_owned());
             }
         }
         for case in &self.cases {
+            if let Some(message) = case.evidence.as_ref().and_then(Evidence::fault) {
+                let place = format!("case {}: evidence", quote(&case.name));
+                return Err(ResultError::Contradiction { place, message });
+            }
             if (case.verdict == Verdict::NotRun) != case.not_run.is_some() {
                 return Err(ResultError::Contradiction {
                     place: format!("case {}", quote(&case.name)),
@@ -423,10 +481,30 @@ fn shape(error: serde_json::Error) -> ResultError {
 }
 
 fn shorten(text: &mut String) {
-    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+    shorten_to(text, MAX_TEXT);
+}
+
+fn shorten_to(text: &mut String, characters: usize) {
+    if let Some((end, _)) = text.char_indices().nth(characters) {
         text.truncate(end);
         text.push('…');
     }
+}
+
+fn shorten_labels(evidence: &mut Evidence) {
+    let Evidence { lanes, pictures, series, waterfalls, log, .. } = evidence;
+    let lanes = lanes.iter_mut().flat_map(|lane| {
+        std::iter::once(&mut lane.name).chain(lane.marks.iter_mut().map(|mark| &mut mark.text))
+    });
+    let waterfalls = waterfalls.iter_mut().flat_map(|waterfall| {
+        std::iter::once(&mut waterfall.name).chain(waterfall.steps.iter_mut().map(|step| &mut step.text))
+    });
+    lanes
+        .chain(waterfalls)
+        .chain(pictures.iter_mut().map(|picture| &mut picture.caption))
+        .chain(series.iter_mut().map(|series| &mut series.name))
+        .for_each(|label| shorten_to(label, evidence::MAX_LABEL));
+    log.iter_mut().for_each(|line| shorten(&mut line.text));
 }
 
 fn totals(requirements: &[RequirementResult], cases: &[CaseResult]) -> Totals {
@@ -503,6 +581,7 @@ impl Decision {
         let uncertainty = Amount::new(measured.uncertainty(), measured.unit());
         decision.uncertainty = uncertainty.to(budget.unit());
         decision.measured = Some(Measured::figures(measured, Some(budget)));
+        decision.shape = measured.shape().and_then(|shape| shape.to(budget.unit()));
         decision
     }
 }

@@ -212,6 +212,16 @@ impl Place<'_> {
     }
 }
 
+impl BackEnd {
+    /// The word for it in rig files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            BackEnd::Virtual(_) => "virtual",
+            BackEnd::Replay(_) => "replay",
+        }
+    }
+}
+
 impl RigFile {
     /// What durations on this rig's clock are worth.
     pub fn fidelity(&self) -> Fidelity {

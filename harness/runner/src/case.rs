@@ -4,6 +4,7 @@
 //! resolves them on the rig before it calls, and a case whose need is missing does not run.
 
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -109,6 +110,7 @@ pub struct Case {
     pub(crate) begin: Begin,
     pub(crate) rig_time: Duration,
     pub(crate) long: bool,
+    pub(crate) added_at: &'static Location<'static>,
 }
 
 /// How long a case may take on the rig's clock unless it says otherwise.
@@ -116,6 +118,7 @@ pub const DEFAULT_RIG_TIME: Duration = Duration::from_secs(300);
 
 impl Case {
     /// The case `name` (a Rust identifier) that decides the requirements `decides` by `handler`.
+    #[track_caller]
     pub fn new<Needs>(name: impl Into<String>, decides: &[&str], handler: impl Handler<Needs>) -> Self {
         Case {
             name: name.into(),
@@ -123,6 +126,7 @@ impl Case {
             begin: Box::new(move |bench| handler.begin(bench)),
             rig_time: DEFAULT_RIG_TIME,
             long: false,
+            added_at: Location::caller(),
         }
     }
 
@@ -145,6 +149,11 @@ impl Case {
     /// Whether it is a [long](Self::long) one.
     pub fn is_long(&self) -> bool {
         self.long
+    }
+
+    /// Where in the suite's source it was made.
+    pub fn added_at(&self) -> &'static Location<'static> {
+        self.added_at
     }
 
     /// Its name.

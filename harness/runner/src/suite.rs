@@ -66,6 +66,7 @@ impl Suite {
     }
 
     /// Adds a case; see [`Case::new`].
+    #[track_caller]
     pub fn case<Needs>(
         &mut self,
         name: impl Into<String>,

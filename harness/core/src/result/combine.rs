@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::{Measured, NotRun, RequirementResult};
+use super::{Measured, NotRun, OnRig, RequirementResult};
+use crate::distribution::Shape;
 use crate::requirement::Requirement;
 use crate::time::Fidelity;
 use crate::unit::Amount;
@@ -26,6 +27,8 @@ pub struct Decision {
     pub reason: Option<String>,
     /// What was observed.
     pub measured: Option<Measured>,
+    /// What the figures look like.
+    pub shape: Option<Shape>,
     /// Distance to the nearest limit; negative outside.
     pub margin: Option<Amount>,
     /// How far from the truth the instrument may be.
@@ -48,6 +51,7 @@ impl Decision {
             not_run: (verdict == Verdict::NotRun).then_some(NotRun::NeedMissing),
             reason: None,
             measured: None,
+            shape: None,
             margin: None,
             uncertainty: None,
         }
@@ -81,16 +85,8 @@ impl RequirementResult {
     ///
     /// Without any decision it is not run: as planned, or because no rig of the run holds the system.
     pub fn combine(system: &str, requirement: &Requirement, decisions: &[Decision]) -> Self {
-        let ran: BTreeSet<&str> = decisions
-            .iter()
-            .filter(|decision| decision.verdict != Verdict::NotRun)
-            .map(|decision| decision.case.as_str())
-            .collect();
-        let mut counted: Vec<&Decision> = decisions
-            .iter()
-            .filter(|decision| decision.verdict != Verdict::NotRun || !ran.contains(decision.case.as_str()))
-            .collect();
-        counted.sort_by(|a, b| worst_first(a, b));
+        let all: Vec<&Decision> = decisions.iter().collect();
+        let counted = counted(&all);
         let worst = counted.first().copied();
         let verdict = worst.map_or(Verdict::NotRun, |worst| worst.verdict);
         let (not_run, reason) = match worst {
@@ -116,6 +112,7 @@ impl RequirementResult {
             not_run,
             reason,
             measured: worst.and_then(|worst| worst.measured.clone()),
+            shape: worst.and_then(|worst| worst.shape.clone()),
             budget: requirement.budget.clone(),
             margin: worst.and_then(|worst| worst.margin),
             // Nothing was measured, so there is nothing to qualify.
@@ -123,8 +120,47 @@ impl RequirementResult {
             uncertainty: worst.and_then(|worst| worst.uncertainty),
             cases: cases.into_iter().map(str::to_owned).collect(),
             rig: worst.map(|worst| worst.rig.clone()),
+            case: worst.map(|worst| worst.case.clone()),
+            rigs: by_rig(&all),
         }
     }
+}
+
+/// Those of `decisions` that count, worst first: a case that did not run on one rig but ran on another
+/// counts as run.
+fn counted<'a>(decisions: &[&'a Decision]) -> Vec<&'a Decision> {
+    let ran: BTreeSet<&str> = decisions
+        .iter()
+        .filter(|decision| decision.verdict != Verdict::NotRun)
+        .map(|decision| decision.case.as_str())
+        .collect();
+    let counts =
+        |decision: &&Decision| decision.verdict != Verdict::NotRun || !ran.contains(decision.case.as_str());
+    let mut counted: Vec<&Decision> = decisions.iter().copied().filter(counts).collect();
+    counted.sort_by(|a, b| worst_first(a, b));
+    counted
+}
+
+/// The same conclusion for each rig by itself.
+fn by_rig(decisions: &[&Decision]) -> Vec<OnRig> {
+    let rigs: BTreeSet<&str> = decisions.iter().map(|decision| decision.rig.as_str()).collect();
+    let on_rig = |rig: &str| {
+        let own: Vec<&Decision> = decisions.iter().copied().filter(|decision| decision.rig == rig).collect();
+        let worst = *counted(&own).first()?;
+        let measured = match worst.measured {
+            Some(Measured::Distribution(summary)) => Some(summary),
+            _ => None,
+        };
+        Some(OnRig {
+            rig: rig.to_owned(),
+            case: worst.case.clone(),
+            verdict: worst.verdict,
+            fidelity: worst.fidelity,
+            measured,
+            margin: worst.margin,
+        })
+    };
+    rigs.into_iter().filter_map(on_rig).collect()
 }
 
 fn worst_first(a: &Decision, b: &Decision) -> Ordering {

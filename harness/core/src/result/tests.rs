@@ -113,6 +113,8 @@ fn case(verdict: Verdict) -> CaseResult {
         retries: 0,
         log_tail: Vec::new(),
         repeat: None,
+        source: None,
+        evidence: None,
     }
 }
 
@@ -127,7 +129,11 @@ fn run_of(class: Class, verdict: Verdict) -> RunResult {
             seed: 1,
             args: Vec::new(),
         },
-        vec![RigUsed { name: "virtual".to_owned(), fidelity: Fidelity::Modelled }],
+        vec![RigUsed {
+            name: "virtual".to_owned(),
+            back_end: "virtual".to_owned(),
+            fidelity: Fidelity::Modelled,
+        }],
         Vec::new(),
         vec![requirement],
         vec![case(verdict)],
@@ -221,12 +227,12 @@ fn lists_are_sorted_and_texts_bounded() {
 #[rstest]
 #[case("", "", "line 1, column 0: EOF while parsing a value")]
 #[case(
-    "\"schema_version\": 1",
     "\"schema_version\": 2",
-    "the result has `schema_version` 2, but this harness reads 1"
+    "\"schema_version\": 1",
+    "the result has `schema_version` 1, but this harness reads 2"
 )]
 #[case(
-    "\"schema_version\": 1",
+    "\"schema_version\": 2",
     "\"schema_version\": -1",
     "line 2, column 22: invalid value: integer `-1`, expected u64"
 )]
@@ -268,7 +274,7 @@ fn hostile_files_are_refused_quickly() {
     assert!(matches!(RunResult::read(&" ".repeat(MAX_FILE + 1)), Err(ResultError::TooLarge { .. })));
     assert!(RunResult::read(&"[".repeat(1 << 20)).is_err());
     assert!(RunResult::read(&"{\"a\":".repeat(1 << 20)).is_err());
-    let long_name = format!("{{\"schema_version\": 1, \"{}\": 1}}", "k".repeat(1 << 20));
+    let long_name = format!("{{\"schema_version\": 2, \"{}\": 1}}", "k".repeat(1 << 20));
     assert!(RunResult::read(&long_name).unwrap_err().to_string().len() < 400);
     let text = run_of(Class::Must, Verdict::Fail).to_json().unwrap();
     for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant as WallInstant};
 use chrono::{DateTime, SecondsFormat, Utc};
 use rigor_core::requirement::RequirementId;
 use rigor_core::result::{
-    CaseResult, Decision, Firmware, NotRun, RequirementResult, RigUsed, Run, RunResult,
+    CaseResult, Decision, Firmware, NotRun, RequirementResult, RigUsed, Run, RunResult, SourcePlace,
 };
 use rigor_core::verdict::Verdict;
 use rigor_rigs::file::BackEnd;
 use rigor_rigs::recording::FirmwareId;
 
 use super::environment::{Choice, Environment};
+use super::image;
 use super::plan::{Plan, Seat};
 use crate::trial::Trial;
 
@@ -82,7 +83,11 @@ pub(super) fn assemble(plan: &Plan, records: &Records, begun: &Begun, short: boo
         let trial = records.get(&key(seat));
         let left_out = if short && seat.case.is_long() { LeftOut::AsLong } else { LeftOut::ByFilter };
         if trial.is_some() {
-            rigs.push(RigUsed { name: rig.name.clone(), fidelity: rig.fidelity() });
+            rigs.push(RigUsed {
+                name: rig.name.clone(),
+                back_end: rig.back_end.name().to_owned(),
+                fidelity: rig.fidelity(),
+            });
             firmware.extend(firmware_of(seat));
         }
         for id in seat.case.decides() {
@@ -128,10 +133,16 @@ fn firmware_of(seat: &Seat) -> Option<Firmware> {
     let system = seat.catalogue.system.clone();
     if matches!(rig.back_end, BackEnd::Replay(_)) {
         let FirmwareId { name, version } = rig.recorded()?.firmware.clone()?;
-        return Some(Firmware { system, name, version });
+        // Recordings do not keep which image it was.
+        return Some(Firmware { system, name, version, image: None });
     }
     let firmware = seat.setup.firmwares.get(&rig.dut)?;
-    Some(Firmware { system, name: firmware.name().to_owned(), version: firmware.version().to_owned() })
+    Some(Firmware {
+        system,
+        name: firmware.name().to_owned(),
+        version: firmware.version().to_owned(),
+        image: image::of_this_program().map(str::to_owned),
+    })
 }
 
 /// What a trial of `seat` is recorded under.
@@ -176,6 +187,11 @@ fn case_result(
                 seat.setup.seed, seat.full_name
             )
         }),
+        source: Some(SourcePlace {
+            file: seat.case.added_at().file().to_owned(),
+            line: seat.case.added_at().line(),
+        }),
+        evidence: None,
     }
 }
 
