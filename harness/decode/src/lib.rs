@@ -8,13 +8,15 @@
 //!
 //! | Module | From | To |
 //! |---|---|---|
+//! | [`capture`] | a slice of a timeline, or somebody else's capture in a file | [`capture::Capture`]: signals with their edges; and files that other programs open |
 //! | [`ws2812`] | edges of a data pin, or bursts of pulses | [`ws2812::Frame`]: bytes, pixels, bit timing, gaps, defects |
 //! | [`websocket`] | bytes of a TCP connection | [`websocket::ServerEvent`]; and the way back, any client frame, legal or not |
 //! | [`console`] | bytes of a serial line | [`console::Line`], and of ESP-IDF its [`console::LogLine`] |
 //! | [`mdns`] | datagrams of a local network | [`mdns::Message`]: what is said of hosts and services |
 //!
 //! # Common rules
-//! - No I/O, no clock, no randomness: the same input gives the same output.
+//! - No clock, no randomness, and no I/O but by the reader or writer that the caller hands over: the
+//!   same input gives the same output.
 //! - Every decoder is incremental: input may be cut anywhere, and the output does not depend on
 //!   where.
 //! - Input may be hostile. No decoder panics or hangs, and the memory of each is bounded by
@@ -23,6 +25,7 @@
 //!   requirement's budget to say, so most findings are values ([`ws2812::Defect`],
 //!   [`websocket::Violation`]) and not errors.
 
+pub mod capture;
 pub mod console;
 pub mod mdns;
 pub mod websocket;

@@ -33,17 +33,16 @@
 mod body;
 mod colour;
 mod decoder;
-mod edge;
 mod frame;
 mod lane;
 pub mod relation;
 mod timing;
 mod whole_bytes;
 
+pub use crate::capture::PackedEdge;
 pub use body::{Body, Defect, DefectKind, MAX_DEFECTS, Tail};
 pub use colour::{ColourOrder, Rgb, UnknownColourOrder};
 pub use decoder::{Config, Decoder};
-pub use edge::PackedEdge;
 pub use frame::{Cut, Ending, Frame};
 pub use lane::{LaneDecoder, MEMO_BURSTS, MEMO_BYTES};
 pub use timing::{ONE_ABOVE_NS, Outside, PERMISSIVE, STRICT, Span, Timing, Window, Windows};

@@ -7,9 +7,9 @@ use rigor_core::time::nanos;
 use rigor_core::{Instant, Level};
 
 use super::body::{Body, Growing};
-use super::edge::PackedEdge;
 use super::frame::{Cut, Ending, Frame};
 use super::whole_bytes;
+use crate::capture::PackedEdge;
 
 /// How frames are told apart. See the [module's table](super#how-a-frame-is-told-from-the-next).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,8 +10,8 @@ use rigor_core::{Event, Instant, Kind, Level};
 
 use super::body::Body;
 use super::decoder::{Config, Decoder};
-use super::edge::PackedEdge;
 use super::frame::Frame;
+use crate::capture::PackedEdge;
 
 /// Bursts whose decoded body a [`LaneDecoder`] keeps. When there are more it starts over.
 pub const MEMO_BURSTS: usize = 512;

@@ -6,8 +6,8 @@
 //! runs backwards, a pulse outside the permissive window, a long low) ends the run, and the
 //! ordinary path in [`decoder`](super::decoder) deals with it.
 
-use super::edge::PackedEdge;
 use super::timing::{ONE_ABOVE_NS, PERMISSIVE, STRICT, Span, Timing};
+use crate::capture::PackedEdge;
 
 /// Edges of eight bits.
 pub(super) const EDGES: usize = 16;

@@ -27,11 +27,11 @@ impl PackedEdge {
         if self.is_high() { Level::High } else { Level::Low }
     }
 
-    pub(super) const fn nanos(self) -> u64 {
+    pub(crate) const fn nanos(self) -> u64 {
         self.0 >> 1
     }
 
-    pub(super) const fn is_high(self) -> bool {
+    pub(crate) const fn is_high(self) -> bool {
         self.0 & 1 == 1
     }
 }
