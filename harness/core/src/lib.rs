@@ -7,6 +7,7 @@
 //! `core <- decode <- rigs <- runner <- suites`.
 
 pub mod budget;
+pub mod connection;
 pub mod distribution;
 pub mod event;
 pub mod evidence;

@@ -4,7 +4,7 @@
 //! ends. A slice of a [`Timeline`](rigor_core::Timeline) is projected to one
 //! ([`Capture::of_timeline`]), so that people can open it in GTKWave, Surfer or PulseView. And what
 //! somebody else's instrument has left in a file is read into one, so that the decoders of this crate
-//! can take it.
+//! can take it: [`ws2812`](crate::ws2812), [`uart`](crate::uart) and [`spi`](crate::spi).
 //!
 //! | Module | Format | Writes | Reads |
 //! |---|---|---|---|

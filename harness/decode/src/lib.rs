@@ -12,6 +12,10 @@
 //! | [`ws2812`] | edges of a data pin, or bursts of pulses | [`ws2812::Frame`]: bytes, pixels, bit timing, gaps, defects |
 //! | [`websocket`] | bytes of a TCP connection | [`websocket::ServerEvent`]; and the way back, any client frame, legal or not |
 //! | [`console`] | bytes of a serial line | [`console::Line`], and of ESP-IDF its [`console::LogLine`] |
+//! | [`uart`] | edges of a serial line's pin | [`uart::Character`]: bytes with their times, and what has no stop bit |
+//! | [`spi`] | edges of a bus's pins | [`spi::Traffic`]: transfers to a display |
+//! | [`pcap`] | what went over connections | a file of packets for Wireshark |
+//! | [`lines`] | any events | a console's log, JSON lines |
 //! | [`mdns`] | datagrams of a local network | [`mdns::Message`]: what is said of hosts and services |
 //!
 //! # Common rules
@@ -27,6 +31,10 @@
 
 pub mod capture;
 pub mod console;
+pub mod lines;
 pub mod mdns;
+pub mod pcap;
+pub mod spi;
+pub mod uart;
 pub mod websocket;
 pub mod ws2812;

@@ -28,7 +28,8 @@
 //!
 //! # Use
 //! [`LaneDecoder`] takes timeline events of one source; [`Decoder`] takes bare edges, one at a
-//! time or as a slice of [`PackedEdge`]s; [`relation`] compares lanes.
+//! time or as a slice of [`PackedEdge`]s; [`decode`] takes a captured signal, and [`Summary`] holds its
+//! pulses against the data sheet; [`relation`] compares lanes.
 
 mod body;
 mod colour;
@@ -36,6 +37,7 @@ mod decoder;
 mod frame;
 mod lane;
 pub mod relation;
+mod signal;
 mod timing;
 mod whole_bytes;
 
@@ -45,4 +47,5 @@ pub use colour::{ColourOrder, Rgb, UnknownColourOrder};
 pub use decoder::{Config, Decoder};
 pub use frame::{Cut, Ending, Frame};
 pub use lane::{LaneDecoder, MEMO_BURSTS, MEMO_BYTES};
+pub use signal::{Row, Summary, decode};
 pub use timing::{ONE_ABOVE_NS, Outside, PERMISSIVE, STRICT, Span, Timing, Window, Windows};

@@ -48,6 +48,11 @@ impl Signal {
         &self.name
     }
 
+    /// When watching began.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
     /// Its level at the start of the capture.
     pub fn initial(&self) -> Level {
         self.initial

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rigor_core::Instant;
+use rigor_core::connection::{Endpoint, Peer};
 use rigor_core::event::{ConnectionId, Direction, FlowKind, Kind};
 use rigor_core::part::{self, Recipient};
 use rigor_core::timeline::{Cursor, Next};
@@ -50,6 +51,7 @@ impl Net {
         self.bench.act(format!("net: connect to port {port}"))?;
         let cursor = self.bench.timeline.cursor(self.part.source());
         let id = self.part.connect(port)?;
+        self.tell(id, Peer::Tcp { port })?;
         let deadline = self.bench.timeline.now() + limit;
         let mut tcp = Tcp { bench: self.bench.clone(), part: self.part.clone(), id, cursor };
         match tcp.next_flow(deadline).await {
@@ -78,7 +80,13 @@ impl Net {
         self.bench.act(format!("net: datagrams from port {port} to {to:?}"))?;
         let cursor = self.bench.timeline.cursor(self.part.source());
         let id = self.part.datagrams(port, to)?;
+        self.tell(id, Peer::Udp { from: port, to })?;
         Ok(Datagrams { part: self.part.clone(), id, cursor })
+    }
+
+    /// Says on the timeline what a connection goes to: its events have only its number.
+    fn tell(&self, connection: ConnectionId, peer: Peer) -> Result<(), Blame> {
+        self.bench.act(Endpoint { connection, peer }.to_string())
     }
 }
 
