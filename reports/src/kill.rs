@@ -122,7 +122,7 @@ fn cells(text: &mut String, matrix: &KillMatrix) {
         let _ = writeln!(text, "  {:width$} {}", "", digits.trim_end());
     }
     for subject in &matrix.subjects {
-        let row: String = matrix.faults.iter().map(|fault| cell(subject, fault)).collect();
+        let row: String = matrix.faults.iter().map(|fault| character(cell(subject, fault))).collect();
         let _ = writeln!(text, "  {:<width$} {row}", subject.id.as_str());
     }
     text.push_str(
@@ -130,21 +130,48 @@ fn cells(text: &mut String, matrix: &KillMatrix) {
     );
 }
 
-fn cell(subject: &Subject, fault: &Tried) -> char {
+/// What a fault came to for a requirement.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Cell {
+    /// Claimed, and noticed.
+    Kept,
+    /// Noticed without a claim.
+    ByTheWay,
+    /// The device was blamed for the bench's fault.
+    Blamed,
+    /// Claimed, and not noticed.
+    Broken,
+    /// Nobody can tell.
+    Undecided,
+    /// Not noticed, and nobody said it would be.
+    Green,
+}
+
+pub(crate) fn cell(subject: &Subject, fault: &Tried) -> Cell {
     let claimed = fault.claimed_by.contains(&subject.id);
     match fault.found.get(&subject.id).map(|found| found.verdict) {
         Some(verdict) if verdict == fault.wanted => {
             if claimed {
-                '#'
+                Cell::Kept
             } else {
-                '+'
+                Cell::ByTheWay
             }
         }
-        // The device was blamed for the bench's fault.
-        Some(Verdict::Fail) => 'X',
-        _ if claimed => '!',
-        Some(Verdict::Pass) | None => '.',
-        Some(_) => '?',
+        Some(Verdict::Fail) => Cell::Blamed,
+        _ if claimed => Cell::Broken,
+        Some(Verdict::Pass) | None => Cell::Green,
+        Some(_) => Cell::Undecided,
+    }
+}
+
+fn character(cell: Cell) -> char {
+    match cell {
+        Cell::Kept => '#',
+        Cell::ByTheWay => '+',
+        Cell::Blamed => 'X',
+        Cell::Broken => '!',
+        Cell::Undecided => '?',
+        Cell::Green => '.',
     }
 }
 

@@ -4,11 +4,17 @@
 //! Everything here is a view of [`rigor_core::result::RunResult`]; nothing is decided. The format
 //! of `results.json` is described by `schema/results-v2.json` ([`RESULTS_SCHEMA`]).
 
+pub mod annotations;
+pub mod compare;
+mod figure;
+pub mod html;
 pub mod junit;
 pub mod kill;
 pub mod store;
+pub mod summary;
 pub mod table;
 mod text;
+pub mod trend;
 
 #[cfg(test)]
 mod sample;

@@ -1,0 +1,182 @@
+//! What did not pass, first and in full: the sentence, the figure against what is allowed, how far apart
+//! the two are, why, and how to see it again. Then what did not run, and why.
+
+use std::collections::BTreeMap;
+
+use rigor_core::result::{Measured, NotRun, RunResult};
+use rigor_core::verdict::Verdict;
+
+use super::detail::repeat;
+use super::head::worst_first;
+use super::markup::Markup;
+use super::page::{class, glyph};
+use super::plot;
+use super::view::Row;
+use crate::figure;
+use crate::text::clip;
+
+/// Cards of one kind; more than these are named in a line each, because nobody reads fifty.
+const MAX_CARDS: usize = 12;
+/// Characters of a reason in a line.
+const MAX_REASON: usize = 160;
+
+/// The kinds of trouble, in the order of what to look at first.
+const KINDS: [(bool, Verdict, &str, &str); 6] = [
+    (true, Verdict::Fail, "The product fails", "`must` requirements that are not met."),
+    (true, Verdict::HarnessBug, "The harness is wrong", "A case or the harness itself; nothing was decided."),
+    (true, Verdict::RigFault, "The bench failed", "Nothing was decided about the product."),
+    (true, Verdict::Inconclusive, "Nobody can tell", "The evidence does not suffice."),
+    (false, Verdict::Fail, "Not met, and does not gate", "`should` and `report` requirements."),
+    (false, Verdict::Inconclusive, "Undecided, and does not gate", "`should` and `report` requirements."),
+];
+
+/// Every requirement that was tried and did not pass.
+pub(super) fn failed(page: &mut Markup, result: &RunResult, rows: &[Row<'_>]) {
+    let troubles: Vec<&Row<'_>> = worst_first(rows).into_iter().filter(|row| row.is_trouble()).collect();
+    if troubles.is_empty() {
+        return;
+    }
+    page.element("section", &[("id", "failed")], |page| {
+        for (gates, verdict, heading, meaning) in KINDS {
+            let own: Vec<&Row<'_>> = troubles
+                .iter()
+                .copied()
+                .filter(|row| row.gates() == gates && row.found.verdict == verdict)
+                .collect();
+            if own.is_empty() {
+                continue;
+            }
+            page.element("h2", &[], |page| {
+                page.text(heading);
+                page.classed("span", "count", &own.len().to_string());
+                page.classed("small", "what", meaning);
+            });
+            page.element("div", &[("class", "cards")], |page| {
+                for row in own.iter().take(MAX_CARDS) {
+                    card(page, result, row);
+                }
+            });
+            if own.len() > MAX_CARDS {
+                page.element("ul", &[("class", "lines")], |page| {
+                    for row in &own[MAX_CARDS..] {
+                        line(page, row);
+                    }
+                });
+            }
+        }
+    });
+}
+
+fn card(page: &mut Markup, result: &RunResult, row: &Row<'_>) {
+    let (found, verdict) = (row.found, class(row.found.verdict));
+    let link = format!("#{}", row.anchor);
+    page.element("article", &[("class", &format!("card {verdict}"))], |page| {
+        page.element("h3", &[], |page| {
+            glyph(page, verdict);
+            page.leaf("a", &[("href", &link)], found.id.as_str());
+            page.text(" ");
+            page.text(&found.title);
+            if !row.gates() {
+                page.classed("small", "tag", &found.class.to_string());
+            }
+        });
+        page.classed("p", "sentence", &found.text);
+        if let (Some(summary), Some(figure)) = (figure::summary(found), figure::judged(found)) {
+            page.element("div", &[("class", "against")], |page| {
+                page.element("p", &[("class", "figure")], |page| {
+                    page.leaf("b", &[], &figure.amount.to_string());
+                    page.text(&format!(" {}", figure.name));
+                    if let Some(budget) = &found.budget {
+                        page.classed("span", "allowed", &format!("allowed {budget}"));
+                    }
+                    if let Some(distance) = figure::distance(found) {
+                        page.classed("span", "distance", &distance);
+                    }
+                });
+                plot::strip(page, summary, found.budget.as_ref());
+            });
+        } else if let Some(Measured::Text(text)) = &found.measured {
+            page.classed("p", "seen", &clip(text, 300));
+        }
+        if let Some(reason) = &found.reason {
+            page.classed("p", "reason", reason);
+        }
+        page.element("p", &[("class", "next")], |page| {
+            page.leaf("a", &[("href", &link)], "Evidence");
+            if let Some(command) = repeat(result, row) {
+                page.leaf("code", &[("class", "command")], command);
+            }
+        });
+    });
+}
+
+fn line(page: &mut Markup, row: &Row<'_>) {
+    page.element("li", &[], |page| {
+        glyph(page, class(row.found.verdict));
+        page.leaf("a", &[("href", &format!("#{}", row.anchor))], row.found.id.as_str());
+        page.text(&format!(" {} ", row.found.title));
+        let distance = figure::distance(row.found);
+        let said = distance.or_else(|| row.found.reason.as_deref().map(|reason| clip(reason, MAX_REASON)));
+        page.classed("span", "reason", &said.unwrap_or_default());
+    });
+}
+
+/// Everything that did not run, by why.
+pub(super) fn not_run(page: &mut Markup, rows: &[Row<'_>]) {
+    let mut why: BTreeMap<(u8, &str), Vec<&Row<'_>>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.found.verdict == Verdict::NotRun) {
+        let kind = match row.found.not_run {
+            Some(NotRun::NeedMissing) => 0,
+            Some(NotRun::Planned) => 1,
+            _ => 2,
+        };
+        why.entry((kind, row.found.reason.as_deref().unwrap_or_default())).or_default().push(row);
+    }
+    if why.is_empty() {
+        return;
+    }
+    let total: usize = why.values().map(Vec::len).sum();
+    let kinds = [(0, "for want of a part"), (1, "planned"), (2, "not selected")];
+    let of_kind =
+        |kind: u8| why.iter().filter(|((own, _), _)| *own == kind).map(|(_, rows)| rows.len()).sum();
+    let said: Vec<String> = kinds
+        .iter()
+        .map(|(kind, name)| (of_kind(*kind), name))
+        .filter(|(count, _): &(usize, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
+    page.element("section", &[("id", "not-run")], |page| {
+        page.element("details", &[], |page| {
+            page.element("summary", &[], |page| {
+                page.element("h2", &[], |page| {
+                    page.text("What did not run, and why");
+                    page.classed("span", "count", &total.to_string());
+                    page.classed("small", "what", &said.join(", "));
+                });
+            });
+            page.element("dl", &[("class", "why")], |page| {
+                for ((kind, reason), rows) in &why {
+                    let kind = kinds[usize::from(*kind)].1;
+                    let reason = if reason.is_empty() { "no reason was given" } else { *reason };
+                    page.element("dt", &[], |page| {
+                        page.classed("b", "kind", kind);
+                        page.text(&format!(" {reason}"));
+                    });
+                    page.element("dd", &[], |page| {
+                        for row in rows {
+                            page.element("span", &[("class", "name")], |page| {
+                                page.leaf(
+                                    "a",
+                                    &[("href", &format!("#{}", row.anchor))],
+                                    row.found.id.as_str(),
+                                );
+                                page.text(&format!(" {}", row.found.title));
+                            });
+                            page.text(" ");
+                        }
+                    });
+                }
+            });
+        });
+    });
+}
