@@ -74,10 +74,33 @@ pub fn render(result: &RunResult, colours: bool) -> String {
         .collect();
     let filtered = result.cases.iter().any(|case| case.not_run == Some(NotRun::NotSelected));
     let (systems, rows) = rows(result, &shown, !filtered);
-    let widths = Widths::of(&rows);
+    let mut table = lines(result, systems, &rows, colours);
+    if !filtered {
+        table.push_str(&holes(result));
+    }
+    table.push_str(&troubles(result));
+    table.push_str(&summary(result, colours));
+    table.push('\n');
+    table
+}
+
+/// What was tried and did not pass, as [`render`] shows it, and the last line with the counts.
+pub fn brief(result: &RunResult, colours: bool) -> String {
+    let amiss = |found: &&RequirementResult| !matches!(found.verdict, Verdict::Pass | Verdict::NotRun);
+    let shown: Vec<&RequirementResult> = result.requirements.iter().filter(amiss).collect();
+    let (systems, rows) = rows(result, &shown, false);
+    let mut table = lines(result, systems, &rows, colours);
+    table.push_str(&summary(result, colours));
+    table.push('\n');
+    table
+}
+
+/// The rows below the headings of their systems, with an empty line after them.
+fn lines(result: &RunResult, systems: Vec<&str>, rows: &[Row], colours: bool) -> String {
+    let widths = Widths::of(rows);
     let mut table = String::new();
     let mut system = None;
-    for (of, row) in systems.into_iter().zip(&rows) {
+    for (of, row) in systems.into_iter().zip(rows) {
         if system != Some(of) {
             if system.is_some() {
                 table.push('\n');
@@ -90,12 +113,6 @@ pub fn render(result: &RunResult, colours: bool) -> String {
     if !rows.is_empty() {
         table.push('\n');
     }
-    if !filtered {
-        table.push_str(&holes(result));
-    }
-    table.push_str(&troubles(result));
-    table.push_str(&summary(result, colours));
-    table.push('\n');
     table
 }
 
@@ -372,7 +389,8 @@ fn line(table: &mut String, row: &Row, widths: &Widths, colours: bool) {
     }
 }
 
-fn paint(text: &str, verdict: Verdict, colours: bool) -> String {
+/// `text` in the colour of `verdict` (ANSI), if there are to be `colours`.
+pub fn paint(text: &str, verdict: Verdict, colours: bool) -> String {
     let code = match verdict {
         _ if !colours => return text.to_owned(),
         Verdict::Pass => "32",
@@ -400,6 +418,7 @@ fn summary(result: &RunResult, colours: bool) -> String {
         (NotRun::Planned, "planned"),
         (NotRun::NotSelected, "not selected"),
         (NotRun::NeedMissing, "for want of a part"),
+        (NotRun::NotRecorded, "not recorded"),
     ]
     .into_iter()
     .map(|(cause, name)| {

@@ -15,6 +15,7 @@ use rigor_rigs::fault::{Fault, Model};
 use rigor_rigs::{Firmwares, RigFile};
 
 use crate::case::Case;
+use crate::progress::Onlooker;
 use crate::trial::{self, Setup, Trial};
 
 /// Wall-clock time of a trial before the device is interrupted. Shorter than without a fault: some
@@ -39,6 +40,8 @@ pub struct Campaign {
     pub seed: u64,
     /// Threads that share the work.
     pub jobs: usize,
+    /// Who looks on while long cases run without a fault, if anybody does.
+    pub onlooker: Option<Onlooker>,
 }
 
 /// A case to run against the fault of this index.
@@ -168,6 +171,8 @@ impl Campaign {
         let setup = Setup {
             wall_time: WALL_TIME,
             fault: fault.map(|fault| fault.model.clone()),
+            // Faults come many at a time, and whoever tries them tells of each.
+            onlooker: self.onlooker.clone().filter(|_| fault.is_none()),
             ..Setup::new(self.rig.clone(), self.firmwares.clone(), self.seed)
         };
         trial::run(&self.catalogue, case, &Arc::new(setup))

@@ -24,12 +24,13 @@ use std::sync::Arc;
 
 use clap::Parser;
 use libtest_mimic::{Arguments, Completion, Failed, FormatSetting};
-use rigor_core::requirement::{Catalogue, Class};
+use rigor_core::requirement::Catalogue;
 use rigor_core::result::{EXIT_HARNESS, EXIT_OK, RunResult};
 use rigor_core::verdict::Verdict;
 use rigor_rigs::Firmwares;
 
-use crate::engine::{Choices, Complaints, Extent, Seat, Session};
+use crate::engine::{Choices, Complaints, Environment, Extent, Seat, Session};
+use crate::progress;
 use crate::suite::{Suite, SuiteError};
 use crate::trial::Trial;
 
@@ -41,12 +42,13 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Err(code) => return code,
     };
     let extent = Extent { record, short };
-    let session =
-        Choices::from_variables().and_then(|choices| Session::begin(suites, firmwares, choices, extent));
+    let session = Choices::from_variables()
+        .and_then(Environment::read)
+        .and_then(|environment| Session::begin(suites, firmwares, environment, extent, progress::line()));
     let session = match session {
         Ok(session) => Arc::new(session),
         Err(complaints) => {
-            eprintln!("{complaints}");
+            print(&format!("{complaints}\n"), true);
             return ExitCode::from(EXIT_HARNESS);
         }
     };
@@ -59,7 +61,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
     let folder = match session.folder() {
         Ok(folder) => folder,
         Err(complaint) => {
-            eprintln!("the results cannot be kept: {complaint}");
+            print(&format!("the results cannot be kept: {complaint}\n"), true);
             return ExitCode::from(EXIT_HARNESS);
         }
     };
@@ -73,7 +75,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
     let machine_readable = matches!(arguments.format, Some(FormatSetting::Json));
     print(&table, machine_readable);
     for complaint in &ended.complaints {
-        eprintln!("{complaint}");
+        print(&format!("{complaint}\n"), true);
     }
     print(&ended.whereabouts(), machine_readable);
     ExitCode::from(ended.exit_code)
@@ -122,7 +124,8 @@ pub fn run_short(
     firmwares: Firmwares,
 ) -> Result<RunResult, Complaints> {
     let extent = Extent { short: true, record: false };
-    let session = Session::begin(suites, firmwares, Choices::from_variables()?, extent)?;
+    let session =
+        Session::begin(suites, firmwares, Environment::read(Choices::from_variables()?)?, extent, None)?;
     for seat in session.seats() {
         session.try_out(seat);
     }
@@ -161,15 +164,8 @@ fn as_trial(seat: &Seat, session: &Arc<Session>) -> libtest_mimic::Trial {
 
 /// What libtest is told. It knows no classes and no blame: a case that gates is a failure.
 fn completion(catalogue: &Catalogue, trial: &Trial) -> Result<Completion, Failed> {
-    let gates = trial.decisions.iter().any(|(id, decision)| match decision.verdict {
-        Verdict::Pass | Verdict::NotRun => false,
-        Verdict::RigFault | Verdict::HarnessBug => true,
-        Verdict::Fail | Verdict::Inconclusive => {
-            catalogue.get(id).is_none_or(|requirement| requirement.class == Class::Must)
-        }
-    });
-    if gates {
-        let mut text = grievances(trial).join("\n");
+    if trial.gates(catalogue) {
+        let mut text = trial.grievances().join("\n");
         for line in &trial.log_tail {
             text.push_str("\n    | ");
             text.push_str(&rigor_reports::visible(line));
@@ -182,29 +178,8 @@ fn completion(catalogue: &Catalogue, trial: &Trial) -> Result<Completion, Failed
     }
 }
 
-/// A line for each thing that was found amiss, with the requirements that it concerns.
-fn grievances(trial: &Trial) -> Vec<String> {
-    let mut told: Vec<(Verdict, &str, Vec<&str>)> = Vec::new();
-    for (id, decision) in trial.decisions.iter().filter(|(_, decision)| decision.verdict != Verdict::Pass) {
-        let reason = decision.reason.as_deref().unwrap_or_default();
-        match told.iter_mut().find(|(verdict, known, _)| (*verdict, *known) == (decision.verdict, reason)) {
-            Some((_, _, ids)) => ids.push(id),
-            None => told.push((decision.verdict, reason, vec![id])),
-        }
-    }
-    let line = |(verdict, reason, ids): (Verdict, &str, Vec<&str>)| {
-        format!("{verdict} {}: {}", ids.join(" "), rigor_reports::visible(reason))
-    };
-    told.into_iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use rigor_core::Fidelity;
-    use rigor_core::result::Decision;
-
     use super::*;
 
     #[test]
@@ -218,29 +193,5 @@ mod tests {
         assert_eq!(listed(&[]), "toy::T-ONE::works: test\ntoy::T-TWO::rests: test\n");
         assert_eq!(listed(&["T-TWO"]), "toy::T-TWO::rests: test\n");
         assert_eq!(listed(&["--ignored"]), "", "no case is ignored");
-    }
-
-    #[test]
-    fn a_failure_names_its_requirements_and_says_each_thing_once() {
-        let decision = |id: &str, verdict, reason: &str| {
-            let mut decision = Decision::new("case", "rig", Fidelity::Modelled, verdict);
-            decision.reason = Some(reason.to_owned());
-            (id.to_owned(), decision)
-        };
-        let trial = Trial {
-            decisions: vec![
-                decision("T-ONE", Verdict::Fail, "it is slow"),
-                decision("T-TWO", Verdict::Pass, ""),
-                decision("T-THREE", Verdict::Inconclusive, "\u{1b}[2J"),
-                decision("T-FOUR", Verdict::Fail, "it is slow"),
-            ],
-            rig_time: Duration::ZERO,
-            wall_time: Duration::ZERO,
-            retries: 0,
-            log_tail: Vec::new(),
-            reached_defects: None,
-        };
-        let told = ["FAIL T-ONE T-FOUR: it is slow", "INCONCLUSIVE T-THREE: \\u{1b}[2J"];
-        assert_eq!(grievances(&trial), told);
     }
 }

@@ -23,11 +23,12 @@ use rigor_reports::store::{LATEST, RECORDED, RunFolder, StoreError};
 use rigor_rigs::recording::Kept;
 use rigor_rigs::{Firmwares, Recordings};
 
+use crate::progress::Onlooker;
 use crate::suite::{Suite, SuiteError};
 use crate::trial::{self, Trial};
 
 pub use environment::{Choice, Choices, Environment, workspace_root};
-pub use plan::{Plan, Seat};
+pub use plan::{Plan, Seat, Setting};
 pub use record::{Begun, LeftOut};
 
 /// Everything that is wrong with catalogues, rig files and choices, each with its remedy.
@@ -60,22 +61,24 @@ pub struct Session {
 }
 
 impl Session {
-    /// A run that begins now. Touches no rig and writes nothing.
+    /// A run that begins now. Touches no rig and writes nothing. The `onlooker` is told how long cases
+    /// get on.
     ///
     /// # Errors
-    /// Everything that is wrong with the suites, the choices and the rig files that they name.
+    /// Everything that is wrong with the suites, and what does not fit together.
     pub fn begin(
         suites: Result<Vec<Suite>, SuiteError>,
         firmwares: Firmwares,
-        choices: Choices,
+        environment: Environment,
         extent: Extent,
+        onlooker: Option<Onlooker>,
     ) -> Result<Self, Complaints> {
         let begun = Begun::now();
         let suites = suites.map_err(|errors| errors.to_string())?;
-        let environment = Environment::read(choices)?;
         let recordings =
             extent.record.then(|| Recordings::new(environment.out.join(&begun.id).join("recordings")));
-        let plan = Plan::new(environment, suites, firmwares, recordings.clone())?;
+        let setting = Setting { firmwares, recordings: recordings.clone(), onlooker };
+        let plan = Plan::new(environment, suites, &setting)?;
         Ok(Session { begun, plan, short: extent.short, recordings, trials: Mutex::default() })
     }
 
@@ -178,6 +181,10 @@ impl Ended {
         let mut text = String::new();
         if let Some(folder) = &self.folder {
             text.push_str(&format!("\nresults: {}\n", folder.display()));
+            let report = folder.join("report.html");
+            if report.is_file() {
+                text.push_str(&format!("report: {}\n", report.display()));
+            }
             if let Some((folder, kept)) = &self.recordings {
                 let (folder, kib) = (folder.display(), kept.size.bytes.div_ceil(1024));
                 text.push_str(&format!("recordings: {folder} ({} cases, {kib} KiB)\n", kept.files));

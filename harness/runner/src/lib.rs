@@ -17,7 +17,7 @@ pub mod drive;
 pub mod engine;
 pub mod judge;
 pub mod need;
-mod progress;
+pub mod progress;
 pub mod suggest;
 pub mod suite;
 pub mod trial;

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant as WallInstant};
 
 use rigor_core::{Instant, Timeline};
@@ -17,15 +18,24 @@ const SAVE: &str = "\x1b7";
 const RESTORE: &str = "\x1b8";
 const WIPE: &str = "\x1b[K";
 
-/// `case` as it is, and while it runs a line on the standard error that says how far the rig's clock
-/// has come. Only on a terminal: elsewhere nobody could wipe it away again.
-pub(crate) fn told(name: &str, timeline: Timeline, mut case: Running) -> Running {
-    if !std::io::stderr().is_terminal() {
-        return case;
-    }
-    let mut line = Line { name: name.to_owned(), written: None, begun: WallInstant::now() };
+/// Who looks on while a [long](crate::case::Case::long) case runs. It is told the case's name as it begins,
+/// and what it returns is told the rig's time whenever the case goes on, and dropped when the case ends.
+pub type Onlooker = Arc<dyn Fn(&str) -> Box<dyn FnMut(Instant)> + Send + Sync>;
+
+/// A line on the standard error that says how far the rig's clock has come. `None` if that is no
+/// terminal: elsewhere nobody could wipe it away again.
+pub fn line() -> Option<Onlooker> {
+    let onlooker = |name: &str| -> Box<dyn FnMut(Instant)> {
+        let mut line = Line { name: name.to_owned(), written: None, begun: WallInstant::now() };
+        Box::new(move |now| line.tell(now))
+    };
+    std::io::stderr().is_terminal().then(|| Arc::new(onlooker) as Onlooker)
+}
+
+/// `case` as it is, while `told` hears how far the rig's clock has come.
+pub(crate) fn watched(mut told: Box<dyn FnMut(Instant)>, timeline: Timeline, mut case: Running) -> Running {
     Box::pin(poll_fn(move |context| {
-        line.tell(timeline.now());
+        told(timeline.now());
         case.as_mut().poll(context)
     }))
 }
@@ -58,8 +68,8 @@ fn write(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Hours, minutes and seconds.
-fn clock(at: Instant) -> String {
+/// Hours, minutes and seconds on the rig's clock: `01:30:00`.
+pub fn clock(at: Instant) -> String {
     let seconds = at.since(Instant::ZERO).as_secs();
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }

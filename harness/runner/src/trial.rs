@@ -10,8 +10,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant as WallInstant};
 
 use rigor_core::event::{DeviceEvent, Kind};
-use rigor_core::requirement::Catalogue;
-use rigor_core::result::Decision;
+use rigor_core::requirement::{Catalogue, Class};
+use rigor_core::result::{Decision, NotRun};
 use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError, Verdict};
 use rigor_core::{Event, Instant, Rig};
 use rigor_decode::console::LineDecoder;
@@ -23,7 +23,7 @@ use crate::case::{Case, Outcome};
 use crate::drive;
 use crate::judge::{self, Witness};
 use crate::need::Bench;
-use crate::progress;
+use crate::progress::{self, Onlooker};
 
 /// Wall-clock time of a trial before the device is interrupted.
 pub const DEFAULT_WALL_TIME: Duration = Duration::from_secs(30);
@@ -52,12 +52,22 @@ pub struct Setup {
     pub fault: Option<Model>,
     /// Where trials are recorded, if they are.
     pub recordings: Option<Arc<Recordings>>,
+    /// Who looks on while long cases run, if anybody does.
+    pub onlooker: Option<Onlooker>,
 }
 
 impl Setup {
-    /// The rig as it should be, not recorded.
+    /// The rig as it should be, not recorded, with nobody looking on.
     pub fn new(rig: RigFile, firmwares: Firmwares, seed: u64) -> Self {
-        Setup { rig, firmwares, seed, wall_time: DEFAULT_WALL_TIME, fault: None, recordings: None }
+        Setup {
+            rig,
+            firmwares,
+            seed,
+            wall_time: DEFAULT_WALL_TIME,
+            fault: None,
+            recordings: None,
+            onlooker: None,
+        }
     }
 }
 
@@ -89,6 +99,37 @@ impl Trial {
     pub fn reason(&self) -> Option<&str> {
         let worst = self.verdict();
         self.decisions.iter().find(|(_, decision)| decision.verdict == worst)?.1.reason.as_deref()
+    }
+
+    /// Whether it keeps the run from being green: rig or harness are at fault, or a `must` of `catalogue`
+    /// is broken or undecided.
+    pub fn gates(&self, catalogue: &Catalogue) -> bool {
+        self.decisions.iter().any(|(id, decision)| match decision.verdict {
+            Verdict::Pass | Verdict::NotRun => false,
+            Verdict::RigFault | Verdict::HarnessBug => true,
+            Verdict::Fail | Verdict::Inconclusive => {
+                catalogue.get(id).is_none_or(|requirement| requirement.class == Class::Must)
+            }
+        })
+    }
+
+    /// A line for each thing that was found amiss, with the requirements that it concerns. Harmless on
+    /// a terminal, whatever the device said.
+    pub fn grievances(&self) -> Vec<String> {
+        let mut told: Vec<(Verdict, &str, Vec<&str>)> = Vec::new();
+        for (id, decision) in self.decisions.iter().filter(|(_, decision)| decision.verdict != Verdict::Pass)
+        {
+            let reason = decision.reason.as_deref().unwrap_or_default();
+            match told.iter_mut().find(|(verdict, known, _)| (*verdict, *known) == (decision.verdict, reason))
+            {
+                Some((_, _, ids)) => ids.push(id),
+                None => told.push((decision.verdict, reason, vec![id])),
+            }
+        }
+        let line = |(verdict, reason, ids): (Verdict, &str, Vec<&str>)| {
+            format!("{verdict} {}: {}", ids.join(" "), rigor_reports::visible(reason))
+        };
+        told.into_iter().map(line).collect()
     }
 }
 
@@ -184,9 +225,10 @@ fn blamed(case: &Case, setup: &Setup, blame: &Blame) -> Trial {
     without_rig(witness(case, setup).blames(case.decides(), blame))
 }
 
-/// A case that did not run, because of `reason`.
-fn not_run(case: &Case, witness: &Witness, reason: &str) -> Trial {
-    let decision = witness.says(Verdict::NotRun, reason);
+/// A case that did not run, by `cause` and for `reason`.
+fn not_run(case: &Case, witness: &Witness, cause: NotRun, reason: &str) -> Trial {
+    let Witness { case: name, rig, fidelity } = witness;
+    let decision = Decision::not_run(name, rig, *fidelity, cause, reason);
     without_rig(case.decides().iter().map(|id| (id.clone(), decision.clone())).collect())
 }
 
@@ -224,20 +266,21 @@ fn on_rig(
     }) {
         Ok(rig) => rig,
         Err(Refusal::Fault(error)) => return blamed(case, setup, &Blame::Rig(error)),
-        Err(Refusal::NotRecorded(reason)) => return not_run(case, &witness(case, setup), &reason),
+        Err(Refusal::NotRecorded(reason)) => {
+            return not_run(case, &witness(case, setup), NotRun::NotRecorded, &reason);
+        }
     };
     let witness = Witness { fidelity: rig.fidelity, ..witness(case, setup) };
     let bench = Bench::new(rig.timeline.clone(), rig.parts.clone(), rig.fidelity).with_seed(setup.seed);
     let outcome = match (case.begin)(&bench) {
-        Err(missing) => return not_run(case, &witness, &missing.to_string()),
+        Err(missing) => return not_run(case, &witness, NotRun::NeedMissing, &missing.to_string()),
         Ok(running) => {
             let switched_on = rig.parts.power.as_ref().map_or(Ok(()), |power| power.on());
             match switched_on {
                 Ok(()) => {
-                    // Faults come many at a time, and whoever tries them tells of each.
-                    let running = match case.is_long() && setup.fault.is_none() {
-                        true => progress::told(case.name(), rig.timeline.clone(), running),
-                        false => running,
+                    let running = match setup.onlooker.as_ref().filter(|_| case.is_long()) {
+                        Some(look) => progress::watched(look(case.name()), rig.timeline.clone(), running),
+                        None => running,
                     };
                     drive::to_the_end(&mut rig, running, case.rig_time, interrupt)
                 }
@@ -316,4 +359,35 @@ fn log_tail(rig: &Rig) -> Vec<String> {
     let lines = LineDecoder::decode(&events);
     let skip = lines.len().saturating_sub(LOG_TAIL_LINES);
     lines.into_iter().skip(skip).map(|line| format!("{} {}", line.end, line.text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rigor_core::Fidelity;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_names_its_requirements_and_says_each_thing_once() {
+        let decision = |id: &str, verdict, reason: &str| {
+            let mut decision = Decision::new("case", "rig", Fidelity::Modelled, verdict);
+            decision.reason = Some(reason.to_owned());
+            (id.to_owned(), decision)
+        };
+        let trial = Trial {
+            decisions: vec![
+                decision("T-ONE", Verdict::Fail, "it is slow"),
+                decision("T-TWO", Verdict::Pass, ""),
+                decision("T-THREE", Verdict::Inconclusive, "\u{1b}[2J"),
+                decision("T-FOUR", Verdict::Fail, "it is slow"),
+            ],
+            rig_time: Duration::ZERO,
+            wall_time: Duration::ZERO,
+            retries: 0,
+            log_tail: Vec::new(),
+            reached_defects: None,
+        };
+        let told = ["FAIL T-ONE T-FOUR: it is slow", "INCONCLUSIVE T-THREE: \\u{1b}[2J"];
+        assert_eq!(trial.grievances(), told);
+    }
 }

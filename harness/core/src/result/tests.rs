@@ -177,6 +177,7 @@ fn nothing_at_all_is_not_green() {
 #[case(NotRun::Planned, Class::Must, EXIT_OK)]
 #[case(NotRun::NotSelected, Class::Must, EXIT_OK)]
 #[case(NotRun::NeedMissing, Class::Must, EXIT_UNDECIDED)]
+#[case(NotRun::NotRecorded, Class::Must, EXIT_UNDECIDED)]
 #[case(NotRun::NeedMissing, Class::Should, EXIT_OK)]
 fn a_hole_gates_only_where_nobody_chose_it(#[case] cause: NotRun, #[case] class: Class, #[case] code: u8) {
     let mut passed = run_of(Class::Must, Verdict::Pass);

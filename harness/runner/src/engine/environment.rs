@@ -4,6 +4,7 @@ use std::env::VarError;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rigor_reports::visible;
 use rigor_rigs::RigFile;
 use rigor_rigs::file::MAX_FILE_BYTES;
 
@@ -69,6 +70,9 @@ pub struct Environment {
     pub out: PathBuf,
     /// What is to be wrong with the rigs, if anything.
     pub fault: Option<Choice>,
+    /// The command that repeats the run of a case, up to the case's name; that of the test binary if there
+    /// is none.
+    pub repeat: Option<String>,
 }
 
 const DEFAULT_RIGS: &str = "rigs/virtual";
@@ -82,10 +86,10 @@ impl Environment {
     /// Outside of a workspace; a file that cannot be read or is malformed; two rigs of one name.
     pub fn read(choices: Choices) -> Result<Self, Complaints> {
         let root = workspace_root()?;
-        let out = root.join(choices.out.unwrap_or_else(|| DEFAULT_OUT.into()));
-        let rig = choices.rig;
-        let (paths, by) =
-            rig.as_ref().map_or((DEFAULT_RIGS, "RIGOR_RIG"), |choice| (choice.text.as_str(), choice.by));
+        let (paths, by) = choices
+            .rig
+            .as_ref()
+            .map_or((DEFAULT_RIGS, "RIGOR_RIG"), |choice| (choice.text.as_str(), choice.by));
         let mut files = Vec::new();
         for path in paths.split(':').filter(|path| !path.is_empty()) {
             files.extend(rig_files(&root.join(path), by)?);
@@ -94,7 +98,19 @@ impl Environment {
             let text = format!("{by}: no path stands between the `:`; name a rig file or a folder");
             return Err(text.into());
         }
-        let mut rigs = files.iter().map(|file| read_rig(&root, file)).collect::<Result<Vec<_>, _>>()?;
+        let rigs = files.iter().map(|file| read_rig(&root, file)).collect::<Result<Vec<_>, _>>()?;
+        Environment::of(rigs, choices)
+    }
+
+    /// With these `rigs`, whatever the choices say of rigs.
+    ///
+    /// # Errors
+    /// Outside of a workspace; two rigs of one name.
+    pub fn of(mut rigs: Vec<RigFile>, choices: Choices) -> Result<Self, Complaints> {
+        let root = workspace_root()?;
+        let out = root.join(choices.out.unwrap_or_else(|| DEFAULT_OUT.into()));
+        let rig = choices.rig;
+        let by = rig.as_ref().map_or("RIGOR_RIG", |choice| choice.by);
         rigs.iter_mut().for_each(|rig| rig.look_up(&root));
         // A run of nothing but recordings has the seed that they were made with.
         let mut recorded = rigs.iter().map(|rig| rig.recorded().map(|recorded| recorded.seed));
@@ -107,7 +123,7 @@ impl Environment {
             let text = format!("{by}: two rigs are called `{}`; give each a `name` of its own", twice[0]);
             return Err(text.into());
         }
-        Ok(Environment { rig, rigs, seed, out, fault: choices.fault })
+        Ok(Environment { rig, rigs, seed, out, fault: choices.fault, repeat: None })
     }
 }
 
@@ -140,7 +156,8 @@ pub fn workspace_root() -> Result<PathBuf, Complaints> {
 /// The file itself, or the `.toml` files of a folder in the order of their names.
 fn rig_files(path: &Path, by: &str) -> Result<Vec<PathBuf>, String> {
     let complain = |error: std::io::Error| {
-        format!("{by}: {}: {error}; name a rig file or a folder of them", path.display())
+        let path = visible(&path.display().to_string());
+        format!("{by}: {path}: {error}; name a rig file or a folder of them")
     };
     if !std::fs::metadata(path).map_err(complain)?.is_dir() {
         return Ok(vec![path.to_path_buf()]);
@@ -160,7 +177,7 @@ fn rig_files(path: &Path, by: &str) -> Result<Vec<PathBuf>, String> {
 }
 
 fn read_rig(root: &Path, file: &Path) -> Result<RigFile, String> {
-    let shown = file.strip_prefix(root).unwrap_or(file).display().to_string();
+    let shown = visible(&file.strip_prefix(root).unwrap_or(file).display().to_string());
     let mut text = String::new();
     // One byte too many tells a file that is too large, were it endless.
     let limit = MAX_FILE_BYTES as u64 + 1;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use rigor_core::requirement::Catalogue;
+use rigor_reports::visible;
 use rigor_rigs::file::BackEnd;
 use rigor_rigs::{Firmwares, Recordings, RigFile};
 
 use super::Complaints;
 use super::environment::Environment;
 use crate::case::Case;
+use crate::progress::Onlooker;
 use crate::suggest;
 use crate::suite::Suite;
 use crate::trial::Setup;
@@ -44,6 +46,17 @@ impl Seat {
     }
 }
 
+/// What all trials of a run have in common, besides the choices.
+#[derive(Clone, Default)]
+pub struct Setting {
+    /// The firmware of virtual boards.
+    pub firmwares: Firmwares,
+    /// Where trials are recorded, if they are.
+    pub recordings: Option<Arc<Recordings>>,
+    /// Who looks on while long cases run, if anybody does.
+    pub onlooker: Option<Onlooker>,
+}
+
 /// What a run could do: every case of every suite on every rig that holds its device.
 pub struct Plan {
     pub(super) environment: Environment,
@@ -52,18 +65,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Puts suites and rigs together; `recordings` says where trials are recorded, if they are. Touches
-    /// no rig.
+    /// Puts suites and rigs together. Touches no rig.
     ///
     /// # Errors
     /// Everything that does not fit together.
-    pub fn new(
-        environment: Environment,
-        suites: Vec<Suite>,
-        firmwares: Firmwares,
-        recordings: Option<Arc<Recordings>>,
-    ) -> Result<Self, Complaints> {
-        let (plan, complaints) = plan(environment, suites, firmwares, recordings);
+    pub fn new(environment: Environment, suites: Vec<Suite>, setting: &Setting) -> Result<Self, Complaints> {
+        let (plan, complaints) = plan(environment, suites, setting);
         if complaints.is_empty() { Ok(plan) } else { Err(Complaints(complaints)) }
     }
 
@@ -84,12 +91,7 @@ impl Plan {
 }
 
 /// Every case of every suite on every rig that holds its device, and what does not fit together.
-fn plan(
-    environment: Environment,
-    suites: Vec<Suite>,
-    firmwares: Firmwares,
-    recordings: Option<Arc<Recordings>>,
-) -> (Plan, Vec<String>) {
+fn plan(environment: Environment, suites: Vec<Suite>, setting: &Setting) -> (Plan, Vec<String>) {
     let several_rigs = environment.rigs.len() > 1;
     let systems: Vec<&str> = suites.iter().map(Suite::system).collect();
     // Left alone, it would be a rig on which nothing runs and of which nobody hears.
@@ -104,7 +106,7 @@ fn plan(
     let mut broken = false;
     let mut known_faults = Vec::new();
     for rig in environment.rigs.iter().filter(|rig| matches!(rig.back_end, BackEnd::Replay(_))) {
-        if recordings.is_some() {
+        if setting.recordings.is_some() {
             let what = "a replay is not recorded; leave out `--record`, or choose another rig";
             complaints.push(format!("{}: {what}", rig.path));
         }
@@ -144,8 +146,9 @@ fn plan(
             let seed = rig.recorded().map_or(environment.seed, |recorded| recorded.seed);
             let setup = Arc::new(Setup {
                 fault: fault.as_ref().map(|fault| fault.model.clone()),
-                recordings: recordings.clone(),
-                ..Setup::new(rig, firmwares.clone(), seed)
+                recordings: setting.recordings.clone(),
+                onlooker: setting.onlooker.clone(),
+                ..Setup::new(rig, setting.firmwares.clone(), seed)
             });
             seats.extend(cases.iter().map(|case| {
                 let name = case.full_name(&catalogue.system);
@@ -161,7 +164,7 @@ fn plan(
             &known_faults,
             "those that there are stand in suites/<system>/faults.toml",
         );
-        complaints.push(format!("{}: no suite has a fault `{}`; {remedy}", fault.by, fault.text));
+        complaints.push(format!("{}: no suite has a fault `{}`; {remedy}", fault.by, visible(&fault.text)));
     }
     (Plan { environment, catalogues, seats }, complaints)
 }
@@ -192,12 +195,13 @@ class = "must"
             RigFile::parse("desk.toml", &text).expect("a valid rig file")
         };
         let rigs = duts.iter().enumerate().map(rig).collect();
-        let environment = Environment { rig: None, rigs, seed: 1, out: PathBuf::new(), fault: None };
+        let environment =
+            Environment { rig: None, rigs, seed: 1, out: PathBuf::new(), fault: None, repeat: None };
         let mut suite = Suite::new(Catalogue::parse(CATALOGUE, "toy.toml").expect("a valid catalogue"));
         for (name, id) in cases {
             suite.case(*name, &[id], || async { Ok(Findings::new()) });
         }
-        plan(environment, vec![suite], Firmwares::new(), None)
+        plan(environment, vec![suite], &Setting::default())
     }
 
     #[test]

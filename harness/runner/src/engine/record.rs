@@ -159,7 +159,10 @@ fn case_result(
     let verdict = trial.map_or(Verdict::NotRun, Trial::verdict);
     let not_run = match trial {
         None => Some(NotRun::NotSelected),
-        Some(_) => (verdict == Verdict::NotRun).then_some(NotRun::NeedMissing),
+        Some(trial) => {
+            let cause = trial.decisions.iter().find_map(|(_, decision)| decision.not_run);
+            cause.filter(|_| verdict == Verdict::NotRun)
+        }
     };
     let reason = trial.map_or(Some(left_out.reason()), Trial::reason).filter(|_| verdict != Verdict::Pass);
     CaseResult {
@@ -177,6 +180,9 @@ fn case_result(
         retries: trial.map_or(0, |trial| trial.retries),
         log_tail: trial.map_or_else(Vec::new, |trial| trial.log_tail.clone()),
         repeat: trial.map(|_| {
+            if let Some(repeat) = &environment.repeat {
+                return format!("{repeat} {}", seat.case.name());
+            }
             let set = |name: &str, choice: &Option<Choice>| {
                 choice.as_ref().map_or_else(String::new, |choice| format!("{name}='{}' ", choice.text))
             };
