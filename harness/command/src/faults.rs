@@ -10,29 +10,39 @@ use rigor_reports::store::{RunFolder, write_atomically};
 use rigor_rigs::fault::{Fault, FaultList, Model};
 use rigor_rigs::file::BackEnd;
 use rigor_rigs::{Firmwares, RigFile};
-
 use rigor_runner::campaign::Campaign;
 use rigor_runner::case::Case;
-use rigor_runner::engine::{Begun, Choices, Environment};
-use rigor_runner::{Suite, SuiteError};
+use rigor_runner::engine::{Begun, Complaints, Environment};
+use rigor_runner::{Suite, suggest};
 
-use crate::print::print;
+use crate::Systems;
+use crate::choices::RigArguments;
+use crate::error::CommandError;
+use crate::print::{complain, print};
 
-/// Shows that every case can fail: runs the suite once for each known fault, on a virtual rig with
-/// that one thing wrong with it, and prints which requirements turn red.
+/// Show that every case can fail: all requirements against all faults.
 ///
-/// A fault is claimed by the requirements that must notice it. The exit code is 0 if every claim is
-/// kept and every `must` that the rig can decide turns red under at least one fault; 1 if a fault
-/// survives, a claim is broken or a `must` is unproven; 3 if the harness fails.
+/// Runs the suite once for each known fault, on a virtual rig with that one thing wrong with it,
+/// and prints which requirements turn red. A fault is claimed by the requirements that must notice
+/// it.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  \
-    rigor faults                                   everything; the matrix goes to faults.json\n  \
-    rigor faults --fault colours-swapped           one fault, while you write its case\n  \
-    rigor faults --case picture --case cadence     some cases only, against the faults that they claim")]
-pub(super) struct Arguments {
+#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:
+  rigor faults                                everything; the matrix goes to faults.json
+  rigor faults --fault red-first              one fault, while you write its case
+  rigor faults --case picture --case cadence  some cases only, against the faults that they claim
+  rigor list faults                           what there is
+
+A whole matrix is minutes of work: build for it with `cargo run --release --bin rigor -- faults`.
+
+Exit codes:
+  0  every claim is kept, and every `must` that the rig can decide turns red under some fault
+  1  a fault survives, a claim is broken or a `must` is unproven
+  3  the harness fails, or a list of faults, a rig file or the command line is malformed")]
+pub(crate) struct Arguments {
     /// Only this system's suite.
-    #[arg(long, value_name = "SYSTEM")]
-    suite: Option<String>,
+    #[arg(long, value_name = "SYSTEM", visible_alias = "suite")]
+    system: Option<String>,
     /// Trials at once [default: the number of cores].
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -42,33 +52,29 @@ pub(super) struct Arguments {
     /// Only cases whose full name contains this; may be given several times.
     #[arg(long, value_name = "TEXT")]
     case: Vec<String>,
+    #[command(flatten)]
+    rigs: RigArguments,
 }
 
-pub(super) fn run(
-    arguments: &Arguments,
-    suites: Result<Vec<Suite>, SuiteError>,
-    firmwares: Firmwares,
-) -> Result<ExitCode, String> {
-    let suites = suites.map_err(|errors| errors.to_string())?;
-    let choices = Choices::from_variables().map_err(|error| error.to_string())?;
-    let environment = Environment::read(choices).map_err(|error| error.to_string())?;
+pub(crate) fn run(arguments: &Arguments, systems: Systems) -> Result<ExitCode, CommandError> {
+    let Systems { suites, firmwares } = systems;
+    let suites = suites?;
+    let environment = Environment::read(arguments.rigs.choices()?)?;
     let jobs =
         arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let campaigns = campaigns(arguments, suites, &firmwares, &environment, jobs)?;
     let begun = Begun::now();
     // Before anything runs: nobody should learn at the end that nothing can be kept.
-    let folder = RunFolder::create(&environment.out, &begun.id)
-        .map_err(|error| format!("the matrix cannot be kept: {error}"))?;
+    let folder = RunFolder::create(&environment.out, &begun.id)?;
     let matrices = campaigns.iter().map(campaign).collect();
     let result =
         FaultsResult::new(begun.id.clone(), begun.started(), begun.wall_ms(), environment.seed, matrices);
     print(&rigor_reports::kill::render(&result));
     let path = folder.path().join("faults.json");
-    result
-        .to_json()
-        .map_err(|error| error.to_string())
-        .and_then(|json| write_atomically(&path, json.as_bytes()).map_err(|error| error.to_string()))
-        .map_err(|error| format!("the matrix could not be kept: {error}"))?;
+    let json = result.to_json().map_err(|error| {
+        CommandError::Refused(format!("the matrix could not be kept: {}: {error}", path.display()))
+    })?;
+    write_atomically(&path, json.as_bytes())?;
     print(&format!("\nmatrix: {}\n", path.display()));
     Ok(ExitCode::from(result.exit_code))
 }
@@ -78,15 +84,15 @@ fn campaign(campaign: &Campaign) -> KillMatrix {
     let all = campaign.faults.len();
     campaign.run(&|fault: &Tried, done: usize| {
         let kept = fault.claimed_by.len() - fault.broken_claims().count();
-        eprintln!(
-            "[{done:>3}/{all}] {}: {kept} of {} claims kept, reddens {}, ran {} of {} cases, {:.1} s",
+        complain(&format!(
+            "[{done:>3}/{all}] {}: {kept} of {} claims kept, reddens {}, ran {} of {} cases, {:.1} s\n",
             fault.name,
             fault.claimed_by.len(),
             fault.red().count(),
             fault.cases - fault.repeated,
             fault.cases,
             fault.wall_ms as f64 / 1000.0
-        );
+        ));
     })
 }
 
@@ -97,20 +103,21 @@ fn campaigns(
     firmwares: &Firmwares,
     environment: &Environment,
     jobs: usize,
-) -> Result<Vec<Campaign>, String> {
+) -> Result<Vec<Campaign>, CommandError> {
     let systems: Vec<String> = suites.iter().map(|suite| suite.system().to_owned()).collect();
-    if let Some(wanted) = arguments.suite.as_ref().filter(|wanted| !systems.contains(wanted)) {
-        return Err(format!("no suite is for `{wanted}`; name one of: {}", systems.join(", ")));
+    if let Some(wanted) = arguments.system.as_ref().filter(|wanted| !systems.contains(wanted)) {
+        return Err(unknown("system", wanted, &systems, &format!("name one of: {}", systems.join(", "))));
     }
     let mut campaigns = Vec::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
+    let mut case_names: Vec<String> = Vec::new();
     for suite in suites {
-        if arguments.suite.as_ref().is_some_and(|wanted| wanted != suite.system()) {
+        if arguments.system.as_ref().is_some_and(|wanted| wanted != suite.system()) {
             continue;
         }
         let complaints = misfits(&suite, firmwares);
         if !complaints.is_empty() {
-            return Err(complaints.join("\n"));
+            return Err(Complaints(complaints).into());
         }
         let rig = virtual_rig(environment, suite.system())?;
         let listed = suite.faults().faults.clone();
@@ -123,6 +130,7 @@ fn campaigns(
         let system = suite.system().to_owned();
         let (catalogue, cases) = suite.into_parts();
         let every = cases.len();
+        case_names.extend(cases.iter().map(|case| case.name().to_owned()));
         let chosen =
             |name: &str| arguments.case.is_empty() || arguments.case.iter().any(|text| name.contains(text));
         let cases: Vec<_> = cases.into_iter().filter(|case| chosen(&case.full_name(&system))).collect();
@@ -137,25 +145,30 @@ fn campaigns(
             firmwares: firmwares.clone(),
             seed: environment.seed,
             jobs,
+            onlooker: rigor_runner::progress::line(),
         });
     }
     if let Some(name) = arguments.fault.iter().find(|name| !known.contains(*name)) {
-        return Err(format!(
-            "no fault is called `{name}`; those that there are stand in suites/<system>/faults.toml"
-        ));
+        let known: Vec<String> = known.into_iter().collect();
+        return Err(unknown("fault", name, &known, "`rigor list faults` shows those that there are"));
     }
     if campaigns.iter().all(|campaign| campaign.cases.is_empty()) {
-        let texts = arguments.case.join("`, `");
-        return Err(format!(
-            "no case has `{texts}` in its name; `cargo test --test hil -- --list` names them"
-        ));
+        let text = arguments.case.join("`, `");
+        let otherwise = "`rigor list cases` shows those that there are";
+        return Err(unknown("case", &text, &case_names, otherwise));
     }
     if campaigns.iter().all(|campaign| campaign.faults.is_empty()) {
-        return Err("none of the chosen cases decides a requirement that claims a chosen fault; \
-            choose others, or add the claim to suites/<system>/faults.toml"
-            .into());
+        let text = "none of the chosen cases decides a requirement that claims a chosen fault; \
+            choose others, or add the claim to suites/<system>/faults.toml";
+        return Err(CommandError::Refused(text.to_owned()));
     }
     Ok(campaigns)
+}
+
+/// `name` is no `what`; the remedy is the nearest of `known`, or `otherwise`.
+fn unknown(what: &'static str, name: &str, known: &[String], otherwise: &str) -> CommandError {
+    let remedy = suggest::remedy(name, known, otherwise);
+    CommandError::Unknown { what, name: name.to_owned(), remedy }
 }
 
 /// Of `faults` those that one of `cases` has to notice, each with the claims that these can keep.
@@ -202,13 +215,14 @@ fn misfits(suite: &Suite, firmwares: &Firmwares) -> Vec<String> {
     complaints
 }
 
-fn virtual_rig(environment: &Environment, system: &str) -> Result<RigFile, String> {
+fn virtual_rig(environment: &Environment, system: &str) -> Result<RigFile, CommandError> {
     environment
         .rigs
         .iter()
         .find(|rig| rig.dut == system && matches!(rig.back_end, BackEnd::Virtual(_)))
         .cloned()
         .ok_or_else(|| {
-            format!("no virtual rig holds `{system}`; faults need one: name its file in RIGOR_RIG")
+            let text = format!("no virtual rig holds `{system}`; faults need one: name its file with --rig");
+            CommandError::Refused(text)
         })
 }

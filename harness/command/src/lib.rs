@@ -1,25 +1,64 @@
-//! The `rigor` command: everything besides running the suite as a test.
+//! The `rigor` command: runs the suites, lists what there is, reads what runs have left.
 //!
 //! The library is here and the binary in the crate that knows the systems: it hands their suites
-//! and firmware in, as `tests/hil.rs` does.
+//! and firmware in, as `tests/hil.rs` does. Each module is a subcommand with its options, its help and
+//! what it does; what a run is, the runner knows ([`rigor_runner::engine`]).
+//!
+//! The exit code says whose fault it is, and is the same for every subcommand: see
+//! [`rigor_core::result::exit_code`].
 
+mod choices;
+mod completions;
+mod error;
 mod faults;
+mod list;
 mod print;
+mod replay;
+mod run;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use rigor_core::result::{EXIT_HARNESS, EXIT_OK};
 use rigor_rigs::Firmwares;
 use rigor_runner::{Suite, SuiteError};
 
+use error::CommandError;
+use print::complain;
+
 /// Hardware-in-the-loop conformance tests for ESP32-class firmware.
+///
+/// Starts the firmware on a rig, acts on it, records what its wires did, and says of every
+/// requirement of a written specification whether it holds, by how much, and how it knows.
 #[derive(Parser)]
 #[command(
+    verbatim_doc_comment,
     name = "rigor",
+    bin_name = "rigor",
     version,
-    after_help = "The suite itself runs as a test: cargo test --test hil.\n\
-                  RIGOR_RIG, RIGOR_SEED and RIGOR_OUT choose rigs, seed and folder, as there.",
+    after_help = "Try `rigor doctor` for what this machine can do, and `rigor run --short` for a first run.",
+    after_long_help = "\
+Exit codes, of every subcommand; the first rule that applies decides:
+  1  the product fails a `must`; for `faults`, a fault survives
+  3  the harness or a case is wrong; also a malformed file, variable or command line
+  2  undecided, and the product is not to blame
+  0  all is well
+
+Environment:
+  RIGOR_RIG    rig files or folders of them, separated by `:` [default: rigs/virtual]
+  RIGOR_SEED   the seed of every rig [default: 1]
+  RIGOR_OUT    the folder that receives a folder for each run [default: target/rigor]
+  RIGOR_FAULT  what is to be wrong with every virtual rig: a name from suites/<system>/faults.toml
+  NO_COLOR     no colours, as on anything but a terminal
+  An option of the same meaning wins over its variable.
+
+Examples:
+  rigor run --short                   every case but the long ones
+  rigor run K1-LED --fault red-first  what notices that the colours are swapped
+  rigor list requirements             what is asked of the systems
+  rigor <COMMAND> --help              the manual of a subcommand
+
+The same runs as a test, with no binary to build: cargo test --test hil",
     disable_help_subcommand = true
 )]
 struct Arguments {
@@ -29,7 +68,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(run::Arguments),
+    List(list::Arguments),
+    Replay(replay::Arguments),
     Faults(faults::Arguments),
+    Completions(completions::Arguments),
+    Man(completions::ManArguments),
+}
+
+/// The systems that the command is about.
+struct Systems {
+    suites: Result<Vec<Suite>, SuiteError>,
+    firmwares: Firmwares,
 }
 
 /// The whole binary: reads the arguments, does what they ask, and says by its exit code how it
@@ -43,11 +93,43 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
             return ExitCode::from(if complaint.use_stderr() { EXIT_HARNESS } else { EXIT_OK });
         }
     };
+    let systems = Systems { suites, firmwares };
     let done = match arguments.command {
-        Command::Faults(arguments) => faults::run(&arguments, suites, firmwares),
+        Command::Run(arguments) => run::run(arguments, systems),
+        Command::List(arguments) => list::run(&arguments, systems),
+        Command::Replay(arguments) => replay::run(&arguments, systems),
+        Command::Faults(arguments) => faults::run(&arguments, systems),
+        Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
+        Command::Man(arguments) => completions::manual(&arguments, Arguments::command()),
     };
-    done.unwrap_or_else(|complaint| {
-        eprintln!("{complaint}");
+    done.unwrap_or_else(|complaint: CommandError| {
+        complain(&format!("{complaint}\n"));
         ExitCode::from(EXIT_HARNESS)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_shows_examples_and_says_what_its_exit_code_means() {
+        for subcommand in Arguments::command().get_subcommands() {
+            let name = subcommand.get_name();
+            let help = subcommand.clone().render_long_help().to_string();
+            assert!(help.contains(&format!("\n  rigor {name}")), "{name} has no example:\n{help}");
+            // Those two can only be written or not.
+            let plain = ["completions", "man"].contains(&name);
+            assert!(plain || help.contains("Exit codes:"), "{name} says nothing of its exit code:\n{help}");
+            assert!(
+                help.lines().all(|line| line.chars().count() <= 130),
+                "{name} has endless lines:\n{help}"
+            );
+        }
+    }
 }

@@ -1,0 +1,381 @@
+//! What the command says and does, as a process: its exit codes, its records, its answers to misspelt
+//! names, hostile input and readers that go away.
+//!
+//! This binary starts itself with [`TOY`] set and is then the `rigor` of a toy system.
+
+mod toy;
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use libtest_mimic::{Arguments, Trial};
+use serde_json::Value;
+
+/// Makes this binary the toy's.
+const TOY: &str = "RIGOR_TOY_COMMAND";
+
+/// A workspace of the toy's, removed at the end.
+struct Workspace(PathBuf);
+
+impl Workspace {
+    fn new(name: &str) -> Self {
+        let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("command").join(name);
+        // What an earlier run of these tests has left.
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("rigs/virtual")).expect("a folder for the workspace");
+        fs::write(root.join("Cargo.lock"), "").expect("a file in it");
+        fs::write(root.join("rigs/virtual/toy.toml"), toy::RIG).expect("a rig file");
+        Workspace(root)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env::current_exe().expect("this binary has a path"));
+        for (variable, _) in env::vars_os() {
+            if variable.to_string_lossy().starts_with("RIGOR_") || variable == "NO_COLOR" {
+                command.env_remove(variable);
+            }
+        }
+        command.env(TOY, "1").current_dir(&self.0).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    fn rigor(&self, arguments: &[&str]) -> Said {
+        let output = self.command(arguments).output().expect("this binary starts");
+        Said {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("UTF-8"),
+            err: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+
+    /// The newest record.
+    fn record(&self) -> Value {
+        let path = self.0.join("target/rigor/latest/results.json");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        serde_json::from_str(&text).expect("the record is JSON")
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How a process ended and what it said.
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    #[track_caller]
+    fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "\n{}{}", self.out, self.err);
+        assert!(!self.err.contains("panicked"), "{}", self.err);
+        for text in [&self.out, &self.err] {
+            let control = text.chars().find(|c| c.is_control() && *c != '\n' && *c != '\t');
+            assert_eq!(control, None, "no terminal, so no colours and nothing of the device's:\n{text}");
+        }
+        self
+    }
+
+    #[track_caller]
+    fn out_has(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.out.contains(text), "`{text}` is missing:\n{}", self.out);
+        }
+        self
+    }
+
+    #[track_caller]
+    fn err_has(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "`{text}` is missing:\n{}", self.err);
+        self
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}:\n{}", self.out))
+    }
+}
+
+fn verdict<'a>(record: &'a Value, case: &str) -> &'a str {
+    let cases = record["cases"].as_array().expect("a list");
+    let case = cases.iter().find(|found| found["name"] == case).unwrap_or_else(|| panic!("no case {case}"));
+    case["verdict"].as_str().expect("a text")
+}
+
+// ---- run -------------------------------------------------------------------------------------
+
+fn a_run_says_what_became_of_each_case_and_leaves_the_record() {
+    let toy = Workspace::new("green");
+    let said = toy.rigor(&["run"]).expect(0).out_has(&[
+        "PASS          toy::T-HELLO-001::greets  ",
+        "exit code 0: every `must` that was decided holds",
+        "results: ",
+    ]);
+    assert!(said.out.find("nice_all_day") < said.out.find("greets"), "the long one begins first");
+    let record = toy.record();
+    assert_eq!(record["exit_code"], 0);
+    assert_eq!(record["run"]["args"], serde_json::json!(["run"]));
+    assert_eq!(verdict(&record, "greets"), "pass");
+    // Few requirements: the whole table is shown.
+    assert!(said.out.contains("T-TIDY-001   tidiness"), "{}", said.out);
+}
+
+fn a_failure_is_shown_with_reason_and_log_and_is_1() {
+    let toy = Workspace::new("red");
+    toy.rigor(&["run", "--fault", "mute", "--quiet"]).expect(1).out_has(&[
+        "FAIL          toy::T-HELLO-001::greets",
+        "    FAIL T-HELLO-001: ",
+        "    | 2.051130 s booted",
+        "exit code 1: the product fails a `must`",
+    ]);
+    let record = toy.record();
+    assert_eq!(record["rigs"][0]["name"], "virtual-toy+mute");
+    assert_eq!(verdict(&record, "tidy"), "pass");
+}
+
+fn a_rig_that_fails_is_2() {
+    Workspace::new("rig").rigor(&["run", "--fault=clock-dies"]).expect(2).out_has(&["RIG FAULT"]);
+}
+
+fn options_choose_and_win_over_variables() {
+    let toy = Workspace::new("options");
+    let variables = |arguments: &[&str]| {
+        let mut command = toy.command(arguments);
+        command.env("RIGOR_SEED", "5").env("RIGOR_OUT", "elsewhere").env("RIGOR_FAULT", "mute");
+        command.stdout(Stdio::null()).status().expect("it starts").code()
+    };
+    assert_eq!(variables(&["run", "-q"]), Some(1));
+    assert!(toy.0.join("elsewhere/latest/results.json").is_file());
+    let out =
+        ["run", "-q", "--seed", "7", "--out", "target/rigor", "--fault", "clock-dies", "--case", "tidy"];
+    assert_eq!(variables(&out), Some(0));
+    let record = toy.record();
+    assert_eq!(record["run"]["seed"], 7);
+    assert_eq!(record["rigs"][0]["name"], "virtual-toy+clock-dies");
+    assert_eq!((verdict(&record, "tidy"), verdict(&record, "greets")), ("pass", "not-run"));
+}
+
+fn filters_narrow_and_short_says_so_itself() {
+    let toy = Workspace::new("filters");
+    let ran = |arguments: &[&str]| {
+        toy.rigor(arguments).expect(0);
+        let record = toy.record();
+        let cases = record["cases"].as_array().expect("a list").clone();
+        let ran = cases.iter().filter(|case| case["verdict"] != "not-run");
+        ran.map(|case| case["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ran(&["run", "tidy", "T-HELLO"]), ["greets", "tidy"]);
+    assert_eq!(ran(&["run", "--requirement", "T-HELLO"]), ["greets"]);
+    assert_eq!(ran(&["run", "--requirement", "T-NICE-001", "--system", "toy"]), ["nice_all_day"]);
+    assert_eq!(ran(&["run", "--rig", "virtual-toy", "--short"]), ["greets", "tidy"]);
+    let record = toy.record();
+    let cases = record["cases"].as_array().expect("a list");
+    let long = cases.iter().find(|case| case["name"] == "nice_all_day").expect("it is listed");
+    assert_eq!(long["reason"], "it takes long, and `--short` leaves such cases out");
+    toy.rigor(&["run", "--short", "--case", "nice_all_day"]).expect(3).err_has("no case has all");
+}
+
+fn a_misspelt_name_is_answered_with_the_nearest() {
+    let toy = Workspace::new("misspelt");
+    for (arguments, answer) in [
+        (vec!["run", "--system", "toys"], "no system is called `toys`; did you mean `toy`?"),
+        (vec!["run", "--case", "greet"], "no case is called `greet`; did you mean `greets`?"),
+        (vec!["run", "--requirement", "T-HELO-001"], "did you mean `T-HELLO-001`?"),
+        (
+            vec!["run", "--requirement", "T-GLOW"],
+            "no case can decide T-GLOW-001 here: needs a rig with a lamp",
+        ),
+        (vec!["run", "t-hello-001"], "no case has `t-hello-001` in its name; did you mean `T-HELLO-001`?"),
+        (vec!["run", "quux"], "`rigor list cases` shows those that there are"),
+        (vec!["run", "--fault", "muet"], "--fault: no suite has a fault `muet`; did you mean `mute`?"),
+        (vec!["run", "--rig", "virtual-toi"], "no rig is called `virtual-toi`; did you mean `virtual-toy`?"),
+        (vec!["faults", "--fault", "muet"], "did you mean `mute`?"),
+        (vec!["faults", "--system", "tyo"], "did you mean `toy`?"),
+        (vec!["list", "requirements", "T-TIDI-001"], "did you mean `T-TIDY-001`?"),
+        (vec!["list", "case"], "'cases'"),
+        (vec!["lst"], "'list'"),
+    ] {
+        toy.rigor(&arguments).expect(3).err_has(answer);
+    }
+    assert!(!toy.0.join("target").exists(), "nothing ran, so nothing is left");
+}
+
+// ---- list ------------------------------------------------------------------------------------
+
+fn what_there_is_is_listed_for_people_and_for_programs() {
+    let toy = Workspace::new("list");
+    toy.rigor(&["list", "systems"])
+        .expect(0)
+        .out_has(&["toy  4 requirements (1 planned)  3 cases  2 faults"]);
+    toy.rigor(&["list", "requirements"]).expect(0).out_has(&["T-GLOW-001   planned  glow", "It is tidy."]);
+    toy.rigor(&["list", "cases"]).expect(0).out_has(&["toy::T-NICE-001::nice_all_day  long"]);
+    toy.rigor(&["list", "faults"]).expect(0).out_has(&["mute        firmware  It has nothing to say."]);
+    toy.rigor(&["list", "rigs"]).expect(0).out_has(&["virtual-toy  toy  virtual  rigs/virtual/toy.toml"]);
+    let json = |what| toy.rigor(&["list", what, "--json"]).expect(0).json();
+    assert_eq!(json("systems")[0]["requirements"], 4);
+    assert_eq!(json("requirements")[0]["cases"], serde_json::json!(["greets"]));
+    assert_eq!(json("cases")[2]["long"], true);
+    assert_eq!(json("faults")[0]["claimed_by"], serde_json::json!(["T-HELLO-001"]));
+    assert_eq!(json("rigs")[0]["parts"], serde_json::json!(["power", "console"]));
+    let some = toy.rigor(&["list", "requirements", "tidy", "--json"]).expect(0).json();
+    assert_eq!(some.as_array().map(Vec::len), Some(1));
+}
+
+fn a_broken_rig_file_is_named_and_the_others_are_listed() {
+    let toy = Workspace::new("broken-rig");
+    fs::write(toy.0.join("rigs/virtual/broken.toml"), "schema = 1\nname = \"\u{1b}[2J\"").expect("a file");
+    fs::write(toy.0.join("rigs/virtual/binary.toml"), [0xff; 100]).expect("a file");
+    let said = toy.rigor(&["list", "rigs"]).expect(3).out_has(&["virtual-toy"]);
+    assert!(said.err.contains("broken.toml:") && said.err.contains("binary.toml: "), "{}", said.err);
+}
+
+// ---- replay ----------------------------------------------------------------------------------
+
+fn a_recorded_run_is_judged_again() {
+    let toy = Workspace::new("replay");
+    toy.rigor(&["replay"]).expect(3).err_has("there are no recordings in");
+    toy.rigor(&["run", "--record", "--case", "greets"]).expect(0).out_has(&["recordings: "]);
+    let run = fs::canonicalize(toy.0.join("target/rigor/recorded")).expect("there is a recorded run");
+    let recording = run.join("recordings/virtual-toy/greets.rec");
+    let paths = [run.join("recordings/virtual-toy"), run.join("recordings"), run.clone(), recording.clone()];
+    for path in paths {
+        let said = toy.rigor(&["replay", &path.display().to_string()]).expect(0);
+        let record = toy.record();
+        assert_eq!(record["rigs"][0]["name"], "replay-virtual-toy", "{}", said.out);
+        assert_eq!((verdict(&record, "greets"), verdict(&record, "tidy")), ("pass", "not-run"));
+    }
+    toy.rigor(&["replay"]).expect(0).out_has(&["toy::T-HELLO-001::greets"]);
+    let record = toy.record();
+    let repeat = record["cases"].as_array().and_then(|cases| cases[0]["repeat"].as_str()).expect("a command");
+    assert_eq!(repeat, "rigor replay 'target/rigor/recorded' --case greets");
+    // Half a recording: what is there is judged, and nobody is blamed for the rest.
+    let bytes = fs::read(&recording).expect("a recording");
+    fs::write(&recording, &bytes[..bytes.len() - 40]).expect("a shorter one");
+    toy.rigor(&["replay"]).expect(2);
+    fs::write(&recording, b"no recording at all").expect("another file");
+    toy.rigor(&["replay"]).expect(3).err_has("greets.rec: ");
+}
+
+// ---- the rest --------------------------------------------------------------------------------
+
+fn the_matrix_proves_what_can_be_proven() {
+    let toy = Workspace::new("faults");
+    // `T-TIDY-001` turns red under nothing.
+    let said = toy.rigor(&["faults"]).expect(1).out_has(&["mute", "matrix: "]);
+    assert!(said.err.contains("[  1/2]"), "{}", said.err);
+    toy.rigor(&["faults", "--fault", "mute"]).expect(0);
+}
+
+fn shells_and_manuals_know_the_command() {
+    let toy = Workspace::new("shells");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        toy.rigor(&["completions", shell]).expect(0).out_has(&["rigor", "replay", "requirement"]);
+    }
+    toy.rigor(&["man", "man1"]).expect(0).out_has(&["pages in man1"]);
+    let page = fs::read_to_string(toy.0.join("man1/rigor-run.1")).expect("a page");
+    assert!(page.contains("Exit codes"), "{page}");
+    assert!(toy.0.join("man1/rigor.1").is_file());
+    toy.rigor(&["man", "/dev/null/man1"]).expect(3).err_has("choose a folder that may be written");
+}
+
+fn a_reader_that_goes_away_ends_nothing() {
+    let toy = Workspace::new("pipes");
+    for arguments in [
+        &["--help"][..],
+        &["list", "requirements"],
+        &["run"],
+        &["faults", "--fault", "mute"],
+        &["completions", "bash"],
+        &["run", "--case", "greet"],
+    ] {
+        let mut child = toy
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("this binary starts");
+        drop(child.stdout.take());
+        drop(child.stderr.take());
+        let code = child.wait().expect("it ends").code();
+        let expected = if arguments.contains(&"greet") { 3 } else { 0 };
+        assert_eq!(code, Some(expected), "{arguments:?}");
+    }
+    assert_eq!(verdict(&toy.record(), "greets"), "pass", "the record is whole");
+}
+
+fn hostile_words_are_refused_in_harmless_ones() {
+    let toy = Workspace::new("hostile");
+    let long = "x".repeat(100_000);
+    for arguments in [
+        vec!["run", "\u{1b}[2J"],
+        vec!["run", "--case", "\u{7}\r"],
+        vec!["run", "--rig", "/dev/zero"],
+        vec!["run", "--rig", "\u{1b}]0;title\u{7}"],
+        vec!["run", "--fault", "\u{1b}[2J"],
+        vec!["run", "--seed", "-1"],
+        vec!["run", "--jobs", "0"],
+        vec!["run", &long],
+        vec!["list", "faults", "\u{1b}[2J"],
+        vec!["replay", "/dev/null"],
+        vec!["replay", "/dev/null/x"],
+        vec!["faults", "--case", "\u{1b}[2J"],
+    ] {
+        toy.rigor(&arguments).expect(3);
+    }
+}
+
+fn outside_of_a_workspace_the_remedy_is_told() {
+    let toy = Workspace::new("outside");
+    let mut command = toy.command(&["run"]);
+    let output = command.current_dir("/").output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("run from within it"), "{said}");
+    let output = toy.command(&["list", "systems"]).current_dir("/").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(0), "a list of systems needs no workspace");
+}
+
+fn a_folder_that_cannot_be_had_is_known_before_anything_runs() {
+    let toy = Workspace::new("no-folder");
+    let said = toy.rigor(&["run", "--out", "Cargo.lock/out"]).expect(3).err_has("cannot create the folder");
+    assert_eq!(said.out, "");
+}
+
+fn main() -> ExitCode {
+    if env::var_os(TOY).is_some() {
+        return rigor_command::main(Ok(vec![toy::suite()]), toy::firmwares());
+    }
+    macro_rules! tests {
+        ($($name:ident),* $(,)?) => {
+            vec![$(Trial::test(stringify!($name), || {
+                $name();
+                Ok(())
+            })),*]
+        };
+    }
+    let tests = tests![
+        a_run_says_what_became_of_each_case_and_leaves_the_record,
+        a_failure_is_shown_with_reason_and_log_and_is_1,
+        a_rig_that_fails_is_2,
+        options_choose_and_win_over_variables,
+        filters_narrow_and_short_says_so_itself,
+        a_misspelt_name_is_answered_with_the_nearest,
+        what_there_is_is_listed_for_people_and_for_programs,
+        a_broken_rig_file_is_named_and_the_others_are_listed,
+        a_recorded_run_is_judged_again,
+        the_matrix_proves_what_can_be_proven,
+        shells_and_manuals_know_the_command,
+        a_reader_that_goes_away_ends_nothing,
+        hostile_words_are_refused_in_harmless_ones,
+        outside_of_a_workspace_the_remedy_is_told,
+        a_folder_that_cannot_be_had_is_known_before_anything_runs,
+    ];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}
