@@ -2,8 +2,8 @@
 //!
 //! The flow of a run is *action, event, decode, measure, verdict, report*. This crate is the
 //! third step: it takes the events of [`rigor_core::event`] and gives frames of pixels
-//! ([`ws2812`]), WebSocket frames and messages ([`websocket`]) and lines of a log ([`console`]),
-//! each with its instants on the rig's clock. What a case believes of a device comes from here,
+//! ([`ws2812`]), WebSocket frames and messages ([`websocket`])
+//! and lines of a log ([`console`]), each with its instants on the rig's clock. What a case believes of a device comes from here,
 //! and never from what the firmware says of itself.
 //!
 //! | Module | From | To |
@@ -17,6 +17,7 @@
 //! | [`pcap`] | what went over connections | a file of packets for Wireshark |
 //! | [`lines`] | any events | a console's log, JSON lines |
 //! | [`mdns`] | datagrams of a local network | [`mdns::Message`]: what is said of hosts and services |
+//! | [`picture`] | frames of LEDs and displays | [`picture::Picture`]; PNG and APNG files |
 //!
 //! # Common rules
 //! - No clock, no randomness, and no I/O but by the reader or writer that the caller hands over: the
@@ -34,6 +35,7 @@ pub mod console;
 pub mod lines;
 pub mod mdns;
 pub mod pcap;
+pub mod picture;
 pub mod spi;
 pub mod uart;
 pub mod websocket;
