@@ -2,7 +2,7 @@
 //!
 //! The flow of a run is *action, event, decode, measure, verdict, report*. This crate is the
 //! third step: it takes the events of [`rigor_core::event`] and gives frames of pixels
-//! ([`ws2812`]), WebSocket frames and messages ([`websocket`])
+//! ([`ws2812`]), pictures of a display ([`st7789`]), WebSocket frames and messages ([`websocket`])
 //! and lines of a log ([`console`]), each with its instants on the rig's clock. What a case believes of a device comes from here,
 //! and never from what the firmware says of itself.
 //!
@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | [`capture`] | a slice of a timeline, or somebody else's capture in a file | [`capture::Capture`]: signals with their edges; and files that other programs open |
 //! | [`ws2812`] | edges of a data pin, or bursts of pulses | [`ws2812::Frame`]: bytes, pixels, bit timing, gaps, defects |
+//! | [`st7789`] | transfers on the bus of a display | [`st7789::Frame`]: pictures, tears; commands and findings |
 //! | [`websocket`] | bytes of a TCP connection | [`websocket::ServerEvent`]; and the way back, any client frame, legal or not |
 //! | [`console`] | bytes of a serial line | [`console::Line`], and of ESP-IDF its [`console::LogLine`] |
 //! | [`uart`] | edges of a serial line's pin | [`uart::Character`]: bytes with their times, and what has no stop bit |
@@ -37,6 +38,7 @@ pub mod mdns;
 pub mod pcap;
 pub mod picture;
 pub mod spi;
+pub mod st7789;
 pub mod uart;
 pub mod websocket;
 pub mod ws2812;
