@@ -215,6 +215,12 @@ impl Board {
         self.kernel.run(until, woken);
     }
 
+    /// When [`run`](Self::run) will have something to do, unless the rig acts before; `None` if never.
+    /// It may turn out to be nothing: what was scheduled by firmware that was stopped since.
+    pub fn next_event(&self) -> Option<Instant> {
+        self.kernel.next_event()
+    }
+
     /// Once `flag` is set, [`run`](Self::run) crashes the device if its firmware lives and returns
     /// at once, then and whenever it is called again. For firmware that never waits while the
     /// harness's patience runs out; one that spins without calling into the board keeps the thread.
@@ -424,6 +430,14 @@ impl part::Net for Route {
     }
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError> {
         crate::net::vanish(&self.kernel, connection);
+        Ok(())
+    }
+    fn stop_reading(&self, connection: ConnectionId) -> Result<(), RigError> {
+        crate::net::stop_reading(&self.kernel, connection);
+        Ok(())
+    }
+    fn read_on(&self, connection: ConnectionId) -> Result<(), RigError> {
+        crate::net::read_on(&self.kernel, connection);
         Ok(())
     }
     fn datagrams(&self, port: u16, to: part::Recipient) -> Result<ConnectionId, RigError> {

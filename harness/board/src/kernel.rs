@@ -332,6 +332,16 @@ impl Kernel {
         self.timers.borrow_mut().arm(self.started.get().saturating_add(passes), waker);
     }
 
+    /// When the next thing happens that is foreseen; `u64::MAX` if nothing is.
+    fn next(&self) -> u64 {
+        let next_event = self.queue.borrow().peek().map_or(u64::MAX, |event| event.at);
+        next_event.min(self.timers.borrow().next()).min(self.cpu.next_completion())
+    }
+
+    pub(crate) fn next_event(&self) -> Option<Instant> {
+        Some(self.next()).filter(|&next| next < u64::MAX).map(Instant::from_nanos)
+    }
+
     /// Lets the board live until `woken` or `until`, or until the harness runs out of patience.
     pub(crate) fn run(self: &Rc<Self>, until: Instant, woken: &dyn Fn() -> bool) {
         type Woken<'a> = NonNull<dyn Fn() -> bool + 'a>;
@@ -354,8 +364,7 @@ impl Kernel {
             if woken() {
                 return;
             }
-            let next_event = self.queue.borrow().peek().map_or(u64::MAX, |event| event.at);
-            let next = next_event.min(self.timers.borrow().next()).min(self.cpu.next_completion());
+            let next = self.next();
             if next > until.as_nanos() {
                 self.set_now(until.as_nanos().max(self.now.get()));
                 return;

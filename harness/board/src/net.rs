@@ -104,6 +104,8 @@ struct Peer {
     fin_sent: bool,
     fin_received: bool,
     established: bool,
+    /// Bytes that have arrived and are not acknowledged, while the rig's end does not read.
+    withheld: Option<usize>,
 }
 
 impl Peer {
@@ -397,6 +399,19 @@ pub(crate) fn cut(kernel: &Rc<Kernel>, via: Via) {
     kernel.net.borrow_mut().peers.retain(|_, peer| peer.via != via);
 }
 
+pub(crate) fn stop_reading(kernel: &Kernel, id: ConnectionId) {
+    if let Some(peer) = kernel.net.borrow_mut().peer(id) {
+        peer.withheld.get_or_insert(0);
+    }
+}
+
+pub(crate) fn read_on(kernel: &Rc<Kernel>, id: ConnectionId) {
+    let withheld = kernel.net.borrow_mut().peer(id).and_then(|peer| peer.withheld.take());
+    if let Some(bytes) = withheld.filter(|&bytes| bytes > 0) {
+        acknowledge_to_device(kernel, id, bytes);
+    }
+}
+
 fn tear_down_socket(kernel: &Rc<Kernel>, id: ConnectionId) {
     let mut net = kernel.net.borrow_mut();
     if let Some(socket) = net.sockets.get_mut(&id) {
@@ -591,9 +606,23 @@ fn data_arrives_at_peer(kernel: &Rc<Kernel>, id: ConnectionId, bytes: Arc<[u8]>)
     if !arrived.is_empty() {
         record(kernel, id, FlowKind::Data(Direction::FromDut, arrived));
     }
+    let reads = match kernel.net.borrow_mut().peer(id).and_then(|peer| peer.withheld.as_mut()) {
+        Some(withheld) => {
+            *withheld += count;
+            false
+        }
+        None => true,
+    };
+    if reads {
+        acknowledge_to_device(kernel, id, count);
+    }
+}
+
+/// Frees `bytes` of the device's send buffer.
+fn acknowledge_to_device(kernel: &Rc<Kernel>, id: ConnectionId, bytes: usize) {
     send_segment(kernel, id, Direction::ToDut, 0, move |kernel| {
         if let Some(socket) = kernel.net.borrow_mut().sockets.get_mut(&id) {
-            socket.unacknowledged = socket.unacknowledged.saturating_sub(count);
+            socket.unacknowledged = socket.unacknowledged.saturating_sub(bytes);
             socket.wake();
         }
     });

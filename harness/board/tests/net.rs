@@ -546,3 +546,37 @@ fn connections_that_are_over_take_no_memory() {
     let grown = counting::live_bytes() - before;
     assert!(grown < 20_000, "{grown} bytes for 6,000 connections");
 }
+
+#[test]
+fn a_peer_that_does_not_read_keeps_the_firmware_waiting() {
+    let bench = server(|mut socket, probe| async move {
+        socket.write_all(&[7; 20_000]).await.unwrap();
+        probe.mark("written");
+        let _ = socket.close(Close::Write).await;
+    });
+    let net = bench.board.net();
+    let id = connect(&bench);
+    net.stop_reading(id).unwrap();
+    bench.run_for(5_000 * MS);
+    assert_eq!(bench.received(id.0).len(), 5760, "the device's send buffer and no more");
+    assert!(bench.marked("written").is_empty());
+
+    net.read_on(id).unwrap();
+    bench.run_for(100 * MS);
+    assert_eq!(bench.received(id.0), [7; 20_000]);
+    assert_eq!(bench.marked("written").len(), 1);
+}
+
+#[test]
+fn the_next_event_is_foreseen() {
+    let bench = server(echo);
+    bench.run_for(1_000 * MS);
+    let before = bench.timeline.now();
+    connect(&bench);
+    let arrives = Instant::from_nanos(before.as_nanos() + trip(0));
+    assert_eq!(bench.board.next_event().map(|at| at <= arrives), Some(true));
+    bench.run_for(10_000 * MS);
+    bench.off();
+    bench.run_for(10_000 * MS);
+    assert_eq!(bench.board.next_event(), None, "a board without power does nothing");
+}

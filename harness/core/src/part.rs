@@ -116,6 +116,22 @@ pub trait Net {
     /// # Errors
     /// As [`Net::send`].
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError>;
+    /// The rig's end reads no further, as a client that is busy elsewhere: what arrives from now on is
+    /// not acknowledged, so that the device's send buffer fills and its firmware has to wait. What is on
+    /// its way or fits that buffer still arrives. Until [`Net::read_on`].
+    ///
+    /// # Errors
+    /// [`RigError`] if the rig cannot stop reading; few need to.
+    fn stop_reading(&self, _connection: ConnectionId) -> Result<(), RigError> {
+        Err(RigError("this rig's link always reads; use a virtual rig".to_owned()))
+    }
+    /// The rig's end reads again after [`Net::stop_reading`], and acknowledges what has arrived meanwhile.
+    ///
+    /// # Errors
+    /// As [`Net::stop_reading`].
+    fn read_on(&self, _connection: ConnectionId) -> Result<(), RigError> {
+        Err(RigError("this rig's link always reads; use a virtual rig".to_owned()))
+    }
     /// Opens an endpoint for datagrams (UDP) on the rig's port `port`. What is sent on it goes to
     /// `to`, each call of [`Net::send`] in a datagram of its own; what the device sends to the port,
     /// and to the group if `to` is one, is received on it. Nobody closes it.

@@ -60,6 +60,13 @@ pub trait Drive {
     /// [`RigError`] if the bench itself has failed.
     fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), RigError>;
 
+    /// When something will happen on the rig at the latest that its back end can foresee, if nobody acts
+    /// before. A rig that follows the host's clock can sleep until then. `None` if nothing will, and on
+    /// every rig whose events nobody can foresee: on all but virtual ones.
+    fn next_event(&self) -> Option<Instant> {
+        None
+    }
+
     /// Proves that the bench is well. Asked before a failure is laid at the product's door: a
     /// pulled cable must not read as a firmware's silence.
     ///

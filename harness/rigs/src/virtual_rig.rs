@@ -19,6 +19,10 @@ impl Drive for VirtualDrive {
         Ok(())
     }
 
+    fn next_event(&self) -> Option<Instant> {
+        self.0.next_event()
+    }
+
     /// A modelled wire cannot be pulled.
     fn self_check(&self) -> Result<(), RigError> {
         Ok(())
