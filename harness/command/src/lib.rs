@@ -72,6 +72,7 @@ enum Command {
     List(list::Arguments),
     Replay(replay::Arguments),
     Faults(faults::Arguments),
+    Simulate(rigor_simulate::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
 }
@@ -101,6 +102,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Command::Faults(arguments) => faults::run(&arguments, systems),
         Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => completions::manual(&arguments, Arguments::command()),
+        Command::Simulate(arguments) => Ok(rigor_simulate::command(&arguments, &systems.firmwares)),
     };
     done.unwrap_or_else(|complaint: CommandError| {
         complain(&format!("{complaint}\n"));

@@ -1,0 +1,126 @@
+//! `rigor simulate`: a virtual board in real time.
+//!
+//! In the flow (action, event, decode, **show**) this crate stands beside the runner: it takes the same
+//! rig, and instead of a case it puts people and programs in front of it. The board's clock follows the
+//! host's ([`pace`]); its TCP ports are ports of this machine ([`bridge`]); its console is a terminal
+//! ([`console`]); and what its wires do is decoded and shown ([`scene`], [`frames`]).
+//!
+//! One thread owns board, sockets, terminals and files, and waits for all of them at once. A second one
+//! hears signals. Both end with [`run`], and with them everything that they opened.
+
+pub mod arguments;
+pub mod bridge;
+pub mod console;
+pub mod frames;
+pub mod pace;
+pub mod ready;
+mod rig_file;
+pub mod scene;
+mod simulation;
+mod stop;
+mod wait;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rigor_core::result::{EXIT_OK, EXIT_UNDECIDED};
+use rigor_core::verdict::RigError;
+use rigor_rigs::{Firmwares, Order, Refusal};
+
+pub use arguments::Arguments;
+use bridge::{Bridge, PortTaken};
+use console::Console;
+use frames::FrameFile;
+use ready::{Service, Whereabouts};
+use simulation::Simulation;
+use stop::Stop;
+
+/// Bits per second of a console that the rig file does not have.
+const NO_CONSOLE_BAUD: u32 = 115_200;
+
+/// Why a simulation cannot begin, or could not go on. All of them are the bench's: exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    /// The rig file cannot be used.
+    #[error("{0}")]
+    RigFile(String),
+    /// The rig cannot be had.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The rig failed.
+    #[error(transparent)]
+    Rig(#[from] RigError),
+    /// A port cannot be had.
+    #[error(transparent)]
+    Port(#[from] PortTaken),
+    /// Signals cannot be heard.
+    #[error("signals cannot be heard: {0}")]
+    Signals(#[source] io::Error),
+    /// The console cannot be had, or broke.
+    #[error("the console: {0}; choose another place with --console")]
+    Console(#[source] io::Error),
+    /// The kernel refuses to wait.
+    #[error("waiting for sockets and terminals: {0}; close other programs' files")]
+    Wait(#[source] io::Error),
+    /// The file of frames cannot be written.
+    #[error("the file of --frames: {0}; free some space, or name another file")]
+    Frames(#[source] io::Error),
+    /// The file that says where everything is cannot be written.
+    #[error("{}: {reason}; name another file with --ready", path.display())]
+    Ready {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
+}
+
+/// The whole of `rigor simulate`: does what `arguments` ask, and says by its exit code how it went.
+pub fn command(arguments: &Arguments, firmwares: &Firmwares) -> ExitCode {
+    match run(arguments, firmwares) {
+        Ok(()) => ExitCode::from(EXIT_OK),
+        Err(complaint) => {
+            eprintln!("{complaint}");
+            ExitCode::from(EXIT_UNDECIDED)
+        }
+    }
+}
+
+/// Runs what `arguments` describe until somebody asks for the end.
+///
+/// # Errors
+/// [`SimulateError`], with what to do about it.
+pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateError> {
+    let file = rig_file::read(arguments)?;
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let stop = Stop::listen(interrupt.clone(), || {}).map_err(SimulateError::Signals)?;
+    let rig = rigor_rigs::take(&Order::new(&file, firmwares, arguments.seed, &interrupt))?;
+    let ports = rig.parts.ports.iter().map(|(service, &port)| {
+        let here = arguments.port_of(service, port);
+        (service.clone(), port, here)
+    });
+    let bridge = match &rig.parts.net {
+        Some(net) => Some(Bridge::open(net.clone(), arguments.address, ports)?),
+        None => None,
+    };
+    let console = Console::open(arguments.console).map_err(SimulateError::Console)?;
+    let frames = arguments.frames.as_deref().map(FrameFile::create).transpose();
+    let frames = frames.map_err(SimulateError::Frames)?;
+    let whereabouts = Whereabouts {
+        rig: rig.name.clone(),
+        firmware: firmwares.get(&file.dut).map_or(String::new(), |firmware| firmware.version().to_owned()),
+        services: bridge.iter().flat_map(Bridge::doors).map(Service::from).collect(),
+        console: console.path().map(Into::into),
+    };
+    // Nobody is there to read it if that fails.
+    let _ = whereabouts.tell(io::stderr());
+    if let Some(path) = &arguments.ready {
+        let ready = |reason| SimulateError::Ready { path: path.clone(), reason };
+        whereabouts.publish(path).map_err(ready)?;
+    }
+    let baud = file.console.as_ref().map_or(NO_CONSOLE_BAUD, |console| console.baud);
+    Simulation::new(rig, arguments, baud, bridge, console, frames).run(&stop)
+}
