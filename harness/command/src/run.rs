@@ -14,6 +14,7 @@ use rigor_core::result::RunResult;
 use rigor_core::verdict::Verdict;
 use rigor_reports::table;
 use rigor_runner::engine::{Choice, Ended, Environment, Extent, Plan, Seat, Session};
+use rigor_runner::evidence::FilesOf;
 
 use crate::Systems;
 use crate::choices::RigArguments;
@@ -63,6 +64,9 @@ pub(crate) struct Arguments {
     /// Keep what happened on the rigs, a recording for each case.
     #[arg(long)]
     record: bool,
+    /// Leave files of every case's evidence for other tools, not only of those that do not pass.
+    #[arg(long)]
+    evidence: bool,
     #[command(flatten)]
     showing: Showing,
 }
@@ -72,7 +76,8 @@ pub(crate) fn run(arguments: Arguments, systems: Systems) -> Result<ExitCode, Co
     if let Some(text) = arguments.fault {
         choices.fault = Some(Choice { text, by: "--fault" });
     }
-    let extent = Extent { record: arguments.record, short: arguments.short };
+    let files = if arguments.evidence { FilesOf::All } else { FilesOf::WhatDoesNotPass };
+    let extent = Extent { record: arguments.record, short: arguments.short, files: Some(files) };
     let environment = Environment::read(choices)?;
     let filter = arguments.filter;
     run_shown(systems, environment, extent, &arguments.showing, |plan, seats| filter.choose(plan, seats))

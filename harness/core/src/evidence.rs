@@ -55,7 +55,7 @@ pub struct Lane {
     pub kind: LaneKind,
     /// What happened, in the order of time.
     pub marks: Vec<Mark>,
-    /// How many more marks the slice has than are kept.
+    /// How many marks it had before the slice.
     pub left_out: u64,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Names, filters, `--list`, `--exact`, `--skip`, `--ignored` and `--test-threads` are
 //! libtest's, by libtest-mimic, so that cargo and nextest know their way about. What counts is the
-//! record that the run leaves: `results.json`, `junit.xml` and the table. No case is ignored, so
+//! record that the run leaves: `results.json`, what is made from it, and the table. No case is ignored, so
 //! `--ignored` runs none, which is never green.
 //!
 //! | Variable | Chooses | Default |
@@ -30,6 +30,7 @@ use rigor_core::verdict::Verdict;
 use rigor_rigs::Firmwares;
 
 use crate::engine::{Choices, Complaints, Environment, Extent, Seat, Session};
+use crate::evidence::FilesOf;
 use crate::progress;
 use crate::suite::{Suite, SuiteError};
 use crate::trial::Trial;
@@ -37,11 +38,12 @@ use crate::trial::Trial;
 /// The whole test binary: reads the arguments, runs what they choose, leaves the record, and says
 /// by its exit code whose fault it is (see [`rigor_core::result::exit_code`]).
 pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> ExitCode {
-    let Options { libtest: arguments, record, short } = match options() {
+    let Options { libtest: arguments, record, short, evidence } = match options() {
         Ok(options) => options,
         Err(code) => return code,
     };
-    let extent = Extent { record, short };
+    let files = Some(if evidence { FilesOf::All } else { FilesOf::WhatDoesNotPass });
+    let extent = Extent { record, short, files };
     let session = Choices::from_variables()
         .and_then(Environment::read)
         .and_then(|environment| Session::begin(suites, firmwares, environment, extent, progress::line()));
@@ -101,6 +103,9 @@ struct Options {
     /// Leave out the long cases: what they decide is then not run
     #[arg(long)]
     short: bool,
+    /// Leave files of every case's evidence for other tools, not only of those that do not pass
+    #[arg(long)]
+    evidence: bool,
 }
 
 /// The command line, or libtest's answer to a wrong one. Its exit code for that would be taken for
@@ -123,7 +128,7 @@ pub fn run_short(
     suites: Result<Vec<Suite>, SuiteError>,
     firmwares: Firmwares,
 ) -> Result<RunResult, Complaints> {
-    let extent = Extent { short: true, record: false };
+    let extent = Extent { short: true, ..Extent::default() };
     let session =
         Session::begin(suites, firmwares, Environment::read(Choices::from_variables()?)?, extent, None)?;
     for seat in session.seats() {

@@ -23,6 +23,7 @@ use rigor_reports::store::{LATEST, RECORDED, RunFolder, StoreError};
 use rigor_rigs::recording::Kept;
 use rigor_rigs::{Firmwares, Recordings};
 
+use crate::evidence::{self, FilesOf, Shelf};
 use crate::progress::Onlooker;
 use crate::suite::{Suite, SuiteError};
 use crate::trial::{self, Trial};
@@ -49,6 +50,8 @@ pub struct Extent {
     pub record: bool,
     /// Whether [long](crate::case::Case::long) cases are left out.
     pub short: bool,
+    /// Which cases leave files of their evidence in the run's folder, if any do.
+    pub files: Option<FilesOf>,
 }
 
 /// A run.
@@ -57,6 +60,7 @@ pub struct Session {
     plan: Plan,
     short: bool,
     recordings: Option<Arc<Recordings>>,
+    shelf: Option<Arc<Shelf>>,
     trials: Mutex<record::Records>,
 }
 
@@ -77,9 +81,10 @@ impl Session {
         let suites = suites.map_err(|errors| errors.to_string())?;
         let recordings =
             extent.record.then(|| Recordings::new(environment.out.join(&begun.id).join("recordings")));
-        let setting = Setting { firmwares, recordings: recordings.clone(), onlooker };
+        let shelf = extent.files.map(|of| Shelf::new(environment.out.join(&begun.id), of));
+        let setting = Setting { firmwares, recordings: recordings.clone(), shelf: shelf.clone(), onlooker };
         let plan = Plan::new(environment, suites, &setting)?;
-        Ok(Session { begun, plan, short: extent.short, recordings, trials: Mutex::default() })
+        Ok(Session { begun, plan, short: extent.short, recordings, shelf, trials: Mutex::default() })
     }
 
     /// What it could do.
@@ -128,6 +133,11 @@ impl Session {
             .flat_map(|kept| &kept.complaints)
             .map(|complaint| format!("a recording could not be kept: {complaint}"))
             .collect();
+        let shelf = self.shelf.iter().flat_map(|shelf| shelf.complaints());
+        complaints.extend(shelf.map(|complaint| format!("evidence could not be kept: {complaint}")));
+        if let Err(error) = evidence::keep_repeats(folder, &result) {
+            complaints.push(format!("evidence could not be kept: {error}"));
+        }
         let recorded = kept.as_ref().is_some_and(|kept| kept.files > 0);
         let published = publish(folder, &result, recorded, newest);
         let is_kept = published.is_ok();

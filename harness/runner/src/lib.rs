@@ -7,7 +7,7 @@
 //! faults ([`campaign`]).
 //!
 //! ```text
-//! rig file -> rig -> needs -> case -> findings -> verdicts -> results.json, junit.xml, table
+//! rig file -> rig -> needs -> case -> findings -> verdicts -> results.json, report.html, junit.xml, table
 //! ```
 
 pub mod campaign;
@@ -15,6 +15,7 @@ pub mod case;
 pub mod cli;
 pub mod drive;
 pub mod engine;
+pub mod evidence;
 pub mod judge;
 pub mod need;
 pub mod progress;

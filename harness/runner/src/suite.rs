@@ -6,6 +6,7 @@ use rigor_core::requirement::{Catalogue, CatalogueErrors, Requirement};
 use rigor_rigs::{FaultList, RigFileError};
 
 use crate::case::{Case, Handler};
+use crate::evidence::Dissect;
 
 /// What is wrong with the data of a suite.
 #[derive(Debug, thiserror::Error)]
@@ -57,12 +58,13 @@ pub struct Suite {
     pub(crate) catalogue: Catalogue,
     pub(crate) cases: Vec<Case>,
     pub(crate) faults: FaultList,
+    pub(crate) dissect: Dissect,
 }
 
 impl Suite {
     /// A suite without cases over `catalogue`.
     pub fn new(catalogue: Catalogue) -> Self {
-        Suite { catalogue, cases: Vec::new(), faults: FaultList::default() }
+        Suite { catalogue, cases: Vec::new(), faults: FaultList::default(), dissect: |_, _| None }
     }
 
     /// Adds a case; see [`Case::new`].
@@ -85,6 +87,13 @@ impl Suite {
     /// Adds the faults that prove that its cases can fail.
     pub fn with_faults(mut self, faults: FaultList) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Tells people what messages of the system's protocol are: a word for what kind, then its figures,
+    /// as in `DATA 4089 bytes at 8178`.
+    pub fn with_dissector(mut self, dissect: Dissect) -> Self {
+        self.dissect = dissect;
         self
     }
 

@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant as WallInstant};
 
 use rigor_core::event::{DeviceEvent, Kind};
+use rigor_core::evidence::Evidence;
 use rigor_core::requirement::{Catalogue, Class};
 use rigor_core::result::{Decision, NotRun};
 use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError, Verdict};
@@ -21,6 +22,7 @@ use rigor_rigs::{Firmwares, Order, Refusal, RigFile};
 
 use crate::case::{Case, Outcome};
 use crate::drive;
+use crate::evidence::{self, Wanted};
 use crate::judge::{self, Witness};
 use crate::need::Bench;
 use crate::progress::{self, Onlooker};
@@ -50,6 +52,8 @@ pub struct Setup {
     pub wall_time: Duration,
     /// What is wrong with the rig on purpose.
     pub fault: Option<Model>,
+    /// What is to be shown of trials, if there is to be [evidence](Trial::evidence).
+    pub evidence: Option<Wanted>,
     /// Where trials are recorded, if they are.
     pub recordings: Option<Arc<Recordings>>,
     /// Who looks on while long cases run, if anybody does.
@@ -57,7 +61,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The rig as it should be, not recorded, with nobody looking on.
+    /// The rig as it should be, not recorded, without evidence and with nobody looking on.
     pub fn new(rig: RigFile, firmwares: Firmwares, seed: u64) -> Self {
         Setup {
             rig,
@@ -65,6 +69,7 @@ impl Setup {
             seed,
             wall_time: DEFAULT_WALL_TIME,
             fault: None,
+            evidence: None,
             recordings: None,
             onlooker: None,
         }
@@ -82,6 +87,8 @@ pub struct Trial {
     pub wall_time: Duration,
     /// How often the bench failed before this outcome.
     pub retries: u32,
+    /// What there is to look at, if it was wanted and the trial came to its own end.
+    pub evidence: Option<Evidence>,
     /// The last lines of the device's console, if the case did not pass.
     pub log_tail: Vec<String>,
     /// What [`Drive::reached_defects`](rigor_core::rig::Drive::reached_defects) said at the end;
@@ -238,6 +245,7 @@ fn without_rig(decisions: Vec<(String, Decision)>) -> Trial {
         rig_time: Duration::ZERO,
         wall_time: Duration::ZERO,
         retries: 0,
+        evidence: None,
         log_tail: Vec::new(),
         reached_defects: None,
     }
@@ -296,13 +304,18 @@ fn on_rig(
     {
         decisions = witness.blames(case.decides(), &Blame::Rig(error));
     }
-    let passed = decisions.iter().all(|(_, decision)| decision.verdict == Verdict::Pass);
+    let verdict = decisions.iter().map(|(_, decision)| decision.verdict).max().unwrap_or(Verdict::Pass);
+    let evidence = setup.evidence.as_ref().map(|wanted| {
+        let budgets = case.decides().iter().filter_map(|id| catalogue.get(id)?.budget.as_ref());
+        evidence::of(&rig, case.name(), verdict, &budgets.collect::<Vec<_>>(), wanted)
+    });
     Trial {
         decisions,
+        evidence,
         rig_time: rig.timeline.now().since(Instant::ZERO),
         wall_time: Duration::ZERO,
         retries: 0,
-        log_tail: if passed { Vec::new() } else { log_tail(&rig) },
+        log_tail: if verdict == Verdict::Pass { Vec::new() } else { log_tail(&rig) },
         reached_defects: rig.drive.reached_defects().filter(|_| !interrupt.load(Ordering::Relaxed)),
     }
 }
@@ -384,6 +397,7 @@ mod tests {
             rig_time: Duration::ZERO,
             wall_time: Duration::ZERO,
             retries: 0,
+            evidence: None,
             log_tail: Vec::new(),
             reached_defects: None,
         };

@@ -465,6 +465,44 @@ fn an_unknown_fault_is_refused_with_the_remedy() {
     assert!(text.contains("no suite has a fault `gremlins`"), "{text}");
 }
 
+/// A limit on the size of files stands for a disk that is full: writes fail half-way.
+fn on_a_full_disk(name: &str, trouble: bool) -> (Option<i32>, String, PathBuf) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("exit-codes");
+    let out = folder.join(name);
+    let _ = fs::remove_dir_all(&out);
+    fs::create_dir_all(&folder).expect("a folder for the run");
+    let limited = "trap '' XFSZ; ulimit -f 0; exec \"$0\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited]).arg(env::current_exe().expect("this binary has a path"));
+    command.env(TOY, "1").env("RIGOR_RIG", toy_rig(&folder)).env("RIGOR_OUT", &out);
+    if trouble {
+        command.env("TOY_TROUBLE", "1");
+    }
+    let output = command.output().expect("a shell starts");
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), text, out)
+}
+
+fn a_full_disk_leaves_the_verdict_and_says_what_is_missing() {
+    let (code, text, out) = on_a_full_disk("full", false);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("exit code 0"), "the verdict is printed: {text}");
+    assert!(text.contains("the results could not be kept") && text.contains("results.json"), "{text}");
+    assert!(!out.join("latest").exists(), "nothing points to half a record");
+    let left: Vec<_> = fs::read_dir(&out)
+        .expect("the folder of runs")
+        .flat_map(|run| fs::read_dir(run.expect("a run").path()).expect("its folder"))
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert!(left.is_empty(), "something half-written is left: {left:?}");
+    // What the product failed stays louder than what could not be kept.
+    let (code, text, _) = on_a_full_disk("full-and-trouble", true);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("evidence could not be kept: "), "{text}");
+    assert!(text.contains("exit code 1"), "{text}");
+}
+
 fn toy_rig(folder: &Path) -> PathBuf {
     let path = folder.join("exit-codes-toy.toml");
     fs::write(&path, RIG).expect("the rig file can be written");
@@ -479,7 +517,11 @@ fn main() -> ExitCode {
             Firmwares::new().with("toy", || Rc::new(Toy { mute: false })),
         );
     }
-    let tests: [(&str, fn()); 13] = [
+    let tests: [(&str, fn()); 14] = [
+        (
+            "a_full_disk_leaves_the_verdict_and_says_what_is_missing",
+            a_full_disk_leaves_the_verdict_and_says_what_is_missing,
+        ),
         ("a_healthy_rig_is_green", a_healthy_rig_is_green),
         ("a_defect_of_the_product_is_1_and_is_tried_once", a_defect_of_the_product_is_1_and_is_tried_once),
         ("a_link_that_dies_is_the_rig_s_and_2", a_link_that_dies_is_the_rig_s_and_2),

@@ -17,6 +17,7 @@ pub mod status;
 pub mod tlv;
 
 mod control;
+mod dissect;
 mod endurance;
 mod flash;
 mod format;
@@ -45,7 +46,8 @@ pub const FAULTS: &str = include_str!("../faults.toml");
 /// [`SuiteError`] if the catalogue or the list of faults that this crate was built with is malformed.
 pub fn suite() -> Result<Suite, SuiteError> {
     let mut suite = Suite::new(Catalogue::parse(REQUIREMENTS, "suites/prism-k1/requirements.toml")?)
-        .with_faults(FaultList::parse("suites/prism-k1/faults.toml", FAULTS)?);
+        .with_faults(FaultList::parse("suites/prism-k1/faults.toml", FAULTS)?)
+        .with_dissector(dissect::dissect);
     system::add_to(&mut suite);
     flash::add_to(&mut suite);
     memory::add_to(&mut suite);

@@ -156,6 +156,14 @@ impl Capture {
         self.signals.last_mut().expect("one was pushed just now")
     }
 
+    /// Gives every signal that is called `from` the name `to`: a rig's file may have a better one for a
+    /// pin.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        for signal in self.signals.iter_mut().filter(|signal| signal.name == from) {
+            to.clone_into(&mut signal.name);
+        }
+    }
+
     /// The signals were watched until `end`, or until the last edge if that is later.
     pub fn ends_at(&mut self, end: Instant) {
         let last = self.signals.iter().filter_map(|signal| signal.edges.last()).map(|edge| edge.at()).max();

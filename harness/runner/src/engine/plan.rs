@@ -10,6 +10,7 @@ use rigor_rigs::{Firmwares, Recordings, RigFile};
 use super::Complaints;
 use super::environment::Environment;
 use crate::case::Case;
+use crate::evidence::{Shelf, Wanted};
 use crate::progress::Onlooker;
 use crate::suggest;
 use crate::suite::Suite;
@@ -53,6 +54,8 @@ pub struct Setting {
     pub firmwares: Firmwares,
     /// Where trials are recorded, if they are.
     pub recordings: Option<Arc<Recordings>>,
+    /// Where files of evidence go, if any are left.
+    pub shelf: Option<Arc<Shelf>>,
     /// Who looks on while long cases run, if anybody does.
     pub onlooker: Option<Onlooker>,
 }
@@ -135,6 +138,7 @@ fn plan(environment: Environment, suites: Vec<Suite>, setting: &Setting) -> (Pla
         known_faults.extend(suite.faults().faults.iter().map(|fault| fault.name.clone()));
         let fault = suite.faults().faults.iter().find(|fault| Some(fault.name.as_str()) == wanted).cloned();
         broken |= fault.is_some();
+        let evidence = Wanted { dissect: suite.dissect, shelf: setting.shelf.clone() };
         let (catalogue, cases) = suite.into_parts();
         for rig in environment.rigs.iter().filter(|rig| rig.dut == catalogue.system) {
             let mut rig = rig.clone();
@@ -146,6 +150,7 @@ fn plan(environment: Environment, suites: Vec<Suite>, setting: &Setting) -> (Pla
             let seed = rig.recorded().map_or(environment.seed, |recorded| recorded.seed);
             let setup = Arc::new(Setup {
                 fault: fault.as_ref().map(|fault| fault.model.clone()),
+                evidence: Some(evidence.clone()),
                 recordings: setting.recordings.clone(),
                 onlooker: setting.onlooker.clone(),
                 ..Setup::new(rig, setting.firmwares.clone(), seed)

@@ -197,7 +197,7 @@ fn case_result(
             file: seat.case.added_at().file().to_owned(),
             line: seat.case.added_at().line(),
         }),
-        evidence: None,
+        evidence: trial.and_then(|trial| trial.evidence.clone()),
     }
 }
 
