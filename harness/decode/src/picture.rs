@@ -7,6 +7,10 @@
 //!
 //! No picture has more than [`MAX_PIXELS`], so that nothing hostile becomes a picture that takes all memory.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rigor_core::{Instant, evidence};
+
 pub mod leds;
 pub mod png;
 
@@ -121,6 +125,20 @@ impl Picture {
         Ok(Picture { width: width as u32, height: height as u32, rgb })
     }
 
+    /// As what a case leaves in its results: a PNG file in text, with what it shows and since when.
+    ///
+    /// # Errors
+    /// [`png::PngError::TooMuch`] if it has more than [`evidence::MAX_PICTURE`] characters, as noise of more than
+    /// 300 pixels square does.
+    pub fn to_evidence(&self, at: Instant, caption: &str) -> Result<evidence::Picture, png::PngError> {
+        let png = BASE64_STANDARD.encode(png::still(self)?);
+        if png.len() > evidence::MAX_PICTURE {
+            return Err(png::PngError::TooMuch { characters: png.len(), limit: evidence::MAX_PICTURE });
+        }
+        let caption = caption.chars().take(evidence::MAX_LABEL).collect();
+        Ok(evidence::Picture { at_ns: at.as_nanos(), caption, width: self.width, height: self.height, png })
+    }
+
     /// Of a panel, whose size is known to be good.
     pub(crate) fn of_rgb(width: u32, height: u32, rgb: Vec<u8>) -> Self {
         debug_assert_eq!(rgb.len() as u64, u64::from(width) * u64::from(height) * 3);
@@ -161,6 +179,25 @@ mod tests {
         assert!(matches!(Picture::filled(u32::MAX, u32::MAX, [0; 3]), Err(PictureError::TooLarge { .. })));
         let error = Picture::new(2, 1, vec![0; 5]).unwrap_err();
         assert_eq!(error.to_string(), "5 bytes are no picture of 2 x 1 pixels; that takes 6");
+    }
+
+    #[test]
+    fn evidence_is_a_file_in_text_and_bounded() {
+        let picture = Picture::filled(320, 170, [1, 2, 3]).unwrap();
+        let evidence = picture.to_evidence(Instant::from_nanos(7), &"a".repeat(1000)).unwrap();
+        assert_eq!((evidence.at_ns, evidence.width, evidence.height), (7, 320, 170));
+        assert_eq!(evidence.caption.len(), evidence::MAX_LABEL);
+        assert_eq!(BASE64_STANDARD.decode(&evidence.png).unwrap(), png::still(&picture).unwrap());
+        let mut seed = 1_u32;
+        let mut noise = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 17;
+            seed ^= seed << 5;
+            seed as u8
+        };
+        let picture = Picture::new(400, 400, (0..480_000).map(|_| noise()).collect()).unwrap();
+        let error = picture.to_evidence(Instant::ZERO, "").unwrap_err();
+        assert!(matches!(error, png::PngError::TooMuch { .. }), "{error}");
     }
 
     #[test]

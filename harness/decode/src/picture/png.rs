@@ -58,6 +58,16 @@ pub enum PngError {
         /// Height of the first.
         first_height: u32,
     },
+    /// More text than evidence may have.
+    #[error(
+        "{characters} characters of base64 are too many for evidence, which has {limit}; draw it smaller"
+    )]
+    TooMuch {
+        /// How many.
+        characters: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The encoder refuses; this is a bug here.
     #[error("the PNG encoder refuses: {0}")]
     Encoder(#[from] ::png::EncodingError),

@@ -139,6 +139,7 @@ impl Decoder {
         let out = &mut out;
         self.see(at, Duration::ZERO);
         self.close_command(at, out);
+        self.drop_leftover(at, out);
         self.end_target(at, PassEnding::Reset, out);
         self.current = None;
         self.lost = false;
@@ -150,6 +151,7 @@ impl Decoder {
     pub fn finish(mut self, mut out: impl FnMut(&Screen, Item)) -> Screen {
         let at = self.latest;
         self.close_command(at, &mut out);
+        self.drop_leftover(at, &mut out);
         self.end_target(at, PassEnding::TraceEnded, &mut out);
         self.screen
     }
@@ -180,13 +182,7 @@ impl Decoder {
     fn command(&mut self, at: Instant, code: u8, out: &mut impl FnMut(&Screen, Item)) {
         self.close_command(at, out);
         self.lost = false;
-        if let Target::Window(writing) = &mut self.target {
-            let of = writing.format.bytes() as u8;
-            let bytes = writing.drop_leftover();
-            if bytes > 0 {
-                self.find(at, FindingKind::LeftoverBytes { bytes, of }, out);
-            }
-        }
+        self.drop_leftover(at, out);
         if let Some(finding) = self.registers.too_soon(code, at) {
             self.find(at, finding, out);
         }
@@ -209,6 +205,16 @@ impl Decoder {
             Follows::Parameters(_) | Follows::Skipped => {}
         }
         self.current = Some(current);
+    }
+
+    fn drop_leftover(&mut self, at: Instant, out: &mut impl FnMut(&Screen, Item)) {
+        if let Target::Window(writing) = &mut self.target {
+            let of = writing.format.bytes() as u8;
+            let bytes = writing.drop_leftover();
+            if bytes > 0 {
+                self.find(at, FindingKind::LeftoverBytes { bytes, of }, out);
+            }
+        }
     }
 
     /// No more parameters come.

@@ -44,8 +44,11 @@ pub struct Frame {
 impl std::fmt::Display for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let took = self.end.since(self.start).as_secs_f64() * 1e3;
-        let (passes, s) = (self.passes, if self.passes == 1 { "" } else { "es" });
-        write!(f, "{passes} pass{s} in {took:.3} ms, {} changed", self.dirty)?;
+        match self.passes {
+            0 => f.write_str("shown otherwise by a command")?,
+            1 => write!(f, "1 pass in {took:.3} ms, {} changed", self.dirty)?,
+            passes => write!(f, "{passes} passes in {took:.3} ms, {} changed", self.dirty)?,
+        }
         if !self.lit {
             f.write_str(", dark")?;
         }

@@ -98,7 +98,7 @@ pub struct LeftOut {
 /// All that a trace says.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Record {
-    /// In order.
+    /// In the order in which they were known: a pass or frame comes when it is over.
     pub lines: Vec<Line>,
     /// With their pictures, which are not in its JSON.
     pub frames: Vec<Frame>,
