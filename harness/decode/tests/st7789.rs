@@ -437,6 +437,8 @@ fn passes_of_one_picture_are_one_frame() {
     &["1 pixels of columns 0 to 0, rows 239 to 240 are outside the panel"])]
 #[case::leftover("2A 00 00 00 00; 2B 00 00 00 00; 2C 01 02 03; 00",
     &["1 of 2 bytes of a last pixel", "1 of 1 pixels missing at the end"])]
+#[case::leftover_at_the_end("2A 00 00 00 00; 2B 00 00 00 00; 2C 01",
+    &["1 of 2 bytes of a last pixel", "1 of 1 pixels missing at the end"])]
 #[case::too_few("2A 00 00 00; 00", &["3 of 4 parameters of CASET (2Ah)"])]
 #[case::too_few_at_the_end("36", &["0 of 1 parameters of MADCTL (36h)"])]
 #[case::too_many("36 00 01 02", &["3 parameters of MADCTL (36h), which has 1"])]
