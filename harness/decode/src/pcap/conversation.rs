@@ -16,9 +16,9 @@ const DEFAULT_PORT: u16 = 80;
 /// The first port that nobody is given for good (RFC 6335, section 6), and how many follow.
 const DYNAMIC_PORTS: [u32; 2] = [49_152, 16_384];
 
-/// As lwIP has it in ESP-IDF (`CONFIG_LWIP_TCP_WND_DEFAULT`).
-const DEVICE_WINDOW: u16 = 5760;
-const RIG_WINDOW: u16 = u16::MAX;
+/// The largest without an option: nobody recorded the windows, and a smaller one would make readers say
+/// that it was full.
+const WINDOW: u16 = u16::MAX;
 
 /// What one side of a TCP connection has sent.
 #[derive(Clone, Copy, Default)]
@@ -99,14 +99,14 @@ impl Conversation {
     fn rig_sends(&mut self, flags: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
         let acknowledged = if flags & flag::ACK != 0 { self.theirs.expected() } else { 0 };
         let mss = (flags & flag::SYN != 0).then_some(MSS as u16);
-        let segment = Segment { sequence, acknowledged, flags, window: RIG_WINDOW, mss, payload };
+        let segment = Segment { sequence, acknowledged, flags, window: WINDOW, mss, payload };
         tcp(self.rig, self.device, self.identification(), &segment)
     }
 
     fn device_sends(&mut self, flags: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
         let acknowledged = self.ours.expected();
         let mss = (flags & flag::SYN != 0).then_some(MSS as u16);
-        let segment = Segment { sequence, acknowledged, flags, window: DEVICE_WINDOW, mss, payload };
+        let segment = Segment { sequence, acknowledged, flags, window: WINDOW, mss, payload };
         tcp(self.device, self.rig, self.identification(), &segment)
     }
 
