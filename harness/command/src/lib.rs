@@ -9,11 +9,14 @@
 
 mod choices;
 mod completions;
+mod doctor;
 mod error;
 mod faults;
 mod list;
+mod output;
 mod print;
 mod replay;
+mod report;
 mod run;
 
 use std::process::ExitCode;
@@ -73,6 +76,10 @@ enum Command {
     Replay(replay::Arguments),
     Faults(faults::Arguments),
     Simulate(rigor_simulate::Arguments),
+    Report(report::Arguments),
+    Compare(report::CompareArguments),
+    Trend(report::TrendArguments),
+    Doctor(doctor::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
 }
@@ -100,6 +107,10 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Command::List(arguments) => list::run(&arguments, systems),
         Command::Replay(arguments) => replay::run(&arguments, systems),
         Command::Faults(arguments) => faults::run(&arguments, systems),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Compare(arguments) => report::compare(&arguments),
+        Command::Trend(arguments) => report::trend(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments, systems),
         Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => completions::manual(&arguments, Arguments::command()),
         Command::Simulate(arguments) => Ok(rigor_simulate::command(&arguments, &systems.firmwares)),

@@ -263,6 +263,100 @@ fn a_recorded_run_is_judged_again() {
     toy.rigor(&["replay"]).expect(3).err_has("greets.rec: ");
 }
 
+// ---- report, compare, trend ------------------------------------------------------------------
+
+fn a_run_is_told_again_from_its_results_alone() {
+    let toy = Workspace::new("report");
+    toy.rigor(&["report"]).expect(3).err_has("results.json");
+    toy.rigor(&["run", "-q", "--fault", "mute"]).expect(1);
+    let run = fs::canonicalize(toy.0.join("target/rigor/latest")).expect("there is a run");
+    let moved = toy.0.join("elsewhere.json");
+    fs::copy(run.join("results.json"), &moved).expect("a copy");
+    toy.rigor(&["report"]).expect(0).out_has(&["latest/report.html"]);
+    let page = fs::read_to_string(run.join("report.html")).expect("a page");
+    assert!(page.to_lowercase().starts_with("<!doctype html>") && page.contains("T-HELLO-001"));
+    toy.rigor(&["faults", "--fault", "mute"]).expect(0);
+    let matrix = newest_file(&toy.0.join("target/rigor"), "faults.json");
+    let to = ["report", "elsewhere.json", "--faults", &matrix, "-o", "with-matrix.html"];
+    toy.rigor(&to).expect(0).out_has(&["with-matrix.html"]);
+    let with_matrix = fs::read_to_string(toy.0.join("with-matrix.html")).expect("a page");
+    assert!(with_matrix.contains("mute"), "the matrix is part of it");
+    let format = |name| toy.rigor(&["report", "elsewhere.json", "--format", name]).expect(0);
+    format("summary").out_has(&["T-HELLO-001"]);
+    format("junit").out_has(&["<testsuites", "greets"]);
+    format("annotations").out_has(&["::error "]);
+    format("table").out_has(&["exit code 1: the product fails a `must`"]);
+    for arguments in [
+        vec!["report", "elsewhere.json", "--format", "table", "--faults", &matrix],
+        vec!["report", "Cargo.lock"],
+        vec!["report", "/dev/zero"],
+        vec!["report", "elsewhere.json", "--faults", "elsewhere.json"],
+        vec!["report", "elsewhere.json", "--faults", "/dev/zero"],
+        vec!["report", "elsewhere.json", "-o", "no/such/folder/report.html"],
+        vec!["report", "elsewhere.json", "--format", "htm"],
+    ] {
+        toy.rigor(&arguments).expect(3);
+    }
+}
+
+fn runs_are_compared_and_make_a_history() {
+    let toy = Workspace::new("compare");
+    toy.rigor(&["trend"]).expect(3).err_has("cannot list");
+    toy.rigor(&["run", "-q"]).expect(0);
+    let good =
+        fs::canonicalize(toy.0.join("target/rigor/latest")).expect("there is a run").display().to_string();
+    toy.rigor(&["run", "-q", "--fault", "mute"]).expect(1);
+    let bad = "target/rigor/latest";
+    toy.rigor(&["compare", &good, &good]).expect(0).out_has(&["0 worse"]);
+    toy.rigor(&["compare", &good, bad]).expect(1).out_has(&["T-HELLO-001", "PASS -> FAIL"]);
+    toy.rigor(&["compare", bad, &good, "-o", "page.html"]).expect(0).out_has(&["1 better", "page.html"]);
+    assert!(toy.0.join("page.html").is_file());
+    toy.rigor(&["compare", &good, "Cargo.lock"]).expect(3);
+    toy.rigor(&["trend"]).expect(0).out_has(&["2 runs from"]);
+    toy.rigor(&["trend", "target/rigor", "--output", "trend.html"]).expect(0).out_has(&["trend.html"]);
+    assert!(toy.0.join("trend.html").is_file());
+    toy.rigor(&["trend", "rigs"]).expect(2);
+}
+
+/// The path of the newest file of this name one folder below `folder`.
+fn newest_file(folder: &std::path::Path, name: &str) -> String {
+    let entries = fs::read_dir(folder).expect("a folder").filter_map(Result::ok);
+    let found = entries.map(|entry| entry.path().join(name)).filter(|path| path.is_file()).max();
+    found.expect("there is one").display().to_string()
+}
+
+// ---- doctor ----------------------------------------------------------------------------------
+
+fn the_doctor_says_whether_the_rigs_work_and_what_is_missing() {
+    let toy = Workspace::new("doctor");
+    let said = toy.rigor(&["doctor"]).expect(0).out_has(&[
+        "  ok        virtual-toy (rigs/virtual/toy.toml)  taken, and its firmware ran for 100ms",
+        "sigrok-cli",
+        "serial port",
+        "the default virtual rigs work",
+    ]);
+    assert!(said.out.contains("locale"), "{}", said.out);
+    let json = toy.rigor(&["doctor", "--json"]).expect(0).json();
+    assert_eq!(json["ready"], true);
+    let checks = json["checks"].as_array().expect("a list");
+    for check in checks.iter().filter(|check| check["status"] == "missing") {
+        assert!(check["remedy"].is_string(), "{check}");
+    }
+    fs::write(toy.0.join("rigs/virtual/toy.toml"), "schema = 1").expect("a broken rig file");
+    let said = toy.rigor(&["doctor"]).expect(2).out_has(&["BROKEN", "a default virtual rig does not work"]);
+    assert!(said.out.contains("toy.toml:1"), "{}", said.out);
+}
+
+fn the_doctor_without_any_tool_names_them_all() {
+    let toy = Workspace::new("no-tools");
+    let output = toy.command(&["doctor", "--json"]).env("PATH", "/nowhere").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(0), "the virtual rig needs none of them");
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let tools = json["checks"].as_array().expect("a list").iter().filter(|check| check["group"] == "tools");
+    let remedies: Vec<&str> = tools.filter_map(|check| check["remedy"].as_str()).collect();
+    assert!(remedies.contains(&"sudo apt-get install sigrok-cli"), "{remedies:?}");
+}
+
 // ---- the rest --------------------------------------------------------------------------------
 
 fn the_matrix_proves_what_can_be_proven() {
@@ -370,6 +464,10 @@ fn main() -> ExitCode {
         what_there_is_is_listed_for_people_and_for_programs,
         a_broken_rig_file_is_named_and_the_others_are_listed,
         a_recorded_run_is_judged_again,
+        a_run_is_told_again_from_its_results_alone,
+        runs_are_compared_and_make_a_history,
+        the_doctor_says_whether_the_rigs_work_and_what_is_missing,
+        the_doctor_without_any_tool_names_them_all,
         the_matrix_proves_what_can_be_proven,
         shells_and_manuals_know_the_command,
         a_reader_that_goes_away_ends_nothing,
