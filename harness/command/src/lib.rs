@@ -9,6 +9,7 @@
 
 mod choices;
 mod completions;
+mod decode;
 mod doctor;
 mod error;
 mod faults;
@@ -79,6 +80,7 @@ enum Command {
     Report(report::Arguments),
     Compare(report::CompareArguments),
     Trend(report::TrendArguments),
+    Decode(Box<decode::Arguments>),
     Doctor(doctor::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
@@ -110,6 +112,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Command::Report(arguments) => report::run(&arguments),
         Command::Compare(arguments) => report::compare(&arguments),
         Command::Trend(arguments) => report::trend(&arguments),
+        Command::Decode(arguments) => decode::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments, systems),
         Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => completions::manual(&arguments, Arguments::command()),

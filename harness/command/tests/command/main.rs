@@ -3,6 +3,7 @@
 //!
 //! This binary starts itself with [`TOY`] set and is then the `rigor` of a toy system.
 
+mod captures;
 mod toy;
 
 use std::env;
@@ -113,7 +114,7 @@ fn verdict<'a>(record: &'a Value, case: &str) -> &'a str {
 
 fn a_run_says_what_became_of_each_case_and_leaves_the_record() {
     let toy = Workspace::new("green");
-    let said = toy.rigor(&["run"]).expect(0).out_has(&[
+    let said = toy.rigor(&["run", "--jobs", "1"]).expect(0).out_has(&[
         "PASS          toy::T-HELLO-001::greets  ",
         "exit code 0: every `must` that was decided holds",
         "results: ",
@@ -121,7 +122,7 @@ fn a_run_says_what_became_of_each_case_and_leaves_the_record() {
     assert!(said.out.find("nice_all_day") < said.out.find("greets"), "the long one begins first");
     let record = toy.record();
     assert_eq!(record["exit_code"], 0);
-    assert_eq!(record["run"]["args"], serde_json::json!(["run"]));
+    assert_eq!(record["run"]["args"], serde_json::json!(["run", "--jobs", "1"]));
     assert_eq!(verdict(&record, "greets"), "pass");
     // Few requirements: the whole table is shown.
     assert!(said.out.contains("T-TIDY-001   tidiness"), "{}", said.out);
@@ -325,6 +326,122 @@ fn newest_file(folder: &std::path::Path, name: &str) -> String {
     found.expect("there is one").display().to_string()
 }
 
+// ---- decode ----------------------------------------------------------------------------------
+
+fn led_captures_of_every_format_say_the_same() {
+    let toy = Workspace::new("decode-leds");
+    let strip = captures::strip(850);
+    captures::write_vcd(&strip, &toy.0.join("strip.vcd"));
+    captures::write_sigrok(&strip, &toy.0.join("strip.sr"));
+    captures::write_raw(&strip, &toy.0.join("strip.bin"));
+    let raw = ["--rate", "100MHz", "--channels", "2", "--signal", "D0"];
+    let json = |file: &str, more: &[&str]| {
+        let arguments = [&["decode", file, "--as", "ws2812", "--format", "json"][..], more].concat();
+        toy.rigor(&arguments).expect(0).json()
+    };
+    for (file, more) in [("strip.vcd", &[][..]), ("strip.sr", &[]), ("strip.bin", &raw)] {
+        let lanes = json(file, more);
+        assert_eq!(lanes.as_array().map(Vec::len), Some(1), "{file}: the idle signal carries no LED data");
+        let frames = &lanes[0]["frames"];
+        assert_eq!(frames[0]["pixels"], serde_json::json!(["1000ff", "008001"]), "{file}: green goes first");
+        assert_eq!(frames[1]["pixels"], serde_json::json!(["00ff00", "ff0000"]), "{file}");
+        assert_eq!(frames[0]["start_ns"], 100_000);
+        let t0h = &lanes[0]["timing"][0];
+        assert_eq!((t0h["name"].as_str(), t0h["min_ns"].as_u64()), (Some("T0H"), Some(400)), "{file}");
+    }
+    let order = json("strip.vcd", &["--order", "rgb"]);
+    assert_eq!(order[0]["frames"][1]["pixels"][0], "ff0000");
+    toy.rigor(&["decode", "strip.vcd", "--as", "ws2812"]).expect(0).out_has(&[
+        "din: 2 frames",
+        "1000ff 008001",
+        "timing against the WS2812B data sheet: 96 bits, 0 defects",
+        "400 ns",
+        "250 to 550 ns",
+    ]);
+    let animation = ["decode", "strip.sr", "--as", "ws2812", "--format", "png", "-o", "strip.png"];
+    toy.rigor(&animation).expect(0).out_has(&["strip.png"]);
+    let png = fs::read(toy.0.join("strip.png")).expect("a picture");
+    assert!(png.starts_with(b"\x89PNG") && png.windows(4).any(|name| name == b"acTL"), "it is animated");
+}
+
+fn leds_that_break_the_data_sheet_are_1_and_none_are_2() {
+    let toy = Workspace::new("decode-bad-leds");
+    captures::write_vcd(&captures::strip(1_200), &toy.0.join("slow.vcd"));
+    let said = toy.rigor(&["decode", "slow.vcd", "--as", "ws2812"]).expect(1);
+    let row = said.out.lines().find(|line| line.contains("T0L")).unwrap_or_default();
+    assert!(row.contains("1200 ns") && row.contains("700 to 1000 ns"), "{}", said.out);
+    let nothing = ["decode", "slow.vcd", "--as", "ws2812", "--signal", "other"];
+    toy.rigor(&nothing).expect(2).out_has(&["other: "]);
+}
+
+fn a_serial_line_is_read_at_the_rate_that_it_has() {
+    let toy = Workspace::new("decode-uart");
+    captures::write_vcd(&captures::serial("hello, world\r\nU\n", false), &toy.0.join("boot.vcd"));
+    let decode = |more: &[&'static str]| [&["decode", "boot.vcd", "--as", "uart"][..], more].concat();
+    toy.rigor(&decode(&[])).expect(3).err_has("say which signal with --signal; there are: tx, rx");
+    toy.rigor(&decode(&["--signal", "tx"])).expect(0).out_has(&[
+        "hello, world\n",
+        "tx: 16 characters at 115200 baud, 0 faults; a bit takes 8681.0 ns, the rate is off by -0.01 %",
+    ]);
+    let json = toy.rigor(&decode(&["--signal", "tx", "--format", "json"])).expect(0).json();
+    assert_eq!(json["lines"][0]["text"], "hello, world");
+    assert_eq!(json["usual_baud"], 115_200);
+    toy.rigor(&decode(&["--signal", "tx", "--baud", "9600"])).expect(1).out_has(&["off by +1099.94 %"]);
+    toy.rigor(&decode(&["--signal", "tx", "--baud", "0"])).expect(3).err_has("--baud");
+    toy.rigor(&decode(&["--signal", "rx"])).expect(2).out_has(&["rx: nothing was sent"]);
+    toy.rigor(&decode(&["--signal", "tz"])).expect(3).err_has("did you mean `tx`?");
+    toy.rigor(&decode(&["--signal", "tx", "--format", "png"])).expect(3).err_has("has no picture");
+    captures::write_vcd(&captures::serial("hello\u{1b}[2J\n", true), &toy.0.join("boot.vcd"));
+    toy.rigor(&decode(&["--signal", "tx"])).expect(1).out_has(&["the stop bit is missing"]);
+}
+
+fn a_display_s_bus_becomes_pictures() {
+    let toy = Workspace::new("decode-display");
+    captures::write_vcd(&captures::display(), &toy.0.join("panel.vcd"));
+    let decode = |more: &[&'static str]| [&["decode", "panel.vcd", "--as", "st7789"][..], more].concat();
+    let wired =
+        ["--clock", "SCK", "--data", "MOSI", "--dc", "DC", "--select", "CS", "--panel", "240x240,inverted"];
+    let wired = |more: &[&'static str]| decode(&[&wired[..], more].concat());
+    toy.rigor(&decode(&["--clock", "SCK"]))
+        .expect(3)
+        .err_has("--data is missing); there are: SCK, MOSI, DC, CS");
+    toy.rigor(&wired(&[])).expect(0).out_has(&["DISPON", "2 frames, 0 findings"]);
+    let json = toy.rigor(&wired(&["--format", "json"])).expect(0).json();
+    assert_eq!(json["findings"], 0);
+    assert!(json["lines"].as_array().is_some_and(|lines| lines.iter().any(|line| line["kind"] == "frame")));
+    toy.rigor(&wired(&["--format", "png", "-o", "panel.png"])).expect(0);
+    assert!(fs::read(toy.0.join("panel.png")).expect("a picture").starts_with(b"\x89PNG"));
+    toy.rigor(&decode(&["--clock", "CLK"])).expect(3).err_has("no signal is called `CLK`");
+    toy.rigor(&["decode", "panel.vcd", "--as", "st7789", "--panel", "999x999"]).expect(3);
+}
+
+fn files_that_are_no_captures_are_refused_with_their_place() {
+    let toy = Workspace::new("decode-hostile");
+    captures::write_sigrok(&captures::strip(850), &toy.0.join("strip.sr"));
+    let whole = fs::read(toy.0.join("strip.sr")).expect("a session");
+    fs::write(toy.0.join("cut.sr"), &whole[..whole.len() / 2]).expect("a file");
+    fs::write(toy.0.join("noise.vcd"), b"$var \x1b[2J \xff\xfe $end #").expect("a file");
+    fs::write(toy.0.join("empty.vcd"), b"").expect("a file");
+    fs::write(toy.0.join("capture.bin"), [0_u8; 1000]).expect("a file");
+    let decode =
+        |file: &str, more: &[&str]| toy.rigor(&[&["decode", file, "--as", "ws2812"][..], more].concat());
+    decode("cut.sr", &[]).expect(3).err_has("cut.sr: ");
+    decode("noise.vcd", &[]).expect(3).err_has("noise.vcd: line 1: ");
+    assert!(decode("empty.vcd", &[]).code != Some(0));
+    decode("capture.bin", &[]).expect(3).err_has("--rate 24MHz");
+    decode("capture.bin", &["--rate", "fast"]).expect(3).err_has("is no sample rate");
+    decode("capture.bin", &["--rate", "24MHz", "--channels", "0"]).expect(3).err_has("--channels");
+    decode("capture.bin", &["--rate", "24MHz", "--channels", "100000000000"]).expect(3);
+    decode("capture.bin", &["--rate", "24MHz"]).expect(2);
+    decode("missing.vcd", &[]).expect(3).err_has("cannot read missing.vcd");
+    decode(".", &[]).expect(3);
+    decode("strip.sr", &["--order", "gbrg"]).expect(3);
+    decode("strip.sr", &["--row", "0"]).expect(3);
+    decode("strip.sr", &["--format", "png", "-o", "no/folder/strip.png"])
+        .expect(3)
+        .err_has("name another file");
+}
+
 // ---- doctor ----------------------------------------------------------------------------------
 
 fn the_doctor_says_whether_the_rigs_work_and_what_is_missing() {
@@ -466,6 +583,11 @@ fn main() -> ExitCode {
         a_recorded_run_is_judged_again,
         a_run_is_told_again_from_its_results_alone,
         runs_are_compared_and_make_a_history,
+        led_captures_of_every_format_say_the_same,
+        leds_that_break_the_data_sheet_are_1_and_none_are_2,
+        a_serial_line_is_read_at_the_rate_that_it_has,
+        a_display_s_bus_becomes_pictures,
+        files_that_are_no_captures_are_refused_with_their_place,
         the_doctor_says_whether_the_rigs_work_and_what_is_missing,
         the_doctor_without_any_tool_names_them_all,
         the_matrix_proves_what_can_be_proven,
