@@ -39,6 +39,7 @@ use print::complain;
     verbatim_doc_comment,
     name = "rigor",
     bin_name = "rigor",
+    max_term_width = 110,
     version,
     after_help = "Try `rigor doctor` for what this machine can do, and `rigor run --short` for a first run.",
     after_long_help = "\
