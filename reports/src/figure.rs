@@ -10,7 +10,7 @@ use rigor_core::verdict::Verdict;
 /// A figure with its name, such as `p99` and `8.341 ms`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Figure {
-    /// `mean`, `p50`, `max` and so on; `within` for a share.
+    /// `mean`, `p50`, `max` and so on; `worst` where every sample counts, `within` for a share.
     pub(crate) name: &'static str,
     /// In the unit of what was measured; per cent for a share.
     pub(crate) amount: Amount,
@@ -35,6 +35,8 @@ pub(crate) fn of(summary: &Summary, budget: Option<&Budget>, margin: Option<Amou
         return Some(Figure { name: "p50", amount: Amount::new(summary.p50, summary.unit) });
     };
     match (budget.judged_figure(summary), budget.bound(), margin) {
+        // The extreme that is nearest to a limit or furthest beyond it.
+        (Some((_, amount)), Bound::Every, _) => Some(Figure { name: "worst", amount }),
         (Some((name, amount)), ..) => Some(Figure { name, amount }),
         // A share is not in the summary; the margin tells it.
         (None, Bound::ShareWithin(required), Some(margin)) => {
@@ -104,9 +106,9 @@ mod tests {
     fn the_judged_figure_is_told_with_its_distance() {
         let told = |id| (judged(&found(id)).map(|figure| figure.name), distance(&found(id)));
         assert_eq!(told("K1-UPL-014"), (Some("p50"), Some("short by 9.5 KB/s (9.5 %)".to_owned())));
-        assert_eq!(told("K1-LED-006"), (Some("min"), Some("off by 1 pixel (0.3 %)".to_owned())));
+        assert_eq!(told("K1-LED-006"), (Some("worst"), Some("off by 1 pixel (0.3 %)".to_owned())));
         assert_eq!(told("K1-LED-003"), (Some("within"), Some("1 % to spare".to_owned())));
-        assert_eq!(told("K1-NET-004"), (Some("min"), Some("200 ms to spare, known to ±1 s".to_owned())));
+        assert_eq!(told("K1-NET-004"), (Some("worst"), Some("200 ms to spare, known to ±1 s".to_owned())));
         assert_eq!(told("K1-NET-002"), (None, None));
     }
 

@@ -31,8 +31,8 @@ use markup::Markup;
 
 /// The text of `report.html`; with `faults`, the kill matrix is part of it.
 ///
-/// It depends on nothing but its arguments. Evidence of cases takes up at most 3 MiB: that of
-/// cases that did not pass goes in first and whole, and what has to stay outside says so.
+/// It depends on nothing but its arguments. Evidence of cases fills the page up to some
+/// 4.7 MB: that of cases that did not pass goes in first and whole, and what has to stay outside says so.
 pub fn render(result: &RunResult, faults: Option<&FaultsResult>) -> String {
     let rows = view::rows(result);
     let mut body = Markup::default();

@@ -276,7 +276,7 @@ mod tests {
         assert!(page.starts_with("## ❌ The product fails\n\n**2** fail · **1** harness bug"), "{page}");
         let first = page.lines().find(|line| line.starts_with("| FAIL")).unwrap();
         assert!(first.contains("**K1-LED-006** pixel mapping<br>Pixels 0 to 159"), "{first}");
-        assert!(first.contains("min 319 pixels<br>off by 1 pixel"), "{first}");
+        assert!(first.contains("worst 319 pixels<br>off by 1 pixel"), "{first}");
         let should = page.find("| FAIL (should) |").unwrap();
         assert!(page.find("| INCONCLUSIVE |").unwrap() < should, "what gates comes first");
         assert!(page.contains("```sh\nRIGOR_SEED=1 cargo test"), "{page}");

@@ -19,7 +19,6 @@ use rigor_core::result::{RequirementResult, RunResult};
 use rigor_core::unit::{Amount, Unit};
 use rigor_core::verdict::Verdict;
 
-use crate::figure;
 use crate::store;
 use crate::text::{clip, visible};
 
@@ -117,9 +116,8 @@ impl Line {
     /// The figure that the budget judges, by name; `p50` without one.
     pub fn judged_name(&self) -> &'static str {
         let newest = self.points.iter().rev().flatten().find_map(|point| point.measured);
-        newest
-            .and_then(|summary| figure::of(&summary, self.budget.as_ref(), None))
-            .map_or("p50", |figure| figure.name)
+        let judged = newest.and_then(|summary| self.budget.as_ref()?.judged_figure(&summary));
+        judged.map_or("p50", |(name, _)| name)
     }
 
     /// One figure of every run that has it, with the run's place.

@@ -9,10 +9,13 @@ use rigor_core::verdict::Verdict;
 use serde_json::{Value, json};
 
 use super::markup::Markup;
+use super::page;
 use crate::text::visible;
 
-/// Bytes of evidence in a page.
-pub(super) const ROOM: usize = 3 << 20;
+/// Bytes of a page, evidence included: what a mail or a ticket still takes.
+const PAGE: usize = 4_750_000;
+/// Bytes of evidence that there is room for, however much else a page holds.
+const LEAST: usize = 500_000;
 
 /// How much of a case's evidence goes in.
 #[derive(Clone, Copy)]
@@ -27,8 +30,9 @@ const WHOLE: Measure =
     Measure { marks: usize::MAX, points: usize::MAX, pictures: usize::MAX, lines: usize::MAX };
 const THIN: Measure = Measure { marks: 60, points: 120, pictures: 2, lines: 40 };
 const SCANT: Measure = Measure { marks: 16, points: 40, pictures: 0, lines: 12 };
+const BARE: Measure = Measure { marks: 6, points: 24, pictures: 0, lines: 6 };
 
-pub(super) fn render(page: &mut Markup, result: &RunResult) {
+pub(super) fn render(body: &mut Markup, result: &RunResult) {
     let mut order: Vec<usize> = (0..result.cases.len()).collect();
     // A stable sort: among equals the order of the result.
     order.sort_by_key(|&place| match result.cases[place].verdict {
@@ -38,17 +42,18 @@ pub(super) fn render(page: &mut Markup, result: &RunResult) {
     });
     let with: Vec<(usize, &Evidence)> =
         order.into_iter().filter_map(|place| Some((place, result.cases[place].evidence.as_ref()?))).collect();
-    let (start, total) = (page.len(), with.len());
+    let (start, total) = (body.len(), with.len());
+    let room = PAGE.saturating_sub(start + page::STYLE.len() + page::SCRIPT.len()).max(LEAST);
     for (turn, (place, evidence)) in with.into_iter().enumerate() {
-        let left = ROOM.saturating_sub(page.len() - start);
+        let left = room.saturating_sub(body.len() - start);
         let passed = result.cases[place].verdict == Verdict::Pass;
         let share = if passed { left / (total - turn) } else { left / 2 };
-        let text = [WHOLE, THIN, SCANT]
+        let text = [WHOLE, THIN, SCANT, BARE]
             .into_iter()
             .map(|measure| block(evidence, measure).to_string())
             .find(|text| text.len() <= share);
         let text = text.unwrap_or_else(|| json!({ "outside": true }).to_string());
-        page.data(&format!("evidence-{place}"), &text);
+        body.data(&format!("evidence-{place}"), &text);
     }
 }
 

@@ -24,17 +24,16 @@ pub(super) fn repeat<'a>(result: &'a RunResult, row: &Row<'_>) -> Option<&'a str
 pub(super) fn render(page: &mut Markup, result: &RunResult, row: &Row<'_>) {
     let found = row.found;
     page.element("div", &[("class", "told")], |page| {
-        page.classed("p", "sentence", &found.text);
         let clause = format!("{}; {}", found.clause, found.class);
         page.classed("p", "clause", &clause);
         if let Some(reading) = &found.reading {
             page.element("p", &[("class", "reading")], |page| {
                 page.leaf("b", &[], "Reading ");
-                page.text(reading);
+                page.prose(reading);
             });
         }
         if let Some(reason) = &found.reason {
-            page.classed("p", "reason", reason);
+            page.element("p", &[("class", "reason")], |page| page.prose(reason));
         }
         if let Some(command) = repeat(result, row) {
             page.leaf("code", &[("class", "command")], command);

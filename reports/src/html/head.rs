@@ -99,7 +99,7 @@ pub(super) fn render(page: &mut Markup, result: &RunResult, rows: &[Row<'_>], ha
             page.classed("span", "of", &systems(result).join(", "));
         });
         page.element("p", &[("class", "blame")], |page| {
-            page.text(&blame(result, rows));
+            page.prose(&blame(result, rows));
             page.classed("span", "code", &format!("exit code {}", result.exit_code));
         });
     });
@@ -255,7 +255,7 @@ pub(super) fn legend(page: &mut Markup, result: &RunResult) {
     });
     let musts = result.requirements.iter().filter(|found| found.class == Class::Must).count();
     page.element("p", &[("class", "legend")], |page| {
-        page.text(&format!(
+        page.prose(&format!(
             "Of {} requirements {musts} are a `must`: only these fail a run; a `should` or a `report` that \
              is not met is shown. Harness bugs and rig faults keep a run from being green whatever they concern. \
              results.json, format {}, holds all of this for programs.",

@@ -59,7 +59,8 @@ fn proof(page: &mut Markup, matrix: &KillMatrix) {
             let names: Vec<&str> = names;
             page.element("li", &[("class", if count == 0 { "good" } else { "amiss" })], |page| {
                 page.leaf("b", &[], &count.to_string());
-                page.text(&format!(" {what}"));
+                page.text(" ");
+                page.prose(what);
                 if count > 0 {
                     let more = names.len().saturating_sub(MAX_IDS);
                     let named = names[..names.len().min(MAX_IDS)].join(", ");

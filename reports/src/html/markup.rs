@@ -67,6 +67,21 @@ impl Markup {
         escape(&mut self.text, text);
     }
 
+    /// Text in which what stands between grave accents is code, as catalogues and reasons write it.
+    pub(crate) fn prose(&mut self, text: &str) {
+        let parts: Vec<&str> = text.split('`').collect();
+        // An accent without a partner is one that was meant.
+        let paired = parts.len() % 2 == 1;
+        for (place, part) in parts.into_iter().enumerate() {
+            if place % 2 == 1 && paired {
+                self.leaf("code", &[], part);
+            } else {
+                self.text(if place > 0 && !paired { "`" } else { "" });
+                self.text(part);
+            }
+        }
+    }
+
     /// A constant of this crate, as it is.
     pub(crate) fn constant(&mut self, markup: &'static str) {
         self.text.push_str(markup);
@@ -146,6 +161,14 @@ mod tests {
         let inner = inner.strip_suffix("</script>").unwrap();
         assert!(!inner.contains(['<', '>', '&', '\u{2028}']), "{inner}");
         assert_eq!(serde_json::from_str::<String>(inner).unwrap(), hostile);
+    }
+
+    #[test]
+    fn prose_sets_code_apart() {
+        let mut page = Markup::default();
+        page.prose("a `must <b>` holds");
+        page.prose(" and ` too");
+        assert_eq!(page.finish(), "a <code>must &lt;b&gt;</code> holds and ` too");
     }
 
     #[test]

@@ -1,5 +1,400 @@
+use std::collections::BTreeMap;
+
+use rigor_core::budget::{BoundName, BudgetTable};
+use rigor_core::distribution::Distribution;
+use rigor_core::evidence::{Evidence, Lane, LaneKind, LogLine, Mark, Series};
+use rigor_core::kill::{Found, KillMatrix, Subject, Tried};
+use rigor_core::requirement::{Class, RequirementId};
+use rigor_core::result::{CaseResult, Measured, RequirementResult};
+use rigor_core::unit::Unit;
+use rigor_core::verdict::Verdict;
+
 use super::*;
 use crate::sample;
+
+/// Everything that a device, a rig file or a network could put into a text to break out of where it stands.
+const HOSTILE: &str = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" onclick='alert(3)' \
+                       \u{202e}\u{2066}\0\u{1b}[31m\u{2028}]]>--><!-- <style>*{display:none}</style>&lt;\r\n\t`";
+
+/// `run` with [`HOSTILE`] in every text that it has.
+fn poisoned(mut run: RunResult) -> RunResult {
+    let evil = |text: &mut String| *text = HOSTILE.to_owned();
+    evil(&mut run.run.id);
+    evil(&mut run.run.started);
+    run.run.args = vec![HOSTILE.to_owned()];
+    for rig in &mut run.rigs {
+        evil(&mut rig.name);
+        evil(&mut rig.back_end);
+    }
+    for firmware in &mut run.firmware {
+        for text in [&mut firmware.system, &mut firmware.name, &mut firmware.version] {
+            evil(text);
+        }
+        firmware.image = Some(HOSTILE.to_owned());
+    }
+    for found in &mut run.requirements {
+        for text in [&mut found.system, &mut found.title, &mut found.clause, &mut found.text] {
+            evil(text);
+        }
+        found.reading = Some(HOSTILE.to_owned());
+        found.reason = Some(HOSTILE.to_owned());
+        found.rig = Some(HOSTILE.to_owned());
+        if let Some(Measured::Text(text)) = &mut found.measured {
+            evil(text);
+        }
+        for on_rig in &mut found.rigs {
+            evil(&mut on_rig.rig);
+        }
+        // Two of them, so that the table of rigs is there.
+        let twins = found.rigs.clone();
+        found.rigs.extend(twins);
+    }
+    for case in &mut run.cases {
+        evil(&mut case.name);
+        evil(&mut case.system);
+        case.rig = Some(HOSTILE.to_owned());
+        case.reason = Some(HOSTILE.to_owned());
+        case.repeat = Some(HOSTILE.to_owned());
+        case.log_tail = vec![HOSTILE.to_owned(); 2];
+        if let Some(source) = &mut case.source {
+            evil(&mut source.file);
+        }
+        let Some(evidence) = &mut case.evidence else { continue };
+        let marks = evidence.lanes.iter_mut().flat_map(|lane| lane.marks.iter_mut());
+        let steps = evidence.waterfalls.iter_mut().flat_map(|fall| fall.steps.iter_mut());
+        marks.chain(steps).for_each(|mark| evil(&mut mark.text));
+        evidence.lanes.iter_mut().for_each(|lane| evil(&mut lane.name));
+        evidence.waterfalls.iter_mut().for_each(|fall| evil(&mut fall.name));
+        evidence.pictures.iter_mut().for_each(|picture| evil(&mut picture.caption));
+        evidence.series.iter_mut().for_each(|series| evil(&mut series.name));
+        evidence.log.iter_mut().for_each(|line| evil(&mut line.text));
+        evidence.files.iter_mut().for_each(evil);
+    }
+    run
+}
+
+fn id(text: &str) -> RequirementId {
+    RequirementId::new(text).expect("a valid id")
+}
+
+/// A campaign as large as a real one, with a hole of each kind.
+fn campaign(faults: usize, subjects: usize) -> FaultsResult {
+    let subject = |number: usize| Subject {
+        id: id(&format!("T-{}-{number}", number / 40)),
+        title: format!("subject {number}"),
+        class: Class::Must,
+        without_fault: Verdict::Pass,
+    };
+    let subjects: Vec<Subject> = (0..subjects).map(subject).collect();
+    let tried = |number: usize| {
+        let claimed = &subjects[number * 7 % (subjects.len() - 3)];
+        let stride = 3 + number % 90;
+        let mut found: BTreeMap<RequirementId, Found> = subjects
+            .iter()
+            .skip(number % 5)
+            .step_by(stride)
+            .chain([claimed])
+            .map(|subject| {
+                (
+                    subject.id.clone(),
+                    Found { verdict: Verdict::Fail, case: "case".into(), reason: "seen".into() },
+                )
+            })
+            .collect();
+        if number == 3 {
+            found.clear();
+        }
+        Tried {
+            name: format!("fault-{number}"),
+            family: "board".into(),
+            wanted: Verdict::Fail,
+            models: "Something breaks in a way that takes a sentence of the usual length to tell.".into(),
+            claimed_by: vec![claimed.id.clone()],
+            cases: 300,
+            repeated: 10,
+            found,
+            wall_ms: 100,
+        }
+    };
+    let faults = (0..faults).map(tried).collect();
+    let matrix = KillMatrix { system: "toy".into(), rig: "desk".into(), subjects, faults, complete: true };
+    FaultsResult::new("run".into(), String::new(), 1500, 1, vec![matrix])
+}
+
+/// A run of `count` requirements, each with figures, a shape and a case of its own with plenty of evidence;
+/// every hundredth fails.
+pub(crate) fn large(count: usize) -> RunResult {
+    let mut run = sample::run();
+    let (figures, case) = (run.requirements[0].clone(), run.cases[0].clone());
+    run.requirements.clear();
+    run.cases.clear();
+    let mut table = BudgetTable::new("frame period", Unit::Milliseconds);
+    (table.bound, table.at_most) = (BoundName::Max, Some(16.67));
+    let budget = table.check().unwrap();
+    for number in 0..count {
+        let fails = number % 100 == 7;
+        let samples = (0..500_u32).map(|sample| {
+            let late = if fails && sample == 250 { 10.0 } else { 0.0 };
+            8.333 + f64::from(sample * sample % 97) / 1000.0 + late
+        });
+        let measured = Distribution::new(Unit::Milliseconds, samples).unwrap();
+        let verdict = if fails { Verdict::Fail } else { Verdict::Pass };
+        let name = format!("case_number_{number}");
+        run.requirements.push(RequirementResult {
+            id: id(&format!("T-{}-{number}", number / 40)),
+            title: format!("period of lane {number}"),
+            text:
+                "Every frame of the pattern leaves within two periods of the one before, whatever else the \
+                   device has to do at the time, and no matter which of its profiles is in use."
+                    .to_owned(),
+            verdict,
+            reason: fails.then(|| "frame period: max 18.4 ms misses `max <= 16.67 ms` by 1.73 ms".to_owned()),
+            measured: Some(Measured::Distribution(measured.summary())),
+            shape: measured.shape(),
+            margin: Some(budget.judge(&measured).unwrap().margin),
+            budget: Some(budget.clone()),
+            cases: vec![name.clone()],
+            case: Some(name.clone()),
+            ..figures.clone()
+        });
+        run.cases.push(CaseResult {
+            name,
+            verdict,
+            requirements: vec![id(&format!("T-{}-{number}", number / 40))],
+            evidence: Some(plenty()),
+            ..case.clone()
+        });
+    }
+    run
+}
+
+/// As much as a busy case leaves.
+fn plenty() -> Evidence {
+    let lane = |name: &str, kind, step: u64| Lane {
+        name: name.to_owned(),
+        kind,
+        marks: (0..400)
+            .map(|at| Mark { at_ns: at * step, length_ns: step / 3, text: format!("{at} of 160 pixels") })
+            .collect(),
+        left_out: 0,
+    };
+    Evidence {
+        from_ns: 0,
+        until_ns: 4_000_000_000,
+        lanes: vec![
+            lane("leds.a", LaneKind::Burst, 8_333_333),
+            lane("leds.b", LaneKind::Burst, 8_333_333),
+            lane("console", LaneKind::Serial, 9_000_001),
+            lane("flash", LaneKind::Flash, 7_000_003),
+        ],
+        series: vec![Series {
+            name: "frame period".to_owned(),
+            unit: Unit::Milliseconds,
+            points: (0..2000_u32)
+                .map(|frame| (u64::from(frame) * 8_333_333, 8.333 + f64::from(frame % 7) / 1e3))
+                .collect(),
+            left_out: 0,
+            limits: vec![16.67],
+        }],
+        log: (0..200)
+            .map(|line| LogLine {
+                at_ns: line * 20_000_000,
+                text: format!("I ({line}) playback: frame {line}"),
+            })
+            .collect(),
+        ..Evidence::default()
+    }
+}
+
+/// What stands in data blocks, with their ids.
+fn blocks(page: &str) -> Vec<(&str, &str)> {
+    page.split("<script type=\"application/json\" id=\"")
+        .skip(1)
+        .map(|rest| {
+            let (id, rest) = rest.split_once("\">").unwrap();
+            (id, rest.split_once("</script>").unwrap().0)
+        })
+        .collect()
+}
+
+#[test]
+fn failures_come_before_everything_else_in_the_order_of_blame() {
+    let page = render(&sample::run(), None);
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing"));
+    assert!(page.contains("<title>FAIL prism-k1 sample</title>"));
+    let order = [
+        at("What failed"),
+        at("href=\"#K1-LED-006\""),
+        at("href=\"#K1-UPL-015\""),
+        at("href=\"#K1-NET-002\""),
+        at("href=\"#K1-NET-004\""),
+        at("Not met, but does not gate"),
+        at("href=\"#K1-UPL-014\""),
+        at("What did not run"),
+        at("id=\"K1-LED-006\""),
+        at("id=\"K1-LED-002\""),
+    ];
+    assert!(order.is_sorted(), "{order:?}");
+    // The figure, what is allowed and how far apart the two are.
+    for text in ["<b>90.5 KB/s</b> p50", "allowed p50 &gt;= 100 KB/s", "short by 9.5 KB/s (9.5 %)"] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(
+        page.contains("<code>rig virtual has no radio</code>")
+            || page.contains("rig <code>virtual</code> has no radio")
+    );
+}
+
+#[test]
+fn a_green_run_has_no_section_of_failures() {
+    let mut run = sample::run();
+    run.requirements.retain(|found| found.verdict == Verdict::Pass);
+    run.exit_code = 0;
+    let page = render(&run, None);
+    assert!(
+        !page.contains("id=\"failed\"") && page.contains("Every <code>must</code> requirement"),
+        "{page}"
+    );
+}
+
+#[test]
+fn the_policy_names_the_one_script_and_the_one_style() {
+    let page = render(&sample::run(), None);
+    let policy =
+        page.split_once("Content-Security-Policy\" content=\"").unwrap().1.split_once('"').unwrap().0;
+    let policy = policy.replace("&#39;", "'");
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    let executable = page.matches("<script>").count();
+    assert_eq!((executable, page.matches("<style>").count()), (1, 1));
+    let inner = page.split_once("<script>").unwrap().1.split_once("</script>").unwrap().0;
+    assert_eq!(inner, page::SCRIPT, "what was hashed is what stands there");
+    for forbidden in [" style=\"", " onclick", "http://", "https://"] {
+        let own = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(!own.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[test]
+fn hostile_text_stays_text_wherever_it_stands() {
+    let page = render(&poisoned(sample::run()), None);
+    assert_eq!(page.matches("<script>").count(), 1, "only ours");
+    assert_eq!(page.matches("</script>").count(), 1 + blocks(&page).len());
+    assert!(!page.contains("<img") && !page.contains("onerror=alert(2)>"), "{page}");
+    assert_eq!(page.matches("<style>").count(), 1);
+    for hidden in ['\u{202e}', '\u{2066}', '\0', '\u{1b}', '\u{2028}', '\r', '\t'] {
+        assert!(!page.contains(hidden), "{hidden:?}");
+    }
+    // Every quote inside a value is escaped, so no attribute was added.
+    let markup = page.split("<script").map(|part| part.rsplit("</script>").next().unwrap());
+    assert!(markup.clone().any(|part| part.contains("&quot; onclick=&#39;")));
+    assert!(markup.clone().all(|part| !part.contains("\" onclick")), "{page}");
+    for (id, json) in blocks(&page) {
+        let value: serde_json::Value =
+            serde_json::from_str(json).unwrap_or_else(|error| panic!("{id}: {error}"));
+        let text = value.to_string();
+        assert!(
+            !text.contains('\u{202e}') && !text.contains("\\u001b"),
+            "{id}: made visible before it is data"
+        );
+        assert!(text.contains("<script>alert(1)"), "{id}: and otherwise what it was");
+    }
+}
+
+/// Well-formed enough for any reader: each element is closed in its turn.
+#[test]
+fn elements_nest() {
+    for run in [sample::run(), sample::empty(), poisoned(sample::run())] {
+        let page = render(&run, Some(&campaign(9, 12)));
+        let mut open: Vec<&str> = Vec::new();
+        let mut rest = page.as_str();
+        while let Some((_, after)) = rest.split_once('<') {
+            let (tag, then) = after.split_once('>').unwrap();
+            rest = then;
+            let name = tag.split([' ', '/']).find(|part| !part.is_empty()).unwrap();
+            if tag.starts_with('/') {
+                assert_eq!(open.pop(), Some(name), "{tag}");
+                continue;
+            }
+            let void = tag.ends_with('/') || ["!doctype", "meta", "input", "br"].contains(&name);
+            if !void {
+                open.push(name);
+            }
+            if matches!(name, "script" | "style") {
+                rest = &rest[rest.find(&format!("</{name}>")).unwrap()..];
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+}
+
+/// Names that links use must be one element each.
+#[test]
+fn names_are_unique_and_links_lead_somewhere() {
+    let mut run = sample::run();
+    let mut twins = run.requirements.clone();
+    twins.iter_mut().for_each(|twin| twin.system = "another".to_owned());
+    run.requirements.extend(twins);
+    let page = render(&run, Some(&campaign(9, 12)));
+    let values = |attribute: &str| -> Vec<String> {
+        page.split(attribute).skip(1).map(|rest| rest.split_once('"').unwrap().0.to_owned()).collect()
+    };
+    let mut names = values(" id=\"");
+    names.sort();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "{names:?}");
+    for link in values(" href=\"#") {
+        assert!(names.contains(&link), "{link}");
+    }
+}
+
+#[test]
+fn five_hundred_requirements_with_evidence_stay_below_five_megabytes() {
+    let page = render(&large(500), Some(&campaign(261, 700)));
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+    let blocks = blocks(&page);
+    let whole = |number: usize| {
+        let (_, json) = blocks.iter().find(|(id, _)| *id == format!("evidence-{number}")).unwrap();
+        json.matches("of 160 pixels").count() == 1600
+    };
+    for failed in [7, 107, 207, 307, 407] {
+        assert!(whole(failed), "the evidence of what failed is whole: {failed}");
+    }
+    let outside = blocks.iter().filter(|(_, json)| json.contains("outside")).count();
+    assert_eq!((blocks.len(), outside), (501, 0), "the others are thinned out, and none is missing");
+}
+
+#[test]
+fn the_kill_matrix_has_a_path_for_each_kind_and_names_what_is_amiss() {
+    let faults = campaign(20, 50);
+    let page = render(&sample::run(), Some(&faults));
+    assert!(page.contains("<path class=\"kept\"") && page.contains("<path class=\"broken\""), "{page}");
+    assert!(page.contains("<span class=\"names\">fault-3</span>"), "the survivor is named");
+    let matrix = &faults.systems[0];
+    let cells: usize = page
+        .split_once("class=\"matrix\"")
+        .unwrap()
+        .1
+        .split_once("<path class=\"way\"")
+        .unwrap()
+        .1
+        .split_once("\" d=\"")
+        .map(|(_, rest)| rest.split_once('"').unwrap().0)
+        .unwrap()
+        .split('h')
+        .skip(1)
+        .filter(|part| !part.starts_with('-'))
+        .map(|part| part.split_once('v').unwrap().0.parse::<usize>().unwrap())
+        .sum();
+    let by_the_way = matrix
+        .faults
+        .iter()
+        .flat_map(|fault| matrix.subjects.iter().map(move |subject| crate::kill::cell(subject, fault)))
+        .filter(|cell| *cell == crate::kill::Cell::ByTheWay)
+        .count();
+    assert_eq!(cells, by_the_way);
+}
 
 /// Writes pages for a browser into the folder that `RIGOR_REPORT_OUT` names; without it there is nothing to
 /// do. With `RIGOR_REPORT_RESULTS` a page of those results is among them.
@@ -9,8 +404,27 @@ fn pages_for_a_browser() {
     let Some(folder) = std::env::var_os("RIGOR_REPORT_OUT").map(std::path::PathBuf::from) else { return };
     std::fs::create_dir_all(&folder).unwrap();
     let write = |name: &str, page: String| std::fs::write(folder.join(name), page).unwrap();
-    write("sample.html", render(&sample::run(), None));
+    let run = sample::run();
+    write("sample.html", render(&run, None));
     write("empty.html", render(&sample::empty(), None));
+    write("hostile.html", render(&poisoned(run.clone()), None));
+    write("large.html", render(&large(500), Some(&campaign(261, 700))));
+    write("compare.html", crate::compare::compare(&large(200), &run).html());
+    let history: Vec<RunResult> = (1..=30)
+        .map(|day| {
+            let mut past = run.clone();
+            past.run.started = format!("2025-01-{day:02}T00:00:00Z");
+            for found in &mut past.requirements {
+                for on_rig in &mut found.rigs {
+                    if let (Some(summary), 16..) = (&mut on_rig.measured, day) {
+                        summary.p50 = summary.max;
+                    }
+                }
+            }
+            past
+        })
+        .collect();
+    write("trend.html", crate::trend::of(&history).html());
     if let Some(real) = std::env::var_os("RIGOR_REPORT_RESULTS").map(std::path::PathBuf::from) {
         write("real.html", render(&crate::store::read(&real).unwrap(), None));
     }

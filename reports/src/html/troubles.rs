@@ -20,49 +20,59 @@ const MAX_CARDS: usize = 12;
 /// Characters of a reason in a line.
 const MAX_REASON: usize = 160;
 
-/// The kinds of trouble, in the order of what to look at first.
-const KINDS: [(bool, Verdict, &str, &str); 6] = [
-    (true, Verdict::Fail, "The product fails", "`must` requirements that are not met."),
-    (true, Verdict::HarnessBug, "The harness is wrong", "A case or the harness itself; nothing was decided."),
-    (true, Verdict::RigFault, "The bench failed", "Nothing was decided about the product."),
-    (true, Verdict::Inconclusive, "Nobody can tell", "The evidence does not suffice."),
-    (false, Verdict::Fail, "Not met, and does not gate", "`should` and `report` requirements."),
-    (false, Verdict::Inconclusive, "Undecided, and does not gate", "`should` and `report` requirements."),
+/// The kinds of trouble, in the order of what to look at first: the verdict, whose fault it is, and what
+/// that means.
+const KINDS: [(Verdict, &str); 4] = [
+    (Verdict::Fail, "The product fails"),
+    (Verdict::HarnessBug, "The harness is wrong; nothing was decided"),
+    (Verdict::RigFault, "The bench failed; nothing was decided"),
+    (Verdict::Inconclusive, "Nobody can tell; the evidence does not suffice"),
 ];
 
-/// Every requirement that was tried and did not pass.
+/// Every requirement that was tried and did not pass: first what keeps the run from being green.
 pub(super) fn failed(page: &mut Markup, result: &RunResult, rows: &[Row<'_>]) {
-    let troubles: Vec<&Row<'_>> = worst_first(rows).into_iter().filter(|row| row.is_trouble()).collect();
+    let sorted = worst_first(rows);
+    let of = |gates| -> Vec<&Row<'_>> {
+        sorted.iter().copied().filter(|row| row.is_trouble() && row.gates() == gates).collect()
+    };
+    group(page, result, "failed", "What failed", &of(true));
+    group(page, result, "ungated", "Not met, but does not gate", &of(false));
+}
+
+fn group(
+    page: &mut Markup,
+    result: &RunResult,
+    id: &'static str,
+    heading: &'static str,
+    troubles: &[&Row<'_>],
+) {
     if troubles.is_empty() {
         return;
     }
-    page.element("section", &[("id", "failed")], |page| {
-        for (gates, verdict, heading, meaning) in KINDS {
-            let own: Vec<&Row<'_>> = troubles
-                .iter()
-                .copied()
-                .filter(|row| row.gates() == gates && row.found.verdict == verdict)
-                .collect();
-            if own.is_empty() {
-                continue;
+    page.element("section", &[("id", id)], |page| {
+        page.element("h2", &[], |page| {
+            page.text(heading);
+            page.classed("span", "count", &troubles.len().to_string());
+        });
+        let (mut carded, mut listed) = (Vec::new(), Vec::new());
+        for (verdict, _) in KINDS {
+            let own: Vec<&Row<'_>> =
+                troubles.iter().copied().filter(|row| row.found.verdict == verdict).collect();
+            let (first, rest) = own.split_at(own.len().min(MAX_CARDS));
+            carded.extend_from_slice(first);
+            listed.extend_from_slice(rest);
+        }
+        page.element("div", &[("class", "cards")], |page| {
+            for row in carded {
+                card(page, result, row);
             }
-            page.element("h2", &[], |page| {
-                page.text(heading);
-                page.classed("span", "count", &own.len().to_string());
-                page.classed("small", "what", meaning);
-            });
-            page.element("div", &[("class", "cards")], |page| {
-                for row in own.iter().take(MAX_CARDS) {
-                    card(page, result, row);
+        });
+        if !listed.is_empty() {
+            page.element("ul", &[("class", "lines")], |page| {
+                for row in listed {
+                    line(page, row);
                 }
             });
-            if own.len() > MAX_CARDS {
-                page.element("ul", &[("class", "lines")], |page| {
-                    for row in &own[MAX_CARDS..] {
-                        line(page, row);
-                    }
-                });
-            }
         }
     });
 }
@@ -71,8 +81,12 @@ fn card(page: &mut Markup, result: &RunResult, row: &Row<'_>) {
     let (found, verdict) = (row.found, class(row.found.verdict));
     let link = format!("#{}", row.anchor);
     page.element("article", &[("class", &format!("card {verdict}"))], |page| {
-        page.element("h3", &[], |page| {
+        let kind = KINDS.into_iter().find(|(verdict, _)| *verdict == found.verdict);
+        page.element("p", &[("class", "kind")], |page| {
             glyph(page, verdict);
+            page.text(kind.map_or("", |(_, meaning)| meaning));
+        });
+        page.element("h3", &[], |page| {
             page.leaf("a", &[("href", &link)], found.id.as_str());
             page.text(" ");
             page.text(&found.title);
@@ -99,7 +113,7 @@ fn card(page: &mut Markup, result: &RunResult, row: &Row<'_>) {
             page.classed("p", "seen", &clip(text, 300));
         }
         if let Some(reason) = &found.reason {
-            page.classed("p", "reason", reason);
+            page.element("p", &[("class", "reason")], |page| page.prose(reason));
         }
         page.element("p", &[("class", "next")], |page| {
             page.leaf("a", &[("href", &link)], "Evidence");
@@ -160,7 +174,8 @@ pub(super) fn not_run(page: &mut Markup, rows: &[Row<'_>]) {
                     let reason = if reason.is_empty() { "no reason was given" } else { *reason };
                     page.element("dt", &[], |page| {
                         page.classed("b", "kind", kind);
-                        page.text(&format!(" {reason}"));
+                        page.text(" ");
+                        page.prose(reason);
                     });
                     page.element("dd", &[], |page| {
                         for row in rows {
