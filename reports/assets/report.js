@@ -6,6 +6,8 @@
   const one = (selector, from = document) => from.querySelector(selector);
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   const SVG = "http://www.w3.org/2000/svg";
+  // Of the drawing of lanes: width, room for names, height of a lane, and what is above the first.
+  const WIDE = 1000, LEFT = 118, HIGH = 30, TOP = 8;
   root.classList.add("js");
 
   /** An element with attributes and children; strings become text. */
@@ -38,7 +40,7 @@
 
   // The table.
   const table = one("table.requirements");
-  const rows = table ? all("tbody", table) : [];
+  const rows = table ? all(":scope > tbody", table) : [];
   const form = one("#filters");
   const find = one("#find");
   const verdicts = form ? all("input[name=verdict]", form) : [];
@@ -101,7 +103,7 @@
     table.addEventListener("click", (event) => {
       const sorter = event.target.closest("[data-sort]");
       if (sorter) return sort(sorter);
-      const line = event.target.closest("tbody > tr:first-child");
+      const line = event.target.closest("table.requirements > tbody > tr:first-child");
       if (line && !String(getSelection())) open(line.parentElement);
     });
     for (const link of all("[data-only]")) {
@@ -119,7 +121,7 @@
       if (event.key === "/") { event.preventDefault(); find.focus(); }
       if (event.key === "j" || event.key === "k") {
         const seen = rows.filter((row) => !row.hidden);
-        const at = seen.indexOf(event.target.closest?.("table.requirements tbody") ?? null);
+        const at = seen.indexOf(event.target.closest?.("table.requirements > tbody") ?? null);
         const next = seen[event.key === "j" ? at + 1 : Math.max(at, 1) - 1];
         if (next) one(".open", next).focus();
       }
@@ -193,7 +195,6 @@
     }
   }
 
-  const LEFT = 118, HIGH = 30, TOP = 8, WIDE = 1000;
   function lanes(data) {
     const whole = { from: data.from, until: Math.max(data.until, data.from + 1) };
     const view = { ...whole };
@@ -232,15 +233,15 @@
           const width = Math.max(until - start, length ? 0.7 : 2);
           svg.append(draw("rect", { class: `m ${lane.kind}`, x: start, y: y + 6, width, height: HIGH - 14 }));
           drawnTo = start + width - 0.2;
-          if (text && !narrow && from > wordTo && wide - from > 60) {
-            const room = text.length * 6.2;
-            const next = lane.marks.find(([later]) => later > at);
-            const free = (next ? Math.min(x(next[0]), wide) : wide) - from;
-            if (free > Math.min(room, 120)) {
-              svg.append(draw("text", { class: "word", x: from + 4, y: y + 18 }, shorten(text, Math.floor(free / 6.4))));
-              wordTo = from + room;
-            }
-          }
+          if (!text || narrow || start < wordTo) continue;
+          // Inside where there is room, else behind, up to the next mark.
+          const room = text.length * 6.4 + 8, inside = width > room;
+          const next = lane.marks.find(([later]) => later > at + length);
+          const behind = (next ? Math.min(x(next[0]), wide - 8) : wide - 8) - (start + width);
+          if (!inside && behind < Math.min(room, 90)) continue;
+          const word = shorten(text, Math.floor(((inside ? width : behind) - 8) / 6.4));
+          svg.append(draw("text", { class: inside ? "word on" : "word", x: (inside ? start : start + width) + 4, y: y + 18 }, word));
+          wordTo = start + (inside ? width : width + room);
         }
         if (lane.left) {
           svg.append(draw("text", { x: wide - 12, y: y + 18, "text-anchor": "end" }, `+${lane.left}`));
@@ -377,7 +378,9 @@
     let low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b));
     const span = high - low || Math.abs(high) || 1;
     // A limit far away would press the curve flat; then it is only named.
-    const near = limits.filter((limit) => limit >= low - 4 * span && limit <= high + 4 * span);
+    const near = limits.filter((limit) => limit >= low - 20 * span && limit <= high + 20 * span);
+    const far = limits.filter((limit) => !near.includes(limit)).map((limit) => `${rounded(limit)} ${unit}`);
+    if (far.length) place.lastChild.append(`; limit far outside: ${far.join(", ")}`);
     for (const limit of near) { low = Math.min(low, limit); high = Math.max(high, limit); }
     const room = (high - low || Math.abs(high) || 1) * 0.08;
     low -= room;

@@ -246,6 +246,33 @@ fn failures_come_before_everything_else_in_the_order_of_blame() {
 }
 
 #[test]
+fn what_fell_together_is_told_together() {
+    let mut run = sample::run();
+    let (mut one, mut other) = (run.requirements[0].clone(), run.requirements[1].clone());
+    for found in [&mut one, &mut other] {
+        (found.verdict, found.measured, found.case) = (Verdict::Fail, None, Some("shared".to_owned()));
+        found.reason = Some("the upload was answered with nothing".to_owned());
+    }
+    let case = CaseResult {
+        name: "shared".to_owned(),
+        verdict: Verdict::Fail,
+        requirements: vec![one.id.clone(), other.id.clone()],
+        ..run.cases[0].clone()
+    };
+    run.requirements = vec![one, other];
+    run.cases = vec![case];
+    let failed = |run: &RunResult| {
+        let page = render(run, None);
+        let section =
+            page.split_once("id=\"failed\"").unwrap().1.split_once("</section>").unwrap().0.to_owned();
+        (section.matches("<article").count(), section.matches("<h3>").count())
+    };
+    assert_eq!(failed(&run), (1, 2));
+    run.requirements[1].reason = Some("another".to_owned());
+    assert_eq!(failed(&run), (2, 2));
+}
+
+#[test]
 fn a_green_run_has_no_section_of_failures() {
     let mut run = sample::run();
     run.requirements.retain(|found| found.verdict == Verdict::Pass);

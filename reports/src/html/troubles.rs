@@ -56,20 +56,18 @@ fn group(
         });
         let (mut carded, mut listed) = (Vec::new(), Vec::new());
         for (verdict, _) in KINDS {
-            let own: Vec<&Row<'_>> =
-                troubles.iter().copied().filter(|row| row.found.verdict == verdict).collect();
-            let (first, rest) = own.split_at(own.len().min(MAX_CARDS));
-            carded.extend_from_slice(first);
-            listed.extend_from_slice(rest);
+            let mut own = one_cause(troubles.iter().copied().filter(|row| row.found.verdict == verdict));
+            listed.extend(own.split_off(own.len().min(MAX_CARDS)));
+            carded.extend(own);
         }
         page.element("div", &[("class", "cards")], |page| {
-            for row in carded {
-                card(page, result, row);
+            for rows in carded {
+                card(page, result, &rows);
             }
         });
         if !listed.is_empty() {
             page.element("ul", &[("class", "lines")], |page| {
-                for row in listed {
+                for row in listed.into_iter().flatten() {
                     line(page, row);
                 }
             });
@@ -77,24 +75,56 @@ fn group(
     });
 }
 
-fn card(page: &mut Markup, result: &RunResult, row: &Row<'_>) {
+/// Requirements of which one case says the same without any figure fell together, and are told together: in
+/// the order of the first of each.
+fn one_cause<'r, 'a>(rows: impl Iterator<Item = &'r Row<'a>>) -> Vec<Vec<&'r Row<'a>>> {
+    let mut causes: Vec<Vec<&Row<'_>>> = Vec::new();
+    let mut known: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+    for row in rows {
+        let cause = match (row.case, &row.found.reason, figure::summary(row.found)) {
+            (Some(case), Some(reason), None) => Some((case, reason.as_str())),
+            _ => None,
+        };
+        match cause.and_then(|cause| known.get(&cause)) {
+            Some(&place) => causes[place].push(row),
+            None => {
+                known.extend(cause.map(|cause| (cause, causes.len())));
+                causes.push(vec![row]);
+            }
+        }
+    }
+    causes
+}
+
+/// One cause: a requirement with its figure, or several of which a case says the same.
+fn card(page: &mut Markup, result: &RunResult, rows: &[&Row<'_>]) {
+    let Some(row) = rows.first() else { return };
     let (found, verdict) = (row.found, class(row.found.verdict));
     let link = format!("#{}", row.anchor);
     page.element("article", &[("class", &format!("card {verdict}"))], |page| {
         let kind = KINDS.into_iter().find(|(verdict, _)| *verdict == found.verdict);
         page.element("p", &[("class", "kind")], |page| {
             glyph(page, verdict);
-            page.text(kind.map_or("", |(_, meaning)| meaning));
+            page.text(match (row.gates(), kind) {
+                (false, _) => "Not met; it is shown and does not gate",
+                (true, Some((_, meaning))) => meaning,
+                (true, None) => "",
+            });
         });
-        page.element("h3", &[], |page| {
-            page.leaf("a", &[("href", &link)], found.id.as_str());
-            page.text(" ");
-            page.text(&found.title);
-            if !row.gates() {
-                page.classed("small", "tag", &found.class.to_string());
+        for row in rows {
+            page.element("h3", &[], |page| {
+                page.leaf("a", &[("href", &format!("#{}", row.anchor))], row.found.id.as_str());
+                page.text(" ");
+                page.text(&row.found.title);
+                if !row.gates() {
+                    page.classed("small", "tag", &row.found.class.to_string());
+                }
+            });
+            // Of several the sentences would hide what they have in common.
+            if rows.len() == 1 {
+                page.classed("p", "sentence", &row.found.text);
             }
-        });
-        page.classed("p", "sentence", &found.text);
+        }
         if let (Some(summary), Some(figure)) = (figure::summary(found), figure::judged(found)) {
             page.element("div", &[("class", "against")], |page| {
                 page.element("p", &[("class", "figure")], |page| {
