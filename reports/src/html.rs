@@ -52,4 +52,6 @@ pub fn render(result: &RunResult, faults: Option<&FaultsResult>) -> String {
 }
 
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod tests;

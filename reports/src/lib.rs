@@ -1,5 +1,7 @@
 //! What people and other programs get to see of a run: [`store`] keeps `results.json` and its
-//! companions on disk, [`junit`] speaks to CI systems, [`table`] to the terminal.
+//! companions on disk, [`html`] is the page to look at, [`table`] speaks to the terminal, [`junit`],
+//! [`summary`] and [`annotations`] to CI systems. [`compare`] puts two runs beside each other, [`trend`]
+//! many in a row, and [`kill`] shows what faults did.
 //!
 //! Everything here is a view of [`rigor_core::result::RunResult`]; nothing is decided. The format
 //! of `results.json` is described by `schema/results-v2.json` ([`RESULTS_SCHEMA`]).

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rigor_core::result::{MAX_FILE, ResultError, RunResult};
 
 use crate::junit::{self, JunitError};
-use crate::{html, summary};
+use crate::{annotations, html, summary};
 
 /// The name that points to the newest run.
 pub const LATEST: &str = "latest";
@@ -92,8 +92,9 @@ impl RunFolder {
         self.root.join(&self.id)
     }
 
-    /// Writes `results.json`, `junit.xml`, `report.html` and `summary.md`, in that order: what the others
-    /// are made from comes first. [`RunFolder::point_here`] makes it the newest.
+    /// Writes `results.json` and what is made of it: `junit.xml`, `report.html`, `summary.md` and
+    /// `annotations.txt`, in that order: what the others are made from comes first.
+    /// [`RunFolder::point_here`] makes it the newest.
     ///
     /// # Errors
     /// [`StoreError`]; no file is then half-written.
@@ -101,9 +102,16 @@ impl RunFolder {
         let path = self.path().join("results.json");
         let json = result.to_json().map_err(|source| StoreError::Result { path: path.clone(), source })?;
         write_atomically(&path, json.as_bytes())?;
-        write_atomically(&self.path().join("junit.xml"), junit::render(result)?.as_bytes())?;
-        write_atomically(&self.path().join("report.html"), html::render(result, None).as_bytes())?;
-        write_atomically(&self.path().join("summary.md"), summary::render(result).as_bytes())
+        let views = [
+            ("junit.xml", junit::render(result)?),
+            ("report.html", html::render(result, None)),
+            ("summary.md", summary::render(result)),
+            ("annotations.txt", annotations::render(result)),
+        ];
+        for (name, text) in views {
+            write_atomically(&self.path().join(name), text.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Makes `root/name` ([`LATEST`] or [`RECORDED`]) a link to this folder, replacing an older link in
@@ -216,7 +224,7 @@ mod tests {
         assert_eq!(scratch.names("deep/er"), ["latest", "run-1", "run-2"]);
         assert_eq!(
             scratch.names("deep/er/latest"),
-            ["junit.xml", "report.html", "results.json", "summary.md"]
+            ["annotations.txt", "junit.xml", "report.html", "results.json", "summary.md"]
         );
         let latest = scratch.0.join("deep/er/latest");
         assert_eq!(fs::read_link(&latest).unwrap(), Path::new("run-2"));
@@ -231,7 +239,7 @@ mod tests {
         folder.publish(&sample::run()).unwrap();
         folder.publish(&sample::empty()).unwrap();
         assert_eq!(read(&folder.path().join("results.json")).unwrap(), sample::empty());
-        assert_eq!(scratch.names("run").len(), 4);
+        assert_eq!(scratch.names("run").len(), 5);
     }
 
     #[test]

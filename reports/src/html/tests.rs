@@ -1,14 +1,11 @@
 use std::collections::BTreeMap;
 
-use rigor_core::budget::{BoundName, BudgetTable};
-use rigor_core::distribution::Distribution;
-use rigor_core::evidence::{Evidence, Lane, LaneKind, LogLine, Mark, Series};
 use rigor_core::kill::{Found, KillMatrix, Subject, Tried};
 use rigor_core::requirement::{Class, RequirementId};
-use rigor_core::result::{CaseResult, Measured, RequirementResult};
-use rigor_core::unit::Unit;
+use rigor_core::result::{CaseResult, Measured};
 use rigor_core::verdict::Verdict;
 
+use super::large::large;
 use super::*;
 use crate::sample;
 
@@ -119,91 +116,6 @@ fn campaign(faults: usize, subjects: usize) -> FaultsResult {
     let faults = (0..faults).map(tried).collect();
     let matrix = KillMatrix { system: "toy".into(), rig: "desk".into(), subjects, faults, complete: true };
     FaultsResult::new("run".into(), String::new(), 1500, 1, vec![matrix])
-}
-
-/// A run of `count` requirements, each with figures, a shape and a case of its own with plenty of evidence;
-/// every hundredth fails.
-pub(crate) fn large(count: usize) -> RunResult {
-    let mut run = sample::run();
-    let (figures, case) = (run.requirements[0].clone(), run.cases[0].clone());
-    run.requirements.clear();
-    run.cases.clear();
-    let mut table = BudgetTable::new("frame period", Unit::Milliseconds);
-    (table.bound, table.at_most) = (BoundName::Max, Some(16.67));
-    let budget = table.check().unwrap();
-    for number in 0..count {
-        let fails = number % 100 == 7;
-        let samples = (0..500_u32).map(|sample| {
-            let late = if fails && sample == 250 { 10.0 } else { 0.0 };
-            8.333 + f64::from(sample * sample % 97) / 1000.0 + late
-        });
-        let measured = Distribution::new(Unit::Milliseconds, samples).unwrap();
-        let verdict = if fails { Verdict::Fail } else { Verdict::Pass };
-        let name = format!("case_number_{number}");
-        run.requirements.push(RequirementResult {
-            id: id(&format!("T-{}-{number}", number / 40)),
-            title: format!("period of lane {number}"),
-            text:
-                "Every frame of the pattern leaves within two periods of the one before, whatever else the \
-                   device has to do at the time, and no matter which of its profiles is in use."
-                    .to_owned(),
-            verdict,
-            reason: fails.then(|| "frame period: max 18.4 ms misses `max <= 16.67 ms` by 1.73 ms".to_owned()),
-            measured: Some(Measured::Distribution(measured.summary())),
-            shape: measured.shape(),
-            margin: Some(budget.judge(&measured).unwrap().margin),
-            budget: Some(budget.clone()),
-            cases: vec![name.clone()],
-            case: Some(name.clone()),
-            ..figures.clone()
-        });
-        run.cases.push(CaseResult {
-            name,
-            verdict,
-            requirements: vec![id(&format!("T-{}-{number}", number / 40))],
-            evidence: Some(plenty()),
-            ..case.clone()
-        });
-    }
-    run
-}
-
-/// As much as a busy case leaves.
-fn plenty() -> Evidence {
-    let lane = |name: &str, kind, step: u64| Lane {
-        name: name.to_owned(),
-        kind,
-        marks: (0..400)
-            .map(|at| Mark { at_ns: at * step, length_ns: step / 3, text: format!("{at} of 160 pixels") })
-            .collect(),
-        left_out: 0,
-    };
-    Evidence {
-        from_ns: 0,
-        until_ns: 4_000_000_000,
-        lanes: vec![
-            lane("leds.a", LaneKind::Burst, 8_333_333),
-            lane("leds.b", LaneKind::Burst, 8_333_333),
-            lane("console", LaneKind::Serial, 9_000_001),
-            lane("flash", LaneKind::Flash, 7_000_003),
-        ],
-        series: vec![Series {
-            name: "frame period".to_owned(),
-            unit: Unit::Milliseconds,
-            points: (0..2000_u32)
-                .map(|frame| (u64::from(frame) * 8_333_333, 8.333 + f64::from(frame % 7) / 1e3))
-                .collect(),
-            left_out: 0,
-            limits: vec![16.67],
-        }],
-        log: (0..200)
-            .map(|line| LogLine {
-                at_ns: line * 20_000_000,
-                text: format!("I ({line}) playback: frame {line}"),
-            })
-            .collect(),
-        ..Evidence::default()
-    }
 }
 
 /// What stands in data blocks, with their ids.
