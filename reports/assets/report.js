@@ -44,7 +44,12 @@
   const form = one("#filters");
   const find = one("#find");
   const verdicts = form ? all("input[name=verdict]", form) : [];
-  const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const words = new Map();
+  /** What a row says, worked out when somebody first looks for something. */
+  function said(row) {
+    if (!words.has(row)) words.set(row, row.textContent.toLowerCase());
+    return words.get(row);
+  }
 
   function filter() {
     const wanted = find.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -54,7 +59,7 @@
     for (const row of rows) {
       const fits = shown.has(row.dataset.verdict)
         && picked.every(([key, value]) => row.dataset[key].split("\n").includes(value))
-        && wanted.every((word) => words.get(row).includes(word));
+        && wanted.every((word) => said(row).includes(word));
       row.hidden = !fits;
       count += fits;
     }
@@ -131,7 +136,7 @@
       if (!row) return;
       if (row.hidden) showAll();
       open(row, true);
-      row.scrollIntoView();
+      row.scrollIntoView({ behavior: "instant" });
     };
     addEventListener("hashchange", follow);
     follow();
@@ -184,7 +189,7 @@
     }
     if (data.lanes.length) place.append(make("h4", {}, "What happened"), ...lanes(data));
     if (data.pictures.length) place.append(make("h4", {}, "What it showed"), pictures(data));
-    if (data.falls.length) for (const fall of data.falls) place.append(make("h4", {}, fall.name), waterfall(fall));
+    place.append(...waterfalls(data));
     if (data.series.length) {
       place.append(make("h4", {}, "Over time"), make("div", { class: "charts" }, ...data.series.map(series)));
     }
@@ -355,6 +360,20 @@
     return place;
   }
 
+  /** The last exchanges; those before them are a click away. */
+  function waterfalls({ falls, unfallen }) {
+    const shown = falls.slice(-3), before = falls.slice(0, -3);
+    const drawn = (fall) => [make("h4", {}, fall.name), waterfall(fall)];
+    const places = shown.flatMap(drawn);
+    if (before.length) {
+      const details = make("details", {}, make("summary", { class: "note" }, `${before.length} exchanges before these`));
+      details.addEventListener("toggle", () => details.append(...before.flatMap(drawn)), { once: true });
+      places.unshift(details);
+    }
+    if (unfallen) places.unshift(make("p", { class: "note" }, `${unfallen} exchanges more are in results.json`));
+    if (falls.length) places.unshift(make("h4", {}, "Where the time went"));
+    return places;
+  }
   function waterfall(fall) {
     const place = make("div", { class: "fall" });
     const from = Math.min(...fall.steps.map(([at]) => at));

@@ -201,10 +201,37 @@ impl Comparison {
 
     /// Whether a `must` is worse than it was: no longer green, or gone while it was.
     pub fn is_worse(&self) -> bool {
+        let (worse, gone) = self.lost();
+        worse + gone > 0 || (self.before.exit_code == EXIT_OK && self.after.exit_code != EXIT_OK)
+    }
+
+    /// How many `must` became worse, and how many that held are gone.
+    fn lost(&self) -> (usize, usize) {
         let must = |subject: &Subject| subject.class == Class::Must;
-        self.worse.iter().any(|changed| must(&changed.subject))
-            || self.gone.iter().any(|(subject, verdict)| must(subject) && *verdict == Verdict::Pass)
-            || (self.before.exit_code == EXIT_OK && self.after.exit_code != EXIT_OK)
+        let held = |verdict: Verdict| verdict == Verdict::Pass;
+        (
+            self.worse.iter().filter(|changed| must(&changed.subject)).count(),
+            self.gone.iter().filter(|(subject, verdict)| must(subject) && held(*verdict)).count(),
+        )
+    }
+
+    /// Why it is worse, or that it is not, in a sentence.
+    fn blame(&self) -> String {
+        let many =
+            |count: usize| if count == 1 { "requirement".to_owned() } else { "requirements".to_owned() };
+        let parts: Vec<String> = match self.lost() {
+            (0, 0) if self.is_worse() => vec!["the run is not green any more".to_owned()],
+            (worse, gone) => [(worse, "worse than before"), (gone, "gone that held before")]
+                .into_iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, what)| format!("{count} `must` {} {what}", many(count)))
+                .collect(),
+        };
+        if parts.is_empty() {
+            "No `must` requirement is worse.".to_owned()
+        } else {
+            format!("{}.", parts.join(", "))
+        }
     }
 
     /// The comparison as lines for a terminal, without colours.
@@ -239,6 +266,7 @@ impl Comparison {
             }
         }
         put(&mut text, "");
+        put(&mut text, &self.blame());
         put(&mut text, &self.conclusion());
         text
     }

@@ -19,7 +19,10 @@ pub(super) fn render(comparison: &Comparison) -> String {
                 page::glyph(body, class);
                 body.text(word);
             });
-            body.classed("p", "blame", &format!("{}.", comparison.conclusion()));
+            body.element("p", &[("class", "blame")], |body| {
+                body.prose(&comparison.blame());
+                body.classed("span", "code", &comparison.conclusion());
+            });
         });
         body.element("dl", &[("class", "facts")], |body| {
             side(body, "Before", &comparison.before);
@@ -46,7 +49,7 @@ pub(super) fn render(comparison: &Comparison) -> String {
             for moved in &comparison.moved {
                 body.element("tr", &[], |body| {
                     subject(body, &moved.subject);
-                    body.leaf("td", &[], &shift(moved));
+                    body.leaf("td", &[], &shift(moved).replace("->", "\u{2192}"));
                     body.leaf("td", &[], &beyond(moved));
                 });
             }

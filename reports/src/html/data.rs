@@ -24,13 +24,20 @@ struct Measure {
     points: usize,
     pictures: usize,
     lines: usize,
+    /// Of exchanges the last ones: what went wrong is at the end.
+    falls: usize,
 }
 
-const WHOLE: Measure =
-    Measure { marks: usize::MAX, points: usize::MAX, pictures: usize::MAX, lines: usize::MAX };
-const THIN: Measure = Measure { marks: 60, points: 120, pictures: 2, lines: 40 };
-const SCANT: Measure = Measure { marks: 16, points: 40, pictures: 0, lines: 12 };
-const BARE: Measure = Measure { marks: 6, points: 24, pictures: 0, lines: 6 };
+const WHOLE: Measure = Measure {
+    marks: usize::MAX,
+    points: usize::MAX,
+    pictures: usize::MAX,
+    lines: usize::MAX,
+    falls: usize::MAX,
+};
+const THIN: Measure = Measure { marks: 60, points: 120, pictures: 2, lines: 40, falls: 6 };
+const SCANT: Measure = Measure { marks: 16, points: 40, pictures: 1, lines: 12, falls: 2 };
+const BARE: Measure = Measure { marks: 6, points: 24, pictures: 0, lines: 6, falls: 1 };
 
 pub(super) fn render(body: &mut Markup, result: &RunResult) {
     let mut order: Vec<usize> = (0..result.cases.len()).collect();
@@ -103,8 +110,8 @@ fn block(evidence: &Evidence, measure: Measure) -> Value {
             })
         })
         .collect();
-    let falls: Vec<Value> = evidence
-        .waterfalls
+    let first = evidence.waterfalls.len().saturating_sub(measure.falls);
+    let falls: Vec<Value> = evidence.waterfalls[first..]
         .iter()
         .map(|fall| json!({ "name": visible(&fall.name), "steps": marks(&fall.steps, measure.marks) }))
         .collect();
@@ -119,6 +126,7 @@ fn block(evidence: &Evidence, measure: Measure) -> Value {
         "unshown": evidence.pictures.len() - pictures.len(),
         "series": series,
         "falls": falls,
+        "unfallen": first,
         "log": log,
         "unlogged": from,
         "files": evidence.files.iter().map(|file| visible(file)).collect::<Vec<_>>(),

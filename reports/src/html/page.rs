@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rigor_core::budget::Budget;
 use rigor_core::verdict::Verdict;
 use sha2::{Digest, Sha256};
 
@@ -72,4 +73,9 @@ pub(crate) fn class(verdict: Verdict) -> &'static str {
         Verdict::NotRun => "none",
         Verdict::Pass => "pass",
     }
+}
+
+/// What is allowed, with the signs that people write.
+pub(crate) fn allowed(budget: &Budget) -> String {
+    budget.to_string().replace("<=", "\u{2264}").replace(">=", "\u{2265}")
 }

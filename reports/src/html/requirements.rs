@@ -9,7 +9,7 @@ use rigor_core::unit::Amount;
 
 use super::head::worst_first;
 use super::markup::Markup;
-use super::page::{class, glyph};
+use super::page::{allowed, class, glyph};
 use super::view::{Row, VERDICTS, rank};
 use super::{detail, plot};
 use crate::figure;
@@ -177,7 +177,7 @@ fn entry(page: &mut Markup, result: &RunResult, row: &Row<'_>, place: usize) {
 fn figures(page: &mut Markup, row: &Row<'_>) {
     let found = row.found;
     let budget = found.budget.as_ref();
-    page.classed("td", "budget", &budget.map(ToString::to_string).unwrap_or_default());
+    page.classed("td", "budget", &budget.map(allowed).unwrap_or_default());
     match (&found.measured, figure::summary(found)) {
         (_, Some(summary)) => {
             page.element("td", &[("class", "plot")], |page| plot::strip(page, summary, budget));

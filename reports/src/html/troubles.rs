@@ -9,7 +9,7 @@ use rigor_core::verdict::Verdict;
 use super::detail::repeat;
 use super::head::worst_first;
 use super::markup::Markup;
-use super::page::{class, glyph};
+use super::page::{allowed, class, glyph};
 use super::plot;
 use super::view::Row;
 use crate::figure;
@@ -131,7 +131,7 @@ fn card(page: &mut Markup, result: &RunResult, rows: &[&Row<'_>]) {
                     page.leaf("b", &[], &figure.amount.to_string());
                     page.text(&format!(" {}", figure.name));
                     if let Some(budget) = &found.budget {
-                        page.classed("span", "allowed", &format!("allowed {budget}"));
+                        page.classed("span", "allowed", &format!("allowed {}", allowed(budget)));
                     }
                     if let Some(distance) = figure::distance(found) {
                         page.classed("span", "distance", &distance);

@@ -81,14 +81,15 @@ fn row(page: &mut Markup, trend: &Trend, line: &Line) {
         page.element("th", &[("scope", "row")], |page| {
             page.leaf("code", &[], line.id.as_str());
             page.text(&format!(" {}", line.title));
-            let budget = line.budget.as_ref().map(|budget| format!(", {budget}")).unwrap_or_default();
+            let budget =
+                line.budget.as_ref().map(|budget| format!(", {}", page::allowed(budget))).unwrap_or_default();
             page.classed("small", "of", &format!("{}{budget}", line.rig));
         });
         page.element("td", &[], |page| drawing(page, trend, line));
         page.element("td", &[], |page| {
             for (name, changes) in [("p50", &line.medians), (line.judged_name(), &line.judged)] {
                 for change in changes {
-                    page.leaf("p", &[], &trend.told(line, name, change));
+                    page.leaf("p", &[], &trend.told(line, name, change).replace("->", "\u{2192}"));
                 }
             }
             match line.flips() {
