@@ -225,7 +225,8 @@
       data.lanes.forEach((lane, index) => {
         const y = TOP + index * HIGH;
         svg.append(draw("rect", { class: "ground", x: left, y: y + 3, width: wide - left - 8, height: HIGH - 8 }));
-        const label = draw("text", { class: "name", x: 6, y: y + 18 }, shorten(lane.name, narrow ? 10 : 17));
+        const label = draw("text", { class: "name", x: 6, y: y + (lane.left ? 14 : 18) }, shorten(lane.name, narrow ? 10 : 17));
+        if (lane.left) svg.append(draw("text", { class: "more", x: 6, y: y + 25 }, `and ${lane.left} more`));
         label.append(draw("title", {}, lane.name));
         svg.append(label);
         let drawnTo = -1, wordTo = left;
@@ -247,9 +248,6 @@
           const word = shorten(text, Math.floor(((inside ? width : behind) - 8) / 6.4));
           svg.append(draw("text", { class: inside ? "word on" : "word", x: (inside ? start : start + width) + 4, y: y + 18 }, word));
           wordTo = start + (inside ? width : width + room);
-        }
-        if (lane.left) {
-          svg.append(draw("text", { x: wide - 12, y: y + 18, "text-anchor": "end" }, `+${lane.left}`));
         }
       });
       if (cursor !== null && cursor >= view.from && cursor <= view.until) {
@@ -354,7 +352,7 @@
       // A strip of LEDs is read from left to right; a panel keeps its shape.
       if (height <= 4 && width > 8) image.className = "row";
       else image.width = Math.min(640, width * Math.max(1, Math.min(8, Math.floor(320 / width))));
-      place.append(make("figure", {}, image, make("figcaption", {}, `${picture.caption}, ${time(picture.at, 1e9)}`)));
+      place.append(make("figure", {}, image, make("figcaption", {}, / at .*\d/.test(picture.caption) ? picture.caption : `${picture.caption}, at ${time(picture.at, 1e9)}`)));
     }
     if (data.unshown) place.append(make("p", { class: "note" }, `${data.unshown} more in results.json`));
     return place;
@@ -383,7 +381,7 @@
       const start = (at - from) / (until - from) * 1000;
       svg.append(draw("rect", { class: "ground", x: 0, y: 6, width: 1000, height: 2 }));
       svg.append(draw("rect", { x: start, y: 1, width: Math.max(length / (until - from) * 1000, 2), height: 12 }));
-      place.append(make("span", {}, text), svg, make("span", { class: "long" }, time(length)));
+      place.append(make("span", {}, text), svg, make("span", { class: "long" }, length ? time(length) : ""));
     }
     place.append(make("span", { class: "of" }, "in all"), make("span"), make("span", { class: "long" }, time(until - from)));
     return place;
