@@ -40,7 +40,8 @@ pub(super) fn render(comparison: &Comparison) -> String {
                             body.text(" \u{2192} ");
                             verdict(body, changed.after);
                         });
-                        body.leaf("td", &[], changed.reason.as_deref().unwrap_or_default());
+                        let reason = changed.reason.as_deref().unwrap_or_default();
+                        body.element("td", &[], |body| body.prose(reason));
                     });
                 }
             });

@@ -79,9 +79,10 @@ fn blame(result: &RunResult, rows: &[Row<'_>]) -> String {
 pub(super) fn render(page: &mut Markup, result: &RunResult, rows: &[Row<'_>], has_kills: bool) {
     page.element("nav", &[("aria-label", "parts of this page")], |page| {
         page.classed("b", "brand", "rigor");
-        let troubles = rows.iter().any(Row::is_trouble);
+        let trouble = |gates| rows.iter().any(|row| row.is_trouble() && row.gates() == gates);
         let links = [
-            (troubles, "#failed", "What failed"),
+            (trouble(true), "#failed", "What failed"),
+            (trouble(false), "#ungated", "Not met"),
             (true, "#coverage", "Coverage"),
             (true, "#requirements", "Requirements"),
             (has_kills, "#kills", "Kill matrix"),

@@ -158,6 +158,25 @@ fn failures_come_before_everything_else_in_the_order_of_blame() {
 }
 
 #[test]
+fn every_rig_has_a_column_of_its_own() {
+    let mut run = sample::run();
+    let mut bench = run.rigs[0].clone();
+    bench.name = "bench".to_owned();
+    run.rigs.push(bench);
+    let found = &mut run.requirements[0];
+    let mut on_bench = found.rigs[0].clone();
+    (on_bench.rig, on_bench.verdict) = ("bench".to_owned(), Verdict::Fail);
+    found.rigs.push(on_bench);
+    let page = render(&run, None);
+    let mosaic = page.split_once("<table class=\"mosaic\">").unwrap().1.split_once("</table>").unwrap().0;
+    assert_eq!(mosaic.matches("<th scope=\"col\">").count(), 3, "the group and two rigs");
+    let of = |rig: &str| format!("{}: {rig}", "K1-LED-002 frame period");
+    assert!(mosaic.contains(&of("PASS")) && mosaic.contains(&of("FAIL")), "{mosaic}");
+    assert!(mosaic.contains("K1-LED-003 frame jitter: NOT RUN"), "the bench did not try it");
+    assert!(page.contains("<option value=\"bench\">bench</option>"), "a rig can be chosen");
+}
+
+#[test]
 fn what_fell_together_is_told_together() {
     let mut run = sample::run();
     let (mut one, mut other) = (run.requirements[0].clone(), run.requirements[1].clone());
@@ -274,17 +293,21 @@ fn names_are_unique_and_links_lead_somewhere() {
     let mut twins = run.requirements.clone();
     twins.iter_mut().for_each(|twin| twin.system = "another".to_owned());
     run.requirements.extend(twins);
-    let page = render(&run, Some(&campaign(9, 12)));
-    let values = |attribute: &str| -> Vec<String> {
-        page.split(attribute).skip(1).map(|rest| rest.split_once('"').unwrap().0.to_owned()).collect()
-    };
-    let mut names = values(" id=\"");
-    names.sort();
-    let count = names.len();
-    names.dedup();
-    assert_eq!(names.len(), count, "{names:?}");
-    for link in values(" href=\"#") {
-        assert!(names.contains(&link), "{link}");
+    let mut mild = run.clone();
+    mild.requirements.retain(|found| found.verdict == Verdict::Pass || found.class != Class::Must);
+    for (run, faults) in [(run, Some(campaign(9, 12))), (mild, None), (sample::empty(), None)] {
+        let page = render(&run, faults.as_ref());
+        let values = |attribute: &str| -> Vec<String> {
+            page.split(attribute).skip(1).map(|rest| rest.split_once('"').unwrap().0.to_owned()).collect()
+        };
+        let mut names = values(" id=\"");
+        names.sort();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count, "{names:?}");
+        for link in values(" href=\"#") {
+            assert!(names.contains(&link), "{link}");
+        }
     }
 }
 

@@ -154,16 +154,17 @@ fn drawing(page: &mut Markup, trend: &Trend, line: &Line) {
             let side = (WIDE - 80.0) / count;
             let width = (side * 0.8).clamp(0.8, 8.0);
             let tall = if point.verdict == Verdict::Pass { 3.0 } else { 9.0 };
-            page.mark(
-                "rect",
-                &[
-                    ("class", class),
-                    ("x", &place(x(run) - width / 2.0)),
-                    ("y", &place(69.0 - tall)),
-                    ("width", &place(width)),
-                    ("height", &place(tall)),
-                ],
-            );
+            let attributes = [
+                ("class", class),
+                ("x", &*place(x(run) - width / 2.0)),
+                ("y", &*place(69.0 - tall)),
+                ("width", &*place(width)),
+                ("height", &*place(tall)),
+            ];
+            page.element("rect", &attributes, |page| {
+                let id = trend.runs.get(run).map_or("", |past| past.id.as_str());
+                page.leaf("title", &[], &format!("{} in {id}", point.verdict));
+            });
         }
     });
 }
