@@ -159,7 +159,7 @@ pub(super) fn histogram(page: &mut Markup, summary: &Summary, shape: &Shape, bud
     let name = format!("histogram of {} samples", summary.count);
     let attributes = [("class", "plot"), ("viewBox", "0 0 460 170"), ("role", "img"), ("aria-label", &*name)];
     page.element("svg", &attributes, |page| {
-        band(page, &axis, low, high, budget.is_some());
+        band(page, &axis, low, high, summary.unit, budget.is_some());
         // One path for all bars: a tenth of the size of a rectangle each.
         let mut bars = String::new();
         for (index, &count) in shape.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
@@ -175,9 +175,17 @@ pub(super) fn histogram(page: &mut Markup, summary: &Summary, shape: &Shape, bud
     });
 }
 
-fn band(page: &mut Markup, axis: &Axis, low: f64, high: f64, judged: bool) {
+fn band(page: &mut Markup, axis: &Axis, low: f64, high: f64, unit: Unit, judged: bool) {
     if !judged {
         return;
+    }
+    // What is allowed may be too far away to be drawn; then it is said where.
+    if high < axis.low {
+        let text = format!("\u{25c2} allowed up to {}", Amount::new(high, unit));
+        page.leaf("text", &[("class", "limit"), ("x", "0"), ("y", "36")], &text);
+    } else if low > axis.high {
+        let text = format!("allowed from {} \u{25b8}", Amount::new(low, unit));
+        page.leaf("text", &[("class", "limit"), ("x", "460"), ("y", "36"), ("text-anchor", "end")], &text);
     }
     let (left, right) = (band_end(axis, low, 0.0), band_end(axis, high, WIDE));
     let visible = low <= axis.high && high >= axis.low;
@@ -327,6 +335,16 @@ mod tests {
         assert!(inside.contains("\"judged\"") && !inside.contains("out"), "{inside}");
         assert!(outside.contains("\"judged out\""), "{outside}");
         assert!(outside.contains("allowed max &lt;= 10 ms"), "{outside}");
+    }
+
+    #[test]
+    fn a_band_too_far_away_to_be_drawn_is_named() {
+        let measured = Distribution::new(Unit::Milliseconds, [8.863, 8.865, 8.868]).unwrap();
+        let (summary, shape) = (measured.summary(), measured.shape().unwrap());
+        let below = drawn(|page| histogram(page, &summary, &shape, Some(&budget(8.5))));
+        assert!(below.contains("\u{25c2} allowed up to 8.5 ms") && !below.contains("\"band\""), "{below}");
+        let around = drawn(|page| histogram(page, &summary, &shape, Some(&budget(9.5))));
+        assert!(!around.contains("allowed") && around.contains("\"band\""), "{around}");
     }
 
     /// Whatever was measured, a drawing has only numbers that SVG can read.
