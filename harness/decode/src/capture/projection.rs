@@ -199,7 +199,8 @@ impl Capture {
     /// Other kinds have no level and leave no signal. A lane on which one of these was seen before the
     /// slice has its signal in it, even if it rests. What began before the slice is shown from its middle
     /// on, what the slice cuts up to there. An edge at the very start is not an edge, because nothing was
-    /// seen before it: begin the slice a little earlier.
+    /// seen before it: begin the slice a little earlier. A slice up to [`Instant::MAX`] ends with the rig's clock,
+    /// or with the last edge if that is later.
     ///
     /// If a signal has more than `most_edges` edges, the capture ends where the first of them ran out:
     /// its [`end`](Capture::end) is then earlier than the slice's. See [`MAX_EDGES`].
@@ -213,7 +214,8 @@ impl Capture {
         most_edges: usize,
     ) -> Capture {
         let mut capture = Capture::new(slice.start);
-        let mut end = slice.end.max(slice.start);
+        let open_end = slice.end == Instant::MAX;
+        let mut end = if open_end { Instant::MAX } else { slice.end.max(slice.start) };
         for &source in sources {
             let survey = Survey::of(timeline, source, &slice);
             if survey.wires().next().is_none() {
@@ -237,7 +239,7 @@ impl Capture {
                 }
             }
         }
-        capture.ends_at(end);
+        capture.ends_at(if open_end { end.min(timeline.now()) } else { end });
         capture.cut_at(end);
         capture
     }
@@ -390,6 +392,16 @@ mod tests {
         assert_eq!(capture.signals()[0].edges().len(), 3);
         assert!(capture.signals()[1].edges().is_empty());
         assert_eq!(capture.end(), at(3_050));
+    }
+
+    #[test]
+    fn a_slice_without_an_end_ends_with_the_clock_or_the_last_edge() {
+        let timeline = Timeline::new();
+        let button = push(&timeline, "button", 4_000, Kind::Edge(Level::High));
+        let end = || Capture::of_timeline(&timeline, &[button], at(0)..Instant::MAX, MAX_EDGES).end();
+        assert_eq!(end(), at(4_000));
+        timeline.advance(at(9_000));
+        assert_eq!(end(), at(9_000));
     }
 
     #[test]

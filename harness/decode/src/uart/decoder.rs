@@ -6,7 +6,7 @@ use rigor_core::event::{Direction, Gap, Serial};
 use rigor_core::{Event, Instant, Kind, Level};
 
 use super::rate::BitTime;
-use crate::capture::Signal;
+use crate::capture::{PackedEdge, Signal};
 
 /// Data bits of a character.
 const DATA_BITS: u32 = 8;
@@ -148,9 +148,18 @@ impl Decoder {
 
 /// Decodes all of `signal`, which was watched until `end`.
 pub fn decode(signal: &Signal, end: Instant, bit: BitTime) -> Vec<Character> {
-    let mut decoder = Decoder::new(bit, signal.initial());
+    decode_edges(signal.initial(), signal.edges(), end, bit)
+}
+
+pub(super) fn decode_edges(
+    initial: Level,
+    edges: &[PackedEdge],
+    end: Instant,
+    bit: BitTime,
+) -> Vec<Character> {
+    let mut decoder = Decoder::new(bit, initial);
     let mut characters: Vec<Character> =
-        signal.edges().iter().filter_map(|edge| decoder.edge(edge.at(), edge.level())).collect();
+        edges.iter().filter_map(|edge| decoder.edge(edge.at(), edge.level())).collect();
     characters.extend(decoder.finish(end));
     characters
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rigor_core::Instant;
 use rigor_core::time::nanos;
 
-use super::decoder::decode;
+use super::decoder::decode_edges;
 use crate::capture::{PackedEdge, Signal};
 
 /// The rates that people set, in baud.
@@ -103,7 +103,7 @@ pub fn measure(signal: &Signal) -> Result<BitTime, Unmeasurable> {
     let unit = frequent(&pulses).ok_or(unmeasurable)?;
     let candidates = [1.0, 2.0, 3.0].map(|bits| refine(&pulses, unit / bits));
     let faults = |bit: &BitTime| {
-        let characters = decode(signal, Instant::MAX, *bit);
+        let characters = decode_edges(signal.initial(), edges, Instant::MAX, *bit);
         let faulty = characters.iter().filter(|character| character.fault.is_some()).count();
         let share = faulty as f64 / characters.len().max(1) as f64;
         ((share + misfits(&pulses, bit.0)) * 1e6) as u64
