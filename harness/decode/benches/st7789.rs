@@ -14,6 +14,8 @@ use rigor_core::{Event, Instant, Kind};
 use rigor_decode::st7789::{Config, Decoder, FrameDecoder, Panel, Scan, Start, Window, encode};
 
 const FRAMES: usize = 16;
+/// Characters of a small font, each a window of its own: five screens of text.
+const GLYPHS: usize = 2000;
 const PERIOD_NS: u64 = 16_666_667;
 /// The longest transfer of the ESP32-S3's SPI controller.
 const MOST: usize = 32_768;
@@ -30,11 +32,11 @@ fn random() -> impl FnMut() -> u16 {
 }
 
 /// Frames of one window, cut to transfers of at most `most` bytes.
-fn events(window: Window, bytes_per_pixel: usize, most: usize) -> Vec<Event> {
+fn events(window: Window, bytes_per_pixel: usize, most: usize, frames: usize) -> Vec<Event> {
     let mut random = random();
     let bytes = window.pixels() as usize * bytes_per_pixel;
     let mut events = Vec::new();
-    for frame in 0..FRAMES {
+    for frame in 0..frames {
         let pixels: Vec<u8> = (0..bytes).map(|_| random() as u8).collect();
         let chunks = pixels.chunks(most).map(|bytes| BusTransfer { data: true, bytes: Arc::from(bytes) });
         let mut at = Instant::from_nanos(frame as u64 * PERIOD_NS);
@@ -71,17 +73,17 @@ fn decode(criterion: &mut Criterion) {
     };
     let mut group = criterion.benchmark_group("st7789");
     for (name, config, events) in [
-        ("landscape, RGB565", config(0x60, 0x55), events(landscape, 2, MOST)),
-        ("portrait, RGB565", config(0x00, 0x55), events(portrait, 2, MOST)),
-        ("portrait mirrored, RGB565", config(0xC0, 0x55), events(portrait, 2, MOST)),
-        ("portrait, RGB666", config(0x00, 0x66), events(portrait, 3, MOST)),
-        ("landscape, transfers of 63 bytes", config(0x60, 0x55), events(landscape, 2, 63)),
+        ("landscape, RGB565", config(0x60, 0x55), events(landscape, 2, MOST, FRAMES)),
+        ("portrait, RGB565", config(0x00, 0x55), events(portrait, 2, MOST, FRAMES)),
+        ("portrait mirrored, RGB565", config(0xC0, 0x55), events(portrait, 2, MOST, FRAMES)),
+        ("portrait, RGB666", config(0x00, 0x66), events(portrait, 3, MOST, FRAMES)),
+        ("landscape, transfers of 63 bytes", config(0x60, 0x55), events(landscape, 2, 63, FRAMES)),
         (
             "landscape, scan known",
             Config { scan: Some(scan), ..config(0x60, 0x55) },
-            events(landscape, 2, MOST),
+            events(landscape, 2, MOST, FRAMES),
         ),
-        ("glyphs of 8 x 16", config(0x60, 0x55), events(glyph, 2, MOST)),
+        ("glyphs of 8 x 16", config(0x60, 0x55), events(glyph, 2, MOST, GLYPHS)),
     ] {
         group.throughput(Throughput::BytesDecimal(bytes(&events)));
         group.bench_function(name, |bencher| {
@@ -95,7 +97,7 @@ fn decode(criterion: &mut Criterion) {
             });
         });
     }
-    let events = events(landscape, 2, MOST);
+    let events = events(landscape, 2, MOST, FRAMES);
     group.throughput(Throughput::BytesDecimal(bytes(&events)));
     group.bench_function("landscape, with pictures", |bencher| {
         bencher.iter(|| FrameDecoder::decode(&config(0x60, 0x55), black_box(&events)).len());
