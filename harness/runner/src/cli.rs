@@ -90,7 +90,8 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
     disable_version_flag = true,
     after_help = "RIGOR_RIG, RIGOR_SEED and RIGOR_OUT choose rigs (rigs/virtual), seed (1) and the folder of the\n\
         results (target/rigor). RIGOR_RIG=rigs/replay judges the newest recordings again with no rig.\n\
-        RIGOR_FAULT puts a fault of suites/<system>/faults.toml into every virtual rig.\n\n\
+        RIGOR_FAULT puts a fault of suites/<system>/faults.toml into every virtual rig.\n\
+        `cargo run --bin rigor -- run` is the same run with bars and filters by requirement.\n\n\
         The exit code is 1 if the product fails a `must`, 3 if the harness or a case is wrong, 2 if it\n\
         cannot be decided, and else 0."
 )]
