@@ -13,7 +13,7 @@ use rigor_core::result::{EXIT_OK, EXIT_PRODUCT, EXIT_UNDECIDED};
 
 use crate::error::CommandError;
 
-/// Decode a capture of a logic analyser: WS2812 LEDs, UART, ST7789 displays.
+/// Decode a capture of a logic analyser: WS2812 LEDs, UART, ST7789 displays
 ///
 /// Reads value change dumps (.vcd), sigrok sessions (.sr) and raw samples, whoever made them, with
 /// the decoders by which the suites judge. Tells what was sent, how the timing compares with the data

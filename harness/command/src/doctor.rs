@@ -14,7 +14,7 @@ use crate::Systems;
 use crate::error::CommandError;
 use crate::print::{columns, print};
 
-/// Say what this machine can do, and what to install for the rest.
+/// Say what this machine can do, and what to install for the rest
 ///
 /// Takes the default virtual rigs and lets their firmware run for a moment; looks for tools, serial
 /// ports, GPIO chips and USB adapters, and for what a person needs to see anything. Opens no port: that

@@ -20,7 +20,7 @@ use crate::choices::RigArguments;
 use crate::error::CommandError;
 use crate::print::{complain, print};
 
-/// Show that every case can fail: all requirements against all faults.
+/// Show that every case can fail: all requirements against all faults
 ///
 /// Runs the suite once for each known fault, on a virtual rig with that one thing wrong with it,
 /// and prints which requirements turn red. A fault is claimed by the requirements that must notice

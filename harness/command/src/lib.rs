@@ -30,7 +30,7 @@ use rigor_runner::{Suite, SuiteError};
 use error::CommandError;
 use print::complain;
 
-/// Hardware-in-the-loop conformance tests for ESP32-class firmware.
+/// Hardware-in-the-loop conformance tests for ESP32-class firmware
 ///
 /// Starts the firmware on a rig, acts on it, records what its wires did, and says of every
 /// requirement of a written specification whether it holds, by how much, and how it knows.

@@ -17,7 +17,7 @@ use crate::error::CommandError;
 use crate::run::filter::Filter;
 use crate::run::{Showing, run_shown};
 
-/// Judge recorded runs again, by today's cases and with no rig.
+/// Judge recorded runs again, by today's cases and with no rig
 ///
 /// Timeline, clock and answers are the recorded ones, so an unchanged case comes to the same verdict
 /// and the same figures. A case may assert other things and end earlier; one that acts differently is

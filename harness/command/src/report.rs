@@ -15,7 +15,7 @@ use crate::error::CommandError;
 use crate::output;
 use crate::print::{print, use_colours};
 
-/// Make a report of what a run has left.
+/// Make a report of what a run has left
 ///
 /// Everything comes from results.json alone, so anybody who has one can make every report again.
 /// report.html is one file: it asks for nothing over a network and runs no script but its own.
@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::from(EXIT_OK))
 }
 
-/// Say what changed from one run to another.
+/// Say what changed from one run to another
 ///
 /// Verdicts that became worse or better, figures that moved by more than noise and instruments
 /// explain, budgets that are others, requirements that are new or gone.
@@ -119,7 +119,7 @@ pub(crate) fn compare(arguments: &CompareArguments) -> Result<ExitCode, CommandE
     Ok(ExitCode::from(if found.is_worse() { EXIT_PRODUCT } else { EXIT_OK }))
 }
 
-/// Show the history of many runs, and where figures changed for good.
+/// Show the history of many runs, and where figures changed for good
 ///
 /// A change is found by a stated test with a stated rate of false alarms, not by eye. The history
 /// is nothing but a folder of runs: copy in what is to be compared.

@@ -27,7 +27,7 @@ use filter::Filter;
 /// Requirements that were tried, up to which the whole table is shown unasked.
 const SMALL_TABLE: usize = 40;
 
-/// Run the suites on the chosen rigs and say of every requirement whether it holds.
+/// Run the suites on the chosen rigs and say of every requirement whether it holds
 ///
 /// The engine, the record and the exit code are those of `cargo test --test hil`. On a terminal
 /// bars show what is being decided and about how long it will still take, going by the last run;

@@ -134,7 +134,8 @@ fn frame_cells(number: usize, frame: &Frame, order: ColourOrder) -> Vec<String> 
         Ending::Cut(why) => remarks.push(format!("cut: {why:?}").to_lowercase()),
     }
     if frame.low_before.is_none() {
-        remarks.push("began before the capture".to_owned());
+        // Whether it had begun before the capture did, nobody knows.
+        remarks.push("no reset was seen before it".to_owned());
     }
     if frame.body.incomplete_bits() > 0 {
         remarks.push(format!("{} too many", count(frame.body.incomplete_bits().into(), "bit")));
@@ -168,7 +169,7 @@ fn timing(lane: &Lane) -> String {
     }));
     rows.push(span_cells("period", &lane.summary.periods, "", ""));
     let Summary { bits, cut, short_resets, defects, .. } = lane.summary;
-    let counts = [(bits, "bit"), (defects, "defect"), (short_resets, "short reset"), (cut, "cut frame")];
+    let counts = [(bits, "bit"), (defects, "defect"), (short_resets, "short reset")];
     let counts = counts.map(|(number, what)| count(number, what)).join(", ");
     let rows: Vec<Vec<String>> = rows
         .into_iter()
@@ -177,7 +178,10 @@ fn timing(lane: &Lane) -> String {
             row
         })
         .collect();
-    format!("timing against the WS2812B data sheet: {counts}\n{}", columns(&rows))
+    format!(
+        "timing against the WS2812B data sheet: {counts}, {cut} of the frames not seen whole\n{}",
+        columns(&rows)
+    )
 }
 
 fn span_cells(name: &str, span: &Span, limits: &str, outside: &str) -> Vec<String> {
