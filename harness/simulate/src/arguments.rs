@@ -45,6 +45,14 @@ pub struct Arguments {
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = ConsoleChoice::Terminal)]
     pub console: ConsoleChoice,
 
+    /// Where the board is shown; on the terminal if there is one
+    #[arg(long, value_name = "WHERE", value_enum)]
+    pub view: Option<ViewChoice>,
+
+    /// The port of the page of `--view browser`; any that is free if there is no choice
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub view_port: u16,
+
     /// Seconds of the board in a second of the host, 0.001 to 1000
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     pub speed: Speed,
@@ -72,8 +80,10 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   rigor simulate prism-k1
-      The board with its console on this terminal; its WebSocket is ws://127.0.0.1:9080/ws.
-  rigor simulate prism-k1 --console pty --port 0 --ready board.json
+      The board in this terminal, live; its WebSocket is ws://127.0.0.1:9080/ws.
+  rigor simulate prism-k1 --view browser
+      The same as a page for a browser; the console is on this terminal.
+  rigor simulate prism-k1 --view none --console pty --port 0 --ready board.json
       For scripts: any free ports, a pseudo-terminal, and a file that says which.
   rigor simulate prism-k1 --frames frames.jsonl --for 10
       Ten seconds of the board, and what its LEDs showed.
@@ -105,11 +115,22 @@ impl FromStr for PortChoice {
 /// Where a console is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum ConsoleChoice {
-    /// On this terminal, line by line; what a terminal would obey is made visible
+    /// On this terminal; what a terminal would obey is made visible. A live view has it in a pane
     Terminal,
     /// On a pseudo-terminal of its own, byte by byte; its path is printed
     Pty,
     /// Nowhere
+    None,
+}
+
+/// Where a board is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ViewChoice {
+    /// In this terminal, which needs 24-bit colours
+    Terminal,
+    /// On a page for a browser, whose address is printed
+    Browser,
+    /// Nowhere: for scripts
     None,
 }
 

@@ -18,9 +18,10 @@ mod rig_file;
 pub mod scene;
 mod simulation;
 mod stop;
+pub mod view;
 mod wait;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,12 +32,14 @@ use rigor_core::verdict::RigError;
 use rigor_rigs::{Firmwares, Order, Refusal};
 
 pub use arguments::Arguments;
+use arguments::{ConsoleChoice, ViewChoice};
 use bridge::{Bridge, PortTaken};
 use console::Console;
 use frames::FrameFile;
 use ready::{Service, Whereabouts};
-use simulation::Simulation;
+use simulation::{Simulation, Surroundings};
 use stop::Stop;
+use view::{Browser, Terminal, View};
 
 /// Bits per second of a console that the rig file does not have.
 const NO_CONSOLE_BAUD: u32 = 115_200;
@@ -62,6 +65,9 @@ pub enum SimulateError {
     /// The console cannot be had, or broke.
     #[error("the console: {0}; choose another place with --console")]
     Console(#[source] io::Error),
+    /// The view cannot be had, or broke.
+    #[error("the view: {0}; choose another with --view")]
+    View(#[source] io::Error),
     /// The kernel refuses to wait.
     #[error("waiting for sockets and terminals: {0}; close other programs' files")]
     Wait(#[source] io::Error),
@@ -96,7 +102,7 @@ pub fn command(arguments: &Arguments, firmwares: &Firmwares) -> ExitCode {
 pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateError> {
     let file = rig_file::read(arguments)?;
     let interrupt = Arc::new(AtomicBool::new(false));
-    let stop = Stop::listen(interrupt.clone(), || {}).map_err(SimulateError::Signals)?;
+    let stop = Stop::listen(interrupt.clone(), last_words).map_err(SimulateError::Signals)?;
     let rig = rigor_rigs::take(&Order::new(&file, firmwares, arguments.seed, &interrupt))?;
     let ports = rig.parts.ports.iter().map(|(service, &port)| {
         let here = arguments.port_of(service, port);
@@ -106,14 +112,23 @@ pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateE
         Some(net) => Some(Bridge::open(net.clone(), arguments.address, ports)?),
         None => None,
     };
-    let console = Console::open(arguments.console).map_err(SimulateError::Console)?;
     let frames = arguments.frames.as_deref().map(FrameFile::create).transpose();
     let frames = frames.map_err(SimulateError::Frames)?;
+    let choice = arguments.view.unwrap_or_else(default_view);
+    let console = match (choice, arguments.console) {
+        // It has a pane of the view.
+        (ViewChoice::Terminal, ConsoleChoice::Terminal) => ConsoleChoice::None,
+        (_, console) => console,
+    };
+    let console = Console::open(console).map_err(SimulateError::Console)?;
+    let page = (choice == ViewChoice::Browser).then(|| Browser::open(arguments.address, arguments.view_port));
+    let page = page.transpose().map_err(SimulateError::View)?;
     let whereabouts = Whereabouts {
         rig: rig.name.clone(),
         firmware: firmwares.get(&file.dut).map_or(String::new(), |firmware| firmware.version().to_owned()),
         services: bridge.iter().flat_map(Bridge::doors).map(Service::from).collect(),
         console: console.path().map(Into::into),
+        view: page.as_ref().map(|page| format!("http://{}/", page.address())),
     };
     // Nobody is there to read it if that fails.
     let _ = whereabouts.tell(io::stderr());
@@ -121,6 +136,24 @@ pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateE
         let ready = |reason| SimulateError::Ready { path: path.clone(), reason };
         whereabouts.publish(path).map_err(ready)?;
     }
+    let view = match (choice, page) {
+        (ViewChoice::Terminal, _) => View::Terminal(Box::new(Terminal::take().map_err(SimulateError::View)?)),
+        (_, Some(page)) => View::Browser(Box::new(page)),
+        (_, None) => View::None,
+    };
     let baud = file.console.as_ref().map_or(NO_CONSOLE_BAUD, |console| console.baud);
-    Simulation::new(rig, arguments, baud, bridge, console, frames).run(&stop)
+    let around = Surroundings { bridge, console, view, frames, whereabouts };
+    Simulation::new(rig, arguments, baud, around).run(&stop)
+}
+
+/// Before the process is ended by force.
+fn last_words() {
+    view::restore();
+    view::tell(io::stderr(), b"the simulation does not end by itself: ended by force\n");
+}
+
+/// On the terminal, if somebody sits there.
+fn default_view() -> ViewChoice {
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if is_terminal { ViewChoice::Terminal } else { ViewChoice::None }
 }

@@ -21,6 +21,18 @@ impl Speed {
     /// As fast as a real board.
     pub const REAL_TIME: Speed = Speed(1.0);
 
+    /// Twice as fast, if it can be.
+    #[must_use]
+    pub fn faster(self) -> Speed {
+        Speed((self.0 * 2.0).min(1000.0))
+    }
+
+    /// Half as fast, if it can be.
+    #[must_use]
+    pub fn slower(self) -> Speed {
+        Speed((self.0 / 2.0).max(0.001))
+    }
+
     /// The factor.
     pub fn factor(self) -> f64 {
         self.0
@@ -97,6 +109,11 @@ impl Pace {
         self.speed
     }
 
+    /// Has the board that shows `board` run at another speed from `now` on.
+    pub fn change_speed(&mut self, now: HostInstant, board: Instant, speed: Speed) {
+        (self.host, self.board, self.speed) = (now, board, speed);
+    }
+
     /// How much of its time the host was too slow for, since the beginning.
     pub fn given_up(&self) -> Duration {
         self.given_up
@@ -119,6 +136,34 @@ impl Pace {
             self.host = now;
             self.paused = false;
         }
+    }
+}
+
+/// How fast the board was of late.
+#[derive(Clone, Debug)]
+pub struct Speedometer {
+    begun: (HostInstant, Instant),
+    shown: f64,
+}
+
+impl Speedometer {
+    /// Of so much time of the host.
+    const SPAN: Duration = Duration::from_millis(500);
+
+    /// From `now` on, when the board's clock shows `board`; until it knows better it shows `speed`.
+    pub fn new(now: HostInstant, board: Instant, speed: Speed) -> Self {
+        Speedometer { begun: (now, board), shown: speed.0 }
+    }
+
+    /// Seconds of the board in a second of the host.
+    pub fn read(&mut self, now: HostInstant, board: Instant) -> f64 {
+        let (host, since) = self.begun;
+        let passed = now.saturating_duration_since(host);
+        if passed >= Self::SPAN {
+            self.shown = board.since(since).as_secs_f64() / passed.as_secs_f64();
+            self.begun = (now, board);
+        }
+        self.shown
     }
 }
 
@@ -167,6 +212,24 @@ mod tests {
         assert_eq!(pace.target(start + 5_010 * MS), at(60));
         pace.go_on(start + 6_000 * MS);
         assert_eq!(pace.target(start + 5_010 * MS), at(60), "it went on before");
+    }
+
+    #[test]
+    fn a_change_of_speed_does_not_jump() {
+        let start = HostInstant::now();
+        let mut pace = Pace::new(start, Instant::ZERO, Speed::REAL_TIME);
+        pace.change_speed(start + 100 * MS, at(100), pace.speed().faster());
+        assert_eq!(pace.target(start + 110 * MS), at(120));
+        assert_eq!("1000".parse::<Speed>().map(Speed::faster), "1000".parse());
+        assert_eq!("0.001".parse::<Speed>().map(Speed::slower), "0.001".parse());
+    }
+
+    #[test]
+    fn the_speedometer_shows_what_was() {
+        let start = HostInstant::now();
+        let mut meter = Speedometer::new(start, Instant::ZERO, Speed::REAL_TIME);
+        assert_eq!(meter.read(start + 100 * MS, at(10)), 1.0, "too early to tell");
+        assert_eq!(meter.read(start + 500 * MS, at(250)), 0.5);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Whereabouts {
     pub services: Vec<Service>,
     /// The console's pseudo-terminal, if it is on one.
     pub console: Option<PathBuf>,
+    /// The address of the page, if there is one.
+    pub view: Option<String>,
 }
 
 /// A TCP service of the device.
@@ -68,6 +70,9 @@ impl Whereabouts {
         }
         if let Some(console) = &self.console {
             writeln!(to, "  console: {}", console.display())?;
+        }
+        if let Some(view) = &self.view {
+            writeln!(to, "  view: {view}")?;
         }
         Ok(())
     }

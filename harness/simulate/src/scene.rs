@@ -15,6 +15,7 @@ use rigor_core::{Instant, Kind};
 use rigor_decode::console::LineDecoder;
 use rigor_decode::ws2812::Frame;
 
+pub(crate) use device::cause;
 pub use device::{Device, State};
 pub use flash::Flash;
 pub use heap::Heap;

@@ -5,8 +5,10 @@
 
 use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::time::{Duration, Instant as HostInstant};
 
+use rigor_core::part::{Drive, Pin};
 use rigor_core::rig::Rig;
 use rigor_core::timeline::Cursor;
 use rigor_core::{Instant, Kind};
@@ -16,9 +18,11 @@ use crate::arguments::Arguments;
 use crate::bridge::Bridge;
 use crate::console::{Console, Line};
 use crate::frames::FrameFile;
-use crate::pace::Pace;
-use crate::scene::Scene;
+use crate::pace::{Pace, Speed, Speedometer};
+use crate::ready::Whereabouts;
+use crate::scene::{Scene, State};
 use crate::stop::Stop;
+use crate::view::{Act, Keeping, Shown, View};
 use crate::wait::{Ready, Wanted};
 
 /// The board lives at most this long before the outside is attended to, in time of the host.
@@ -32,12 +36,33 @@ const KEPT: Duration = Duration::from_secs(1);
 /// Complaints about a slow host come no more often, in time of the host.
 const COMPLAINT_PERIOD: Duration = Duration::from_secs(5);
 
-/// A rig in real time.
-pub(crate) struct Simulation {
-    rig: Rig,
-    pace: Pace,
+/// A key has no release in a terminal: a button is held for this long, in time of the board.
+const PRESS: Duration = Duration::from_millis(150);
+
+/// What is put around a rig.
+pub(crate) struct Surroundings {
     pub(crate) bridge: Option<Bridge>,
     pub(crate) console: Console,
+    pub(crate) view: View,
+    pub(crate) frames: Option<FrameFile>,
+    pub(crate) whereabouts: Whereabouts,
+}
+
+/// A rig in real time.
+pub(crate) struct Simulation {
+    /// First, so that a view is closed before a board that it shows is gone.
+    view: View,
+    rig: Rig,
+    pace: Pace,
+    speedometer: Speedometer,
+    bridge: Option<Bridge>,
+    console: Console,
+    whereabouts: Whereabouts,
+    pins: Vec<String>,
+    /// Buttons that are held, and until when.
+    held: Vec<(Instant, Rc<dyn Pin>)>,
+    quits: bool,
+    drawn: HostInstant,
     line: Line,
     scene: Scene,
     frames: Option<FrameFile>,
@@ -51,20 +76,21 @@ pub(crate) struct Simulation {
 
 impl Simulation {
     /// Of `rig`, on which nothing has happened yet.
-    pub(crate) fn new(
-        rig: Rig,
-        arguments: &Arguments,
-        baud: u32,
-        bridge: Option<Bridge>,
-        console: Console,
-        frames: Option<FrameFile>,
-    ) -> Self {
-        let now = rig.timeline.now();
+    pub(crate) fn new(rig: Rig, arguments: &Arguments, baud: u32, around: Surroundings) -> Self {
+        let (host, now) = (HostInstant::now(), rig.timeline.now());
+        let Surroundings { bridge, console, view, frames, whereabouts } = around;
         let start = |source| rig.timeline.cursor_at_start(source);
         Simulation {
-            pace: Pace::new(HostInstant::now(), now, arguments.speed),
+            view,
+            pace: Pace::new(host, now, arguments.speed),
+            speedometer: Speedometer::new(host, now, arguments.speed),
             bridge,
             console,
+            whereabouts,
+            pins: rig.parts.pins.keys().cloned().collect(),
+            held: Vec::new(),
+            quits: false,
+            drawn: host,
             line: Line::new(baud),
             scene: Scene::new(&rig),
             frames,
@@ -86,10 +112,12 @@ impl Simulation {
             power.on()?;
         }
         self.pace = Pace::new(HostInstant::now(), self.now(), self.pace.speed());
-        while !stop.is_asked() && self.now() < self.end {
+        while !(stop.is_asked() || self.quits) && self.now() < self.end {
             let in_step = self.advance(HostInstant::now())?;
             self.collect()?;
-            let limit = if in_step { self.rest(HostInstant::now()) } else { Duration::ZERO };
+            let now = HostInstant::now();
+            self.show(now)?;
+            let limit = if in_step { self.rest(now) } else { Duration::ZERO };
             let ready = self.wait(stop, limit)?;
             self.attend(&ready)?;
         }
@@ -116,6 +144,9 @@ impl Simulation {
 
     fn complain(&mut self, now: HostInstant, lag: Duration) {
         let given_up = self.pace.given_up();
+        if self.view.has_terminal() {
+            return; // The view says it.
+        }
         let (last, known) = self.complained.unwrap_or((now, Duration::ZERO));
         let due = self.complained.is_none() || now.duration_since(last) >= COMPLAINT_PERIOD;
         if given_up > known && due {
@@ -160,8 +191,34 @@ impl Simulation {
 
     /// How long nothing is to be done.
     fn rest(&self, now: HostInstant) -> Duration {
-        let next = self.rig.drive.next_event().map_or(self.end, |next| next.min(self.end));
-        self.pace.until(next, now).map_or(IDLE, |rest| rest.min(IDLE))
+        let released = self.held.iter().map(|(until, _)| *until);
+        let next = released.chain(self.rig.drive.next_event()).chain([self.end]).min().unwrap_or(self.end);
+        let picture = self.view.until_due(self.drawn, now).unwrap_or(IDLE);
+        self.pace.until(next, now).map_or(IDLE, |rest| rest.min(IDLE)).min(picture)
+    }
+
+    /// A new picture, if it is time for one.
+    fn show(&mut self, now: HostInstant) -> Result<(), SimulateError> {
+        if self.view.until_due(self.drawn, now) != Some(Duration::ZERO) {
+            return Ok(());
+        }
+        self.drawn = now;
+        let board = self.rig.timeline.now();
+        let shown = Shown {
+            now: board,
+            scene: &self.scene,
+            whereabouts: &self.whereabouts,
+            clients: self.bridge.iter().flat_map(Bridge::clients).collect(),
+            pins: &self.pins,
+            keeping: Keeping {
+                measured: self.speedometer.read(now, board),
+                wanted: self.pace.speed().factor(),
+                lag: self.pace.lag(now, board),
+                given_up: self.pace.given_up(),
+                is_paused: self.pace.is_paused(),
+            },
+        };
+        self.view.draw(&shown).map_err(SimulateError::View)
     }
 
     fn wait(&self, stop: &Stop, limit: Duration) -> Result<Ready, SimulateError> {
@@ -171,6 +228,7 @@ impl Simulation {
             bridge.wanted(HostInstant::now(), &mut wanted);
         }
         self.console.wanted(&self.line, self.now(), &mut wanted);
+        self.view.wanted(&mut wanted);
         wanted.wait(limit).map_err(SimulateError::Wait)
     }
 
@@ -182,7 +240,53 @@ impl Simulation {
             bridge.attend(ready, now)?;
         }
         let typed = self.console.attend(ready).map_err(SimulateError::Console)?;
-        self.type_in(&typed)
+        self.type_in(&typed)?;
+        for act in self.view.attend(ready).map_err(SimulateError::View)? {
+            self.act(&act, now)?;
+        }
+        self.release()
+    }
+
+    fn act(&mut self, act: &Act, now: HostInstant) -> Result<(), SimulateError> {
+        let parts = &self.rig.parts;
+        match act {
+            Act::Quit => self.quits = true,
+            Act::Reset => parts.reset.as_ref().map_or(Ok(()), |reset| reset.pulse())?,
+            Act::Power => {
+                if let Some(power) = &parts.power {
+                    if self.scene.device.state == State::Off { power.on() } else { power.off() }?;
+                }
+            }
+            Act::Pause if self.pace.is_paused() => self.pace.go_on(now),
+            Act::Pause => self.pace.pause(self.now()),
+            Act::Faster => self.change_speed(now, Speed::faster),
+            Act::Slower => self.change_speed(now, Speed::slower),
+            Act::Press(number) => {
+                if let Some(pin) = parts.pins.values().nth(*number).cloned() {
+                    pin.drive(Drive::Low)?;
+                    self.held.push((self.now() + PRESS, pin));
+                }
+            }
+            Act::Type(bytes) => self.type_in(bytes)?,
+        }
+        Ok(())
+    }
+
+    fn change_speed(&mut self, now: HostInstant, change: fn(Speed) -> Speed) {
+        let paused = self.pace.is_paused();
+        self.pace.change_speed(now, self.now(), change(self.pace.speed()));
+        if paused {
+            self.pace.pause(self.now());
+        }
+    }
+
+    /// Lets go of buttons that were held long enough.
+    fn release(&mut self) -> Result<(), SimulateError> {
+        let now = self.now();
+        for (_, pin) in self.held.extract_if(.., |(until, _)| *until <= now) {
+            pin.drive(Drive::Release)?;
+        }
+        Ok(())
     }
 
     fn type_in(&mut self, bytes: &[u8]) -> Result<(), SimulateError> {

@@ -1,8 +1,8 @@
 //! How a simulation is asked to end, and that it does.
 //!
 //! A signal wakes the simulation's thread, which ends by itself and gives everything back. Firmware that
-//! keeps that thread for good cannot stop it: what owns the signals waits `PATIENCE` and then ends the
-//! process, the terminal as it was.
+//! keeps that thread for good, or a terminal that nobody reads, cannot stop it: what owns the signals waits
+//! `PATIENCE` and then ends the process, the terminal as it was.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
@@ -56,8 +56,8 @@ impl Stop {
             let _ = wakes.write_all(&[0]);
             if is_over.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
                 last_act();
-                eprintln!("the firmware keeps the thread and cannot be stopped; ended by force");
-                std::process::exit(EXIT_KILLED);
+                // At once: an orderly exit would wait for whoever has the standard output.
+                signal_hook::low_level::exit(EXIT_KILLED);
             }
         })?;
         Ok(Stop { asked, woken_by, signals: handle, over: Some(over), listener: Some(listener) })

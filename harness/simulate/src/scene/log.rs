@@ -7,6 +7,7 @@ use rigor_core::event::DeviceEvent;
 use rigor_decode::console::{Line, LogLevel};
 
 use super::device;
+use crate::console::Visible;
 
 /// Lines that are kept.
 const MAX_LINES: usize = 2000;
@@ -50,8 +51,11 @@ pub struct Log {
     pub total: u64,
 }
 
+/// The begin of `text`, as it can be shown anywhere.
 fn shortened(text: &str) -> String {
-    text.chars().take(MAX_CHARACTERS).collect()
+    let begin: String = text.chars().take(MAX_CHARACTERS).collect();
+    let mut visible = Visible::default();
+    visible.push(begin.as_bytes()) + &visible.finish()
 }
 
 impl Log {
@@ -72,7 +76,7 @@ impl Log {
             DeviceEvent::PowerOff => "power off".to_owned(),
             DeviceEvent::Started(cause) => format!("started by {}", device::cause(*cause)),
             // The text is the firmware's.
-            DeviceEvent::Crashed(text) => format!("crashed: {}", shortened(&text.escape_debug().to_string())),
+            DeviceEvent::Crashed(text) => format!("crashed: {}", shortened(&text.replace('\n', " "))),
         };
         if matches!(what, DeviceEvent::Started(_)) {
             self.tags.clear();

@@ -6,11 +6,13 @@ use std::time::Duration;
 use rigor_core::rig::Lane;
 use rigor_core::timeline::{Cursor, Timeline};
 use rigor_core::{Instant, Source};
-use rigor_decode::ws2812::{ColourOrder, Config, Frame, LaneDecoder, Rgb};
+use rigor_decode::ws2812::{ColourOrder, Config, Ending, Frame, LaneDecoder, Rgb};
 
 /// Frames of the last second are counted; more than these are not.
 const MAX_STARTS: usize = 2000;
 const SECOND: Duration = Duration::from_secs(1);
+/// A strip that gets no frames for this long is silent.
+const SILENCE: Duration = Duration::from_millis(250);
 
 /// A strip of WS2812 LEDs on one data pin.
 pub struct Strip {
@@ -45,9 +47,14 @@ impl Strip {
         }
     }
 
-    /// Frames that began in the second before `now`.
-    pub fn frames_per_second(&self, now: Instant) -> usize {
-        self.starts.iter().filter(|start| now.since(**start) <= SECOND).count()
+    /// Of the second before `now`: 0 if the strip has been silent for a quarter of a second.
+    pub fn frames_per_second(&self, now: Instant) -> f64 {
+        let (Some(first), Some(last)) = (self.starts.front(), self.starts.back()) else { return 0.0 };
+        let span = last.since(*first).as_secs_f64();
+        if now.since(*last) > SILENCE || span <= 0.0 {
+            return 0.0;
+        }
+        (self.starts.len() - 1) as f64 / span
     }
 
     /// The shortest and the longest time from one frame's start to the next, of the last second.
@@ -74,7 +81,8 @@ impl Strip {
 
     fn take(&mut self, frame: &Frame) {
         let pixels = frame.pixels(ColourOrder::Grb);
-        self.odd += u64::from(pixels.len() != self.colours.len() || !frame.is_whole());
+        let is_cut = matches!(frame.ending, Ending::Cut(_));
+        self.odd += u64::from(pixels.len() != self.colours.len() || is_cut);
         self.frames += 1;
         // LEDs that a short frame does not reach keep what they show, as the chips do.
         for (led, colour) in self.colours.iter_mut().zip(pixels) {
