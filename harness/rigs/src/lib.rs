@@ -9,6 +9,7 @@ pub mod fault;
 pub mod file;
 pub mod recording;
 pub mod replay;
+pub mod serial;
 pub mod virtual_rig;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,124 @@
+//! The line itself.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+use super::SerialError;
+
+/// Bytes read at once: what Linux keeps of a terminal's input.
+const CHUNK_BYTES: usize = 4096;
+
+/// Bytes that came together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chunk {
+    /// When they were there, on the host's clock.
+    pub at: Instant,
+    /// The bytes; none if the time was over.
+    pub bytes: Vec<u8>,
+}
+
+/// A serial port or a pseudo-terminal, raw: eight bits, nothing translated, nothing echoed. Closed when it
+/// is dropped.
+pub struct Port {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Port {
+    /// Opens the port at `path` with `baud` bits per second, which a pseudo-terminal does not mind.
+    ///
+    /// # Errors
+    /// [`SerialError::Open`].
+    pub fn open(path: &Path, baud: u32) -> Result<Self, SerialError> {
+        let open = || {
+            let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+            let fd = rustix::fs::open(path, flags, Mode::empty())?;
+            let mut settings = tcgetattr(&fd)?;
+            settings.make_raw();
+            settings.set_speed(baud)?;
+            tcsetattr(&fd, OptionalActions::Now, &settings)?;
+            Ok::<_, Errno>(fd)
+        };
+        match open() {
+            Ok(fd) => Ok(Port { fd, path: path.to_owned() }),
+            Err(reason) => Err(SerialError::Open { path: path.to_owned(), reason: reason.into() }),
+        }
+    }
+
+    /// What comes next, or nothing if nothing does before `deadline`.
+    ///
+    /// # Errors
+    /// [`SerialError::Gone`] if the other end is.
+    pub fn read(&mut self, deadline: Instant) -> Result<Chunk, SerialError> {
+        let mut bytes = vec![0; CHUNK_BYTES];
+        loop {
+            let ready = self.wait(PollFlags::IN, deadline)?;
+            let at = Instant::now();
+            if !ready {
+                return Ok(Chunk { at, bytes: Vec::new() });
+            }
+            match rustix::io::read(&self.fd, &mut bytes) {
+                Ok(0) => return Err(self.gone(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => {
+                    bytes.truncate(count);
+                    return Ok(Chunk { at, bytes });
+                }
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(reason) => return Err(self.gone(reason.into())),
+            }
+        }
+    }
+
+    /// Sends all of `bytes` before `deadline`.
+    ///
+    /// # Errors
+    /// [`SerialError::Stuck`] if the other end does not take them, [`SerialError::Gone`] if it is gone.
+    pub fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), SerialError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match rustix::io::write(&self.fd, rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    if !self.wait(PollFlags::OUT, deadline)? {
+                        return Err(SerialError::Stuck { path: self.path.clone(), left: rest.len() });
+                    }
+                }
+                Err(reason) => return Err(self.gone(reason.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the port is ready before `deadline`.
+    fn wait(&self, what: PollFlags, deadline: Instant) -> Result<bool, SerialError> {
+        loop {
+            let limit = deadline.saturating_duration_since(Instant::now());
+            let mut fds = [PollFd::from_borrowed_fd(self.fd.as_fd(), what)];
+            match poll(&mut fds, Some(&timespec(limit))) {
+                Ok(0) => return Ok(false),
+                Ok(_) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(reason) => return Err(self.gone(reason.into())),
+            }
+        }
+    }
+
+    fn gone(&self, reason: io::Error) -> SerialError {
+        SerialError::Gone { path: self.path.clone(), reason }
+    }
+}
+
+fn timespec(limit: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: limit.subsec_nanos().into(),
+    }
+}
