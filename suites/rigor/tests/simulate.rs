@@ -8,12 +8,17 @@
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crc::{CRC_32_ISO_HDLC, Crc};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 use serde_json::Value;
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
@@ -32,6 +37,10 @@ struct Simulation {
 
 impl Simulation {
     fn start(more: &[&str]) -> Self {
+        Self::start_on([Stdio::null(), Stdio::piped(), Stdio::null()], more)
+    }
+
+    fn start_on([input, output, complaints]: [Stdio; 3], more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ready = folder.path().join("ready.json");
         let frames = folder.path().join("frames.jsonl");
@@ -41,9 +50,9 @@ impl Simulation {
             .arg("--frames")
             .arg(frames)
             .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stdin(input)
+            .stdout(output)
+            .stderr(complaints)
             .spawn()
             .unwrap();
         let mut simulation = Simulation { child, folder, whereabouts: Value::Null };
@@ -223,4 +232,65 @@ fn a_port_that_is_taken_ends_it_with_the_remedy() {
     assert_eq!(second.status.code(), Some(2));
     let complaint = String::from_utf8(second.stderr).unwrap();
     assert!(complaint.contains("--port f=PORT"), "{complaint}");
+}
+
+/// A terminal of 110 by 42 cells: the end of whoever sits there, and the program's.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let sits = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&sits).and_then(|()| unlockpt(&sits)).unwrap();
+    let name = ptsname(&sits, Vec::new()).unwrap();
+    let runs = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    tcsetwinsize(&runs, Winsize { ws_col: 110, ws_row: 42, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    ioctl_fionbio(&sits, true).unwrap();
+    (sits, runs)
+}
+
+/// Everything that was drawn and not read yet.
+fn drawn(sits: &OwnedFd) -> String {
+    let (mut all, mut some) = (Vec::new(), [0; 4096]);
+    while let Ok(count) = rustix::io::read(sits, &mut some) {
+        all.extend(&some[..count]);
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+#[test]
+fn the_view_gives_the_terminal_back() {
+    let (sits, runs) = terminal();
+    let before = tcgetattr(&runs).unwrap().local_modes;
+    let stdio = || Stdio::from(runs.try_clone().unwrap());
+    let mut simulation = Simulation::start_on([stdio(), stdio(), stdio()], &[]);
+    let mut seen = String::new();
+    until("the LEDs", || {
+        seen += &drawn(&sits);
+        seen.contains("leds.1").then_some(())
+    });
+    assert!(seen.contains("\x1b[?1049h"));
+    assert_ne!(tcgetattr(&runs).unwrap().local_modes, before, "keys come one by one");
+
+    simulation.signal(Signal::INT);
+    let status = until("the end", || {
+        seen += &drawn(&sits);
+        simulation.child.try_wait().unwrap()
+    });
+    assert_eq!(status.code(), Some(0));
+    seen += &drawn(&sits);
+    assert!(seen.contains("\x1b[?1049l") && seen.contains("\x1b[?25h"));
+    assert_eq!(tcgetattr(&runs).unwrap().local_modes, before);
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_keeps_nothing_from_its_end() {
+    let (_sits, runs) = terminal();
+    let before = tcgetattr(&runs).unwrap().local_modes;
+    let stdio = || Stdio::from(runs.try_clone().unwrap());
+    let mut simulation = Simulation::start_on([stdio(), stdio(), stdio()], &[]);
+    // It goes on meanwhile: a picture that cannot be drawn keeps nobody.
+    let mut socket = simulation.open("f", "/echo");
+    socket.send(Message::text("still there?")).unwrap();
+    simulation.signal(Signal::TERM);
+    // By itself, or by force if it was drawing just then.
+    let code = simulation.ended();
+    assert!(matches!(code, Some(0 | 130)), "{code:?}");
+    assert_eq!(tcgetattr(&runs).unwrap().local_modes, before);
 }
