@@ -8,6 +8,7 @@ mod lanes;
 mod leds;
 mod picture;
 mod series;
+mod tasks;
 #[cfg(test)]
 mod tests;
 

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use rigor_core::event::{AirEvent, DeviceEvent, Direction, FlashOperation, ResetCause};
 use rigor_core::evidence::{Lane, LaneKind, MAX_LANES, Mark};
+use rigor_core::task::TASK_LANES;
 use rigor_core::unit::Amount;
 use rigor_core::{Event, Instant, Kind, Level, Rig};
 use rigor_decode::console::LineDecoder;
 
 use super::conversation::Conversation;
 use super::leds::Strips;
+use super::tasks;
 
 /// Operations of a flash chip that follow each other within this many nanoseconds share a mark.
 const SAME_BURST_NS: u64 = 1_000_000;
@@ -18,10 +20,11 @@ const SAME_BURST_NS: u64 = 1_000_000;
 pub(super) fn all(rig: &Rig, strips: &Strips, conversations: &[Conversation]) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = Vec::new();
     for source in rig.timeline.sources() {
-        if strips.lanes.iter().any(|strip| strip.source == source) {
+        let name = rig.timeline.name(source);
+        let shown_elsewhere = strips.lanes.iter().any(|strip| strip.source == source);
+        if shown_elsewhere || name.starts_with(TASK_LANES) {
             continue;
         }
-        let name = rig.timeline.name(source);
         let events = rig.timeline.events(source, Instant::ZERO, Instant::MAX);
         let mut by_kind: BTreeMap<LaneKind, Vec<Mark>> = BTreeMap::new();
         for event in &events {
@@ -30,7 +33,7 @@ pub(super) fn all(rig: &Rig, strips: &Strips, conversations: &[Conversation]) ->
             }
         }
         for (kind, marks) in [
-            (LaneKind::Level, highs(&events, rig.timeline.now())),
+            (LaneKind::Level, spans(&events, rig.timeline.now(), is_high)),
             (LaneKind::Serial, lines(&events)),
             (LaneKind::Flash, flash(&events)),
         ] {
@@ -53,6 +56,8 @@ pub(super) fn all(rig: &Rig, strips: &Strips, conversations: &[Conversation]) ->
     }));
     lanes.retain(|lane| !lane.marks.is_empty());
     lanes.sort_by(|a, b| (place(a.kind), &a.name).cmp(&(place(b.kind), &b.name)));
+    // Last, because there are many of them.
+    lanes.extend(tasks::all(rig).into_iter().filter(|lane| !lane.marks.is_empty()));
     lanes.truncate(MAX_LANES);
     lanes
 }
@@ -155,30 +160,37 @@ fn of_device(event: &DeviceEvent) -> String {
     }
 }
 
-/// The times that a wire was high.
-fn highs(events: &[Event], now: Instant) -> Vec<Mark> {
+fn is_high(kind: &Kind) -> Option<bool> {
+    match kind {
+        Kind::Edge(level) => Some(*level == Level::High),
+        _ => None,
+    }
+}
+
+/// The times from an event that is `on` (high, running) to the next one that is off.
+pub(super) fn spans(events: &[Event], now: Instant, on: impl Fn(&Kind) -> Option<bool>) -> Vec<Mark> {
     let mut marks = Vec::new();
     let mut rose: Option<Instant> = None;
-    let mut high = |from: Instant, until: Instant| {
+    let mut span = |from: Instant, until: Instant| {
         let at_ns = from.as_nanos();
         let length_ns = until.as_nanos().saturating_sub(at_ns);
         marks.push(Mark { at_ns, length_ns, text: String::new() });
     };
     for event in events {
-        match event.kind {
-            Kind::Edge(Level::High) => {
+        match on(&event.kind) {
+            Some(true) => {
                 rose.get_or_insert(event.at);
             }
-            Kind::Edge(Level::Low) => {
+            Some(false) => {
                 if let Some(from) = rose.take() {
-                    high(from, event.at);
+                    span(from, event.at);
                 }
             }
-            _ => {}
+            None => {}
         }
     }
     if let Some(from) = rose {
-        high(from, now);
+        span(from, now);
     }
     marks
 }

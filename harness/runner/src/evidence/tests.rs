@@ -8,6 +8,7 @@ use rigor_core::event::{
 };
 use rigor_core::evidence::{Evidence, Lane, LaneKind};
 use rigor_core::rig::{Drive, Parts};
+use rigor_core::task::{TaskStart, TaskState};
 use rigor_core::verdict::{RigError, Verdict};
 use rigor_core::{Fidelity, Instant, Kind, Level, Rig, Timeline};
 use rigor_decode::websocket::ClientFrame;
@@ -178,6 +179,28 @@ fn flash_wires_and_console_have_lanes() {
     let expected =
         ["erase, 4096 bytes at 0x1000", "program × 2, 512 bytes at 0x1000", "program, 256 bytes at 0x1000"];
     assert_eq!(texts(lane(&evidence, LaneKind::Flash)), expected);
+}
+
+#[test]
+fn tasks_stand_last_and_share_a_lane_for_their_starts() {
+    let start = |core| TaskStart { core, priority: 3, stack_bytes: 2048 }.event();
+    let rig = rig(
+        vec![
+            ("task.playback", 1, start(0)),
+            ("task.network", 2, start(1)),
+            ("task.playback", 4, TaskState::Running.event()),
+            ("task.playback", 6, TaskState::Ready.event()),
+            ("task.playback", 7, TaskState::Waiting.event()),
+            ("flash", 8, Kind::Note("worn".into())),
+        ],
+        20,
+    );
+    let evidence = shown(&rig, Verdict::Pass);
+    let names: Vec<_> = evidence.lanes.iter().map(|lane| lane.name.as_str()).collect();
+    assert_eq!(names, ["flash", "tasks", "playback runs"]);
+    assert_eq!(texts(&evidence.lanes[1])[1], "network started: core 1, priority 3, stack 2048");
+    let runs: Vec<_> = evidence.lanes[2].marks.iter().map(|mark| (mark.at_ns, mark.length_ns)).collect();
+    assert_eq!(runs, [(4_000_000, 2_000_000)]);
 }
 
 #[test]
