@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::pace::Speed;
 
-/// Runs a virtual board in real time.
+/// Run a virtual board in real time.
 ///
 /// The board runs its firmware against the host's clock. Each TCP port of the device is a port on this
 /// machine's loopback interface, where any client may connect: a browser, a WebSocket library, curl. The
