@@ -49,6 +49,9 @@ pub struct Parts {
     pub gauges: BTreeMap<String, Source>,
     /// TCP ports of the device's services by name, from the rig file.
     pub ports: BTreeMap<String, u16>,
+    /// Why parts that are missing cannot be had on this rig at all, by their table of the rig file, such
+    /// as `[[leds]]`.
+    pub lacking: BTreeMap<&'static str, String>,
 }
 
 /// Moves a rig's clock. One back end, one implementation.

@@ -3,6 +3,7 @@
 //! The schema is documented in `rigs/README.md`. A part that the file does not name does not
 //! exist. Every error says file, line, and what to write instead.
 
+mod qemu;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use rigor_core::Fidelity;
 use serde::Deserialize;
 
 use crate::recording::FirmwareId;
+
+pub use qemu::{Chip, Exact, Lacking, Qemu, QemuBoard};
 
 /// Larger files are not rig files, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
@@ -65,6 +68,8 @@ pub enum BackEnd {
     Virtual(VirtualBoard),
     /// Recordings of another rig.
     Replay(Replay),
+    /// A device that QEMU emulates.
+    Qemu(Qemu),
 }
 
 /// Recordings in place of a rig.
@@ -150,10 +155,13 @@ pub struct Net {
     pub ports: BTreeMap<String, u16>,
     /// How the rig gets there.
     pub via: Via,
-    /// One way, in microseconds (virtual rig).
+    /// One way, in microseconds (where the rig has a clock of its own).
     pub latency_us: Option<u32>,
-    /// Each way (virtual rig).
+    /// Each way (where the rig has a clock of its own).
     pub mbit_per_s: Option<u32>,
+    /// Ports of the host's loopback interface that lead to the services, by name (where the device lives in
+    /// the host's time). A service without one gets any that is free.
+    pub forward: BTreeMap<String, u16>,
 }
 
 /// One lane of an addressable LED strip.
@@ -218,6 +226,7 @@ impl BackEnd {
         match self {
             BackEnd::Virtual(_) => "virtual",
             BackEnd::Replay(_) => "replay",
+            BackEnd::Qemu(_) => "qemu",
         }
     }
 }
@@ -227,6 +236,7 @@ impl RigFile {
     pub fn fidelity(&self) -> Fidelity {
         match &self.back_end {
             BackEnd::Virtual(_) => Fidelity::Modelled,
+            BackEnd::Qemu(_) => Fidelity::Emulated,
             // Where nothing was recorded, nothing is measured either.
             BackEnd::Replay(_) => self.recorded().map_or(Fidelity::Modelled, |recorded| recorded.fidelity),
         }
@@ -237,16 +247,30 @@ impl RigFile {
     pub fn recorded(&self) -> Option<&RecordedRig> {
         match &self.back_end {
             BackEnd::Replay(replay) => replay.recorded.as_ref(),
-            BackEnd::Virtual(_) => None,
+            BackEnd::Virtual(_) | BackEnd::Qemu(_) => None,
+        }
+    }
+
+    /// Why parts cannot be had on this rig at all, by their table, for [`rigor_core::rig::Parts`].
+    pub(crate) fn lacking(&self) -> BTreeMap<&'static str, String> {
+        match &self.back_end {
+            BackEnd::Virtual(_) | BackEnd::Replay(_) => BTreeMap::new(),
+            BackEnd::Qemu(qemu) => {
+                qemu.lacking().map(|Lacking { table, reason }| (table, reason.to_owned())).collect()
+            }
         }
     }
 
     /// Looks where the rig's files are: a relative path starts at `root`, and recordings say what rig
     /// they are of. What is not there is missed only by the case that needs it.
     pub fn look_up(&mut self, root: &Path) {
-        if let BackEnd::Replay(replay) = &mut self.back_end {
-            replay.recording = root.join(&replay.recording);
-            replay.recorded = crate::replay::recorded_rig(replay);
+        match &mut self.back_end {
+            BackEnd::Virtual(_) => {}
+            BackEnd::Replay(replay) => {
+                replay.recording = root.join(&replay.recording);
+                replay.recorded = crate::replay::recorded_rig(replay);
+            }
+            BackEnd::Qemu(qemu) => qemu.look_up(root),
         }
     }
 
@@ -347,13 +371,15 @@ pixels = 160
         25,
         "pin 9 is signal `leds.0` already"
     )]
-    #[case("\"virtual\"\n", "\"replay\"\n", 5, "a `virtual` and the back end is `replay`")]
+    #[case("\"virtual\"\n", "\"replay\"\n", 7, "a `virtual` and the back end is `replay`")]
     #[case(
         "[console]",
         "[replay]\nrecording = \"x\"\n[console]",
         10,
         "a `replay` and the back end is `virtual`"
     )]
+    #[case("[console]", "[qemu]\n[console]", 10, "a `qemu` and the back end is `virtual`")]
+    #[case("via =", "forward = { n = 8080 }\nvia =", 15, "a `forward` and the back end is `virtual`")]
     #[case("pin = 9", "pin = = 9", 21, "")]
     fn an_error_names_its_line_and_the_remedy(
         #[case] from: &str,
@@ -404,7 +430,7 @@ rig = "virtual-k1+swapped"
     #[case(
         "\"virtual-k1+swapped\"",
         "\"virtual-k1+swapped\"\n[virtual]",
-        4,
+        8,
         "a `virtual` and the back end is `replay`"
     )]
     fn an_error_of_a_replay_names_its_line(

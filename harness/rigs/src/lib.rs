@@ -107,6 +107,12 @@ pub fn take(order: &Order<'_>) -> Result<Rig, Refusal> {
     let rig = match &order.file.back_end {
         file::BackEnd::Virtual(board) => virtual_rig::take(order, board)?,
         file::BackEnd::Replay(replay) => replay::take(order, replay)?,
+        file::BackEnd::Qemu(_) => {
+            let RigFile { name, path, .. } = order.file;
+            let why =
+                format!("rig `{name}`: this build emulates no device; write another `back_end` in {path}");
+            return Err(RigError(why).into());
+        }
     };
     Ok(match order.recording {
         Some(recording) => recording.of(order, rig),

@@ -21,7 +21,7 @@ use rigor_core::rig::{Drive, Lane, Parts};
 use rigor_core::verdict::{Blame, RigError};
 use rigor_core::{Instant, Rig, Source, Timeline};
 
-use crate::file::{RecordedRig, Replay};
+use crate::file::{RecordedRig, Replay, RigFile};
 use crate::recording::{self, Header, ReadError, Reader};
 use crate::{Order, Refusal};
 use script::Script;
@@ -166,6 +166,7 @@ fn parts(header: &Header, script: &Rc<RefCell<Script>>) -> Result<Parts, RigErro
         leds: leds.collect::<Result<_, RigError>>()?,
         gauges: table.gauges.iter().map(by_name).collect::<Result<_, _>>()?,
         ports: table.ports.clone(),
+        lacking: RigFile::parse("", &header.rig_file).map(|file| file.lacking()).unwrap_or_default(),
     })
 }
 

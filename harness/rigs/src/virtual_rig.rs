@@ -1,5 +1,6 @@
 //! The virtual rig: a [`Board`] with every wire of the rig file, on a clock that jumps.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rigor_board::{Board, BoardConfig, Firmware};
@@ -80,6 +81,7 @@ pub fn take(order: &Order<'_>, board: &VirtualBoard) -> Result<Rig, RigError> {
             .map(|name| (name.to_owned(), timeline.source(name)))
             .into(),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
+        lacking: BTreeMap::new(),
     };
     let rig = Rig {
         name: file.name.clone(),

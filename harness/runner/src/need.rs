@@ -92,6 +92,15 @@ impl Bench {
         })
     }
 
+    /// That the rig has no `part`, which its file's `table` would provide if the rig could have one.
+    pub fn missing(&self, part: &str, table: &str) -> Missing {
+        let remedy = match self.parts.lacking.get(table) {
+            Some(reason) => format!("{reason}, so no `{table}` could bring it; run the case on another rig"),
+            None => format!("wire it and add `{table}` to the rig file"),
+        };
+        Missing { part: part.to_owned(), remedy }
+    }
+
     /// Notes on the timeline what the harness does.
     ///
     /// # Errors
@@ -109,15 +118,8 @@ impl Bench {
 pub struct Missing {
     /// What is missing.
     pub part: String,
-    /// What to add to the rig file.
+    /// What to add to the rig file, or why nothing would help.
     pub remedy: String,
-}
-
-impl Missing {
-    /// The part `part`, which the rig file's table `table` would provide.
-    pub fn table(part: &str, table: &str) -> Self {
-        Missing { part: part.to_owned(), remedy: format!("wire it and add `{table}` to the rig file") }
-    }
 }
 
 /// Something that a case asks of a rig by an argument of its function.
@@ -134,5 +136,23 @@ pub trait Need: Sized + 'static {
 impl Need for Bench {
     fn take(bench: &Bench) -> Result<Self, Missing> {
         Ok(bench.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_table_could_bring_is_not_asked_for() {
+        let lacking = [("[[leds]]", "QEMU emulates no RMT".to_owned())].into();
+        let parts = Parts { lacking, ..Parts::default() };
+        let bench = Bench::new(Timeline::new(), parts, Fidelity::Emulated);
+        let told = |missing: Option<Missing>| missing.expect("it is missing").to_string();
+        let expected = "the rig has no LED lanes; QEMU emulates no RMT, so no `[[leds]]` could bring it; run the \
+                        case on another rig";
+        assert_eq!(told(Leds::take(&bench).err()), expected);
+        let expected = "the rig has no supply switch; wire it and add `[power]` to the rig file";
+        assert_eq!(told(Power::take(&bench).err()), expected);
     }
 }

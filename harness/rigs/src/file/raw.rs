@@ -7,13 +7,14 @@ use rigor_board::net::Via;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::qemu::{self, RawQemu};
 use super::{
-    BackEnd, Console, LedLane, Net, PinWire, Place, Present, Replay, RigFile, RigFileError, SCHEMA,
-    VirtualBoard,
+    BackEnd, Console, Lacking, LedLane, Net, PinWire, Place, Present, Qemu, Replay, RigFile, RigFileError,
+    SCHEMA, VirtualBoard,
 };
 
 /// Any number, with its place: ranges are checked here, so that a complaint can name key and range.
-type Number = Spanned<i64>;
+pub(super) type Number = Spanned<i64>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,16 +24,17 @@ pub(super) struct RawFile {
     dut: Spanned<String>,
     back_end: Spanned<String>,
     #[serde(rename = "virtual")]
-    board: Option<RawBoard>,
+    board: Option<Spanned<RawBoard>>,
     replay: Option<Spanned<RawReplay>>,
+    qemu: Option<Spanned<RawQemu>>,
     console: Option<RawConsole>,
     power: Option<Present>,
     reset: Option<Present>,
     flash: Option<Present>,
     net: Option<RawNet>,
-    scheduler: Option<Present>,
-    stress: Option<Present>,
-    air: Option<Present>,
+    scheduler: Option<Spanned<Present>>,
+    stress: Option<Spanned<Present>>,
+    air: Option<Spanned<Present>>,
     #[serde(default)]
     leds: Vec<RawLane>,
     #[serde(default)]
@@ -64,11 +66,13 @@ struct RawConsole {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawNet {
+pub(super) struct RawNet {
     ports: BTreeMap<String, Number>,
-    via: Option<Spanned<String>>,
-    latency_us: Option<Number>,
-    mbit_per_s: Option<Number>,
+    pub(super) via: Option<Spanned<String>>,
+    pub(super) latency_us: Option<Number>,
+    pub(super) mbit_per_s: Option<Number>,
+    #[serde(default)]
+    pub(super) forward: BTreeMap<String, Number>,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +91,7 @@ struct RawPin {
 }
 
 /// The value of `key`, if it is one of `range`.
-fn number<T: TryFrom<i64>>(
+pub(super) fn number<T: TryFrom<i64>>(
     place: &Place<'_>,
     key: &str,
     number: &Number,
@@ -101,7 +105,7 @@ fn number<T: TryFrom<i64>>(
     })
 }
 
-fn optional<T: TryFrom<i64>>(
+pub(super) fn optional<T: TryFrom<i64>>(
     place: &Place<'_>,
     key: &str,
     value: Option<&Number>,
@@ -125,7 +129,7 @@ const PINS: RangeInclusive<i64> = 0..=255;
 
 impl RawFile {
     /// The rig that the file describes.
-    pub(super) fn check(self, place: &Place<'_>) -> Result<RigFile, RigFileError> {
+    pub(super) fn check(mut self, place: &Place<'_>) -> Result<RigFile, RigFileError> {
         if *self.schema.get_ref() != SCHEMA {
             return Err(place.error(
                 self.schema.span().start,
@@ -137,40 +141,7 @@ impl RawFile {
             check_name(place, key, value)?;
         }
         self.check_wires(place)?;
-        let wired = self.wired();
-        let at = self.back_end.span().start;
-        let back_end = match self.back_end.get_ref().as_str() {
-            "virtual" => {
-                if let Some(replay) = &self.replay {
-                    let what = "there is a `replay` and the back end is `virtual`";
-                    let instead = "remove the table, or write `back_end = \"replay\"`";
-                    return Err(place.error(replay.span().start, what, instead));
-                }
-                BackEnd::Virtual(self.board.unwrap_or_default().check(place)?)
-            }
-            "replay" => {
-                if self.board.is_some() {
-                    let what = "there is a `virtual` and the back end is `replay`";
-                    return Err(place.error(at, what, "remove the table `[virtual]`"));
-                }
-                let Some(replay) = self.replay else {
-                    let instead = "write a table `[replay]` with its path in `recording`";
-                    return Err(place.error(at, "no recording is named", instead));
-                };
-                if let Some(table) = wired {
-                    let what = format!("there is a `{table}`, but the recording says what is wired");
-                    return Err(place.error(at, what, "remove the table"));
-                }
-                BackEnd::Replay(replay.into_inner().check(place)?)
-            }
-            other => {
-                return Err(place.error(
-                    at,
-                    format!("no back end is called {other:?}"),
-                    "write `back_end = \"virtual\"` or `back_end = \"replay\"`",
-                ));
-            }
-        };
+        let back_end = self.back_end(place)?;
         Ok(RigFile {
             path: place.path.to_owned(),
             text: place.text.to_owned(),
@@ -182,12 +153,85 @@ impl RawFile {
             reset: self.reset,
             flash: self.flash,
             net: self.net.map(|net| net.check(place)).transpose()?,
-            scheduler: self.scheduler,
-            stress: self.stress,
-            air: self.air,
+            scheduler: self.scheduler.map(Spanned::into_inner),
+            stress: self.stress.map(Spanned::into_inner),
+            air: self.air.map(Spanned::into_inner),
             leds: self.leds.into_iter().map(|lane| lane.check(place)).collect::<Result<_, _>>()?,
             pins: self.pins.into_iter().map(|pin| pin.check(place)).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// What the file says of its back end. Takes that back end's table out.
+    fn back_end(&mut self, place: &Place<'_>) -> Result<BackEnd, RigFileError> {
+        let at = self.back_end.span().start;
+        let name = self.back_end.get_ref().as_str();
+        let own = [
+            ("virtual", self.board.as_ref().map(Spanned::span)),
+            ("replay", self.replay.as_ref().map(Spanned::span)),
+            ("qemu", self.qemu.as_ref().map(Spanned::span)),
+        ];
+        if own.iter().all(|(known, _)| *known != name) {
+            return Err(place.error(
+                at,
+                format!("no back end is called {name:?}"),
+                "write `back_end = \"virtual\"`, `\"replay\"` or `\"qemu\"`",
+            ));
+        }
+        for (table, span) in own {
+            if let Some(span) = span.filter(|_| table != name) {
+                let what = format!("there is a `{table}` and the back end is `{name}`");
+                let instead = format!("remove the table, or write `back_end = \"{table}\"`");
+                return Err(place.error(span.start, what, instead));
+            }
+        }
+        if name != "qemu"
+            && let Some(net) = &self.net
+            && let Some(port) = net.forward.values().next()
+        {
+            let what = format!("there is a `forward` and the back end is `{name}`");
+            return Err(place.error(port.span().start, what, "remove `forward`"));
+        }
+        if name == "virtual" {
+            let board = self.board.take().map(Spanned::into_inner).unwrap_or_default();
+            return Ok(BackEnd::Virtual(board.check(place)?));
+        }
+        if name == "qemu" {
+            let raw = self.qemu.take().map(Spanned::into_inner).unwrap_or_default();
+            let qemu = raw.check(place, self.dut.get_ref())?;
+            self.check_machine(place, &qemu)?;
+            return Ok(BackEnd::Qemu(qemu));
+        }
+        let Some(replay) = self.replay.take() else {
+            let instead = "write a table `[replay]` with its path in `recording`";
+            return Err(place.error(at, "no recording is named", instead));
+        };
+        if let Some(table) = self.wired() {
+            let what = format!("there is a `{table}`, but the recording says what is wired");
+            return Err(place.error(at, what, "remove the table"));
+        }
+        Ok(BackEnd::Replay(replay.into_inner().check(place)?))
+    }
+
+    /// Refuses parts that the emulated machine lacks: a table that nothing answers would be a case that is
+    /// not run, or worse, one that fails.
+    fn check_machine(&self, place: &Place<'_>, machine: &Qemu) -> Result<(), RigFileError> {
+        for Lacking { table, reason } in machine.lacking() {
+            let start = |part: &Option<Spanned<Present>>| part.as_ref().map(|part| part.span().start);
+            let at = match table {
+                "[scheduler]" => start(&self.scheduler),
+                "[stress]" => start(&self.stress),
+                "[air]" => start(&self.air),
+                "[[leds]]" => self.leds.first().map(|lane| lane.signal.span().start),
+                "[[pins]]" => self.pins.first().map(|pin| pin.signal.span().start),
+                _ => None,
+            };
+            if let Some(at) = at {
+                let what = format!("there is a `{table}`, but {reason}");
+                let instead = "remove the table: cases that need it are then left to other rigs";
+                return Err(place.error(at, what, instead));
+            }
+        }
+        self.net.as_ref().map_or(Ok(()), |net| qemu::check_net(place, net, &machine.board))
     }
 
     /// The first table of a part.
@@ -280,6 +324,20 @@ impl RawNet {
             }
             ports.insert(name.clone(), value);
         }
+        let mut forward = BTreeMap::new();
+        for (name, port) in &self.forward {
+            let at = port.span().start;
+            if !ports.contains_key(name) {
+                let what = format!("`forward` leads to `{name}`, which is none of the `ports`");
+                return Err(place.error(at, what, "write the name of one of them"));
+            }
+            let value: u16 = number(place, name, port, 1..=65_535)?;
+            if forward.values().any(|known| *known == value) {
+                let what = format!("port {value} of the host leads to another service already");
+                return Err(place.error(at, what, "give each service a port of its own"));
+            }
+            forward.insert(name.clone(), value);
+        }
         let via = match self.via.as_ref().map(|via| (via.span().start, via.get_ref().as_str())) {
             None | Some((_, "wire")) => Via::Wire,
             Some((_, "access-point")) => Via::AccessPoint,
@@ -291,6 +349,7 @@ impl RawNet {
         Ok(Net {
             ports,
             via,
+            forward,
             latency_us: optional(place, "latency_us", self.latency_us.as_ref(), 0..=60_000_000)?,
             mbit_per_s: optional(place, "mbit_per_s", self.mbit_per_s.as_ref(), 1..=100_000)?,
         })

@@ -24,8 +24,21 @@ pub(super) struct Recorded<P: ?Sized> {
 /// The same parts, each with the recording.
 pub(super) fn recorded(parts: Parts, recording: &Recording) -> Parts {
     // Every part is named, so that a new one cannot be forgotten.
-    let Parts { console, power, reset, flash, net, air, scheduler, stress, pins, leds, gauges, ports } =
-        parts;
+    let Parts {
+        console,
+        power,
+        reset,
+        flash,
+        net,
+        air,
+        scheduler,
+        stress,
+        pins,
+        leds,
+        gauges,
+        ports,
+        lacking,
+    } = parts;
     Parts {
         console: console.map(|part| with_recording(part, recording) as Rc<dyn Console>),
         power: power.map(|part| with_recording(part, recording) as Rc<dyn Power>),
@@ -45,6 +58,7 @@ pub(super) fn recorded(parts: Parts, recording: &Recording) -> Parts {
         leds,
         gauges,
         ports,
+        lacking,
     }
 }
 

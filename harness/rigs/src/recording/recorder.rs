@@ -390,8 +390,22 @@ fn header(order: &Order<'_>, rig: &Rig) -> Header {
 
 fn parts_table(parts: &Parts) -> PartsTable {
     // Every part is named, so that a new one cannot be forgotten.
-    let Parts { console, power, reset, flash, net, air, scheduler, stress, pins, leds, gauges, ports } =
-        parts;
+    let Parts {
+        console,
+        power,
+        reset,
+        flash,
+        net,
+        air,
+        scheduler,
+        stress,
+        pins,
+        leds,
+        gauges,
+        ports,
+        // The rig file says it.
+        lacking: _,
+    } = parts;
     let lane = |source: Source| source.index() as u16;
     PartsTable {
         console: console.as_ref().map(|console| lane(console.source())),

@@ -107,7 +107,7 @@ impl Air {
 
 impl Need for Air {
     fn take(bench: &Bench) -> Result<Self, Missing> {
-        let part = bench.parts.air.clone().ok_or_else(|| Missing::table("radio of its own", "[air]"))?;
+        let part = bench.parts.air.clone().ok_or_else(|| bench.missing("radio of its own", "[air]"))?;
         let cursor = bench.timeline.cursor_at_start(part.source());
         Ok(Air { bench: bench.clone(), part, cursor })
     }

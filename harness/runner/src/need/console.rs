@@ -103,7 +103,7 @@ impl Console {
 
 impl Need for Console {
     fn take(bench: &Bench) -> Result<Self, Missing> {
-        let part = bench.parts.console.clone().ok_or_else(|| Missing::table("console", "[console]"))?;
+        let part = bench.parts.console.clone().ok_or_else(|| bench.missing("console", "[console]"))?;
         let cursor = bench.timeline.cursor_at_start(part.source());
         Ok(Console {
             bench: bench.clone(),

@@ -56,7 +56,7 @@ impl Device {
 
 impl Need for Device {
     fn take(bench: &Bench) -> Result<Self, Missing> {
-        let power = bench.parts.power.as_ref().ok_or_else(|| Missing::table("supply switch", "[power]"))?;
+        let power = bench.parts.power.as_ref().ok_or_else(|| bench.missing("supply switch", "[power]"))?;
         Ok(Device { bench: bench.clone(), timeline: bench.timeline.clone(), source: power.source() })
     }
 }

@@ -56,7 +56,7 @@ impl Flash {
 
 impl Need for Flash {
     fn take(bench: &Bench) -> Result<Self, Missing> {
-        let part = bench.parts.flash.clone().ok_or_else(|| Missing::table("flash programmer", "[flash]"))?;
+        let part = bench.parts.flash.clone().ok_or_else(|| bench.missing("flash programmer", "[flash]"))?;
         Ok(Flash { bench: bench.clone(), part })
     }
 }

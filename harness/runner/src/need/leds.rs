@@ -231,7 +231,7 @@ impl Watch<'_> {
 impl Need for Leds {
     fn take(bench: &Bench) -> Result<Self, Missing> {
         if bench.parts.leds.is_empty() {
-            return Err(Missing::table("LED lanes", "[[leds]]"));
+            return Err(bench.missing("LED lanes", "[[leds]]"));
         }
         Ok(Leds { bench: bench.clone(), lanes: bench.parts.leds.clone() })
     }

@@ -92,7 +92,7 @@ impl Net {
 
 impl Need for Net {
     fn take(bench: &Bench) -> Result<Self, Missing> {
-        let part = bench.parts.net.clone().ok_or_else(|| Missing::table("network", "[net]"))?;
+        let part = bench.parts.net.clone().ok_or_else(|| bench.missing("network", "[net]"))?;
         Ok(Net { bench: bench.clone(), part })
     }
 }

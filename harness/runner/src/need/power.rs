@@ -46,7 +46,7 @@ impl Power {
 
 impl Need for Power {
     fn take(bench: &Bench) -> Result<Self, Missing> {
-        let part = bench.parts.power.clone().ok_or_else(|| Missing::table("supply switch", "[power]"))?;
+        let part = bench.parts.power.clone().ok_or_else(|| bench.missing("supply switch", "[power]"))?;
         Ok(Power { bench: bench.clone(), part })
     }
 }

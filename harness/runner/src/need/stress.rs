@@ -55,7 +55,7 @@ impl Stress {
 
 impl Need for Stress {
     fn take(bench: &Bench) -> Result<Self, Missing> {
-        let table = || Missing::table("hand on the device's cores and memory", "[stress]");
+        let table = || bench.missing("hand on the device's cores and memory", "[stress]");
         let part = bench.parts.stress.clone().ok_or_else(table)?;
         Ok(Stress { bench: bench.clone(), part })
     }

@@ -78,7 +78,7 @@ impl Tasks {
 
 impl Need for Tasks {
     fn take(bench: &Bench) -> Result<Self, Missing> {
-        let table = || Missing::table("view of the device's scheduler", "[scheduler]");
+        let table = || bench.missing("view of the device's scheduler", "[scheduler]");
         let part = bench.parts.scheduler.as_ref().ok_or_else(table)?;
         part.record().map_err(|error| Missing { remedy: error.0, ..table() })?;
         Ok(Tasks { timeline: bench.timeline.clone() })
