@@ -6,7 +6,7 @@ use rigor_core::requirement::{Catalogue, CatalogueErrors, Requirement};
 use rigor_rigs::{FaultList, RigFileError};
 
 use crate::case::{Case, Handler};
-use crate::evidence::Dissect;
+use crate::evidence::{Dissect, Read, Vocabulary};
 
 /// What is wrong with the data of a suite.
 #[derive(Debug, thiserror::Error)]
@@ -58,13 +58,13 @@ pub struct Suite {
     pub(crate) catalogue: Catalogue,
     pub(crate) cases: Vec<Case>,
     pub(crate) faults: FaultList,
-    pub(crate) dissect: Dissect,
+    pub(crate) words: Vocabulary,
 }
 
 impl Suite {
     /// A suite without cases over `catalogue`.
     pub fn new(catalogue: Catalogue) -> Self {
-        Suite { catalogue, cases: Vec::new(), faults: FaultList::default(), dissect: |_, _| None }
+        Suite { catalogue, cases: Vec::new(), faults: FaultList::default(), words: Vocabulary::default() }
     }
 
     /// Adds a case; see [`Case::new`].
@@ -93,7 +93,13 @@ impl Suite {
     /// Tells people what messages of the system's protocol are: a word for what kind, then its figures,
     /// as in `DATA 4089 bytes at 8178`.
     pub fn with_dissector(mut self, dissect: Dissect) -> Self {
-        self.dissect = dissect;
+        self.words.dissect = dissect;
+        self
+    }
+
+    /// Finds in the device's log what is worth a curve over time, such as the use of its memory pools.
+    pub fn with_readings(mut self, read: Read) -> Self {
+        self.words.read = read;
         self
     }
 

@@ -47,7 +47,8 @@ pub const FAULTS: &str = include_str!("../faults.toml");
 pub fn suite() -> Result<Suite, SuiteError> {
     let mut suite = Suite::new(Catalogue::parse(REQUIREMENTS, "suites/prism-k1/requirements.toml")?)
         .with_faults(FaultList::parse("suites/prism-k1/faults.toml", FAULTS)?)
-        .with_dissector(dissect::dissect);
+        .with_dissector(dissect::dissect)
+        .with_readings(report::reading);
     system::add_to(&mut suite);
     flash::add_to(&mut suite);
     memory::add_to(&mut suite);

@@ -4,14 +4,18 @@
 use std::time::Duration;
 
 use rigor_core::Instant;
+use rigor_core::unit::Unit;
 use rigor_core::verdict::Blame;
-use rigor_decode::console::Line;
+use rigor_decode::console::{Line, LogLine};
+use rigor_runner::evidence::Reading;
 use rigor_runner::need::Console;
 
 /// The line that a report begins with, without its tag.
 const BEGIN: &str = "=== Heap Monitor Statistics ===";
 /// The line that it ends with.
 const END: &str = "=====================================";
+/// Under which of these tags the pools speak the sources disagree (specification, section 8).
+const POOL_TAGS: [&str; 2] = ["POOL", "memory_pool"];
 /// A report is on the wire within this long after its first line: some 50 lines at 115,200 baud
 /// take half a second (our bound).
 const LENGTH_LIMIT: Duration = Duration::from_secs(3);
@@ -87,6 +91,14 @@ impl Report {
     }
 }
 
+/// What a line of the device's log says of its pools, for people to see over time.
+pub(crate) fn reading(log: &LogLine<'_>) -> Option<Reading> {
+    let (name, free, all) = POOL_TAGS.contains(&log.tag).then(|| pool(log.message))??;
+    let in_use = all.checked_sub(free)?;
+    let name = format!("{name} pool, blocks in use as the device says");
+    Some(Reading { name, unit: Unit::Count, value: in_use as f64 })
+}
+
 /// From "4K Pool: 8/8 free (peak usage: 0)": its name, its free blocks and all of them.
 pub fn pool(message: &str) -> Option<(String, u64, u64)> {
     let (name, figures) = message.split_once(" Pool: ")?;
@@ -110,7 +122,7 @@ pub async fn next(console: &mut Console, limit: Duration) -> Result<Report, Blam
     for log in console.seen()[from..].iter().filter_map(Line::log) {
         match log.tag {
             "HEAP_MON" => report.take(log.message),
-            "POOL" | "memory_pool" => report.pools.extend(pool(log.message)),
+            tag if POOL_TAGS.contains(&tag) => report.pools.extend(pool(log.message)),
             _ => {}
         }
     }
@@ -161,6 +173,12 @@ mod tests {
         assert_eq!((report.free, report.minimum_free, report.largest_block), (Some(1234), Some(7), None));
         assert_eq!((report.trend.as_slice(), report.missing()), (&[(10, 4)][..], 1));
         assert_eq!(pool("4K Pool: 7/8 free (peak usage: 2)"), Some(("4K".to_owned(), 7, 8)));
+        let read =
+            |line| reading(&LogLine::parse(line).unwrap()).map(|reading| (reading.name, reading.value));
+        let of_4k = Some(("4K pool, blocks in use as the device says".to_owned(), 1.0));
+        assert_eq!(read("I (9) POOL: 4K Pool: 7/8 free (peak usage: 2)"), of_4k);
+        assert_eq!(read("I (9) POOL: 4K Pool: 9/8 free (peak usage: 2)"), None);
+        assert_eq!(read("I (9) OTHER: 4K Pool: 7/8 free (peak usage: 2)"), None);
         assert_eq!(pool("Memory pools initialized successfully"), None);
         report.pools = vec![("4K".to_owned(), 6, 8), ("1K".to_owned(), 15, 16)];
         assert_eq!(

@@ -138,7 +138,7 @@ fn plan(environment: Environment, suites: Vec<Suite>, setting: &Setting) -> (Pla
         known_faults.extend(suite.faults().faults.iter().map(|fault| fault.name.clone()));
         let fault = suite.faults().faults.iter().find(|fault| Some(fault.name.as_str()) == wanted).cloned();
         broken |= fault.is_some();
-        let evidence = Wanted { dissect: suite.dissect, shelf: setting.shelf.clone() };
+        let evidence = Wanted { words: suite.words, shelf: setting.shelf.clone() };
         let (catalogue, cases) = suite.into_parts();
         for rig in environment.rigs.iter().filter(|rig| rig.dut == catalogue.system) {
             let mut rig = rig.clone();

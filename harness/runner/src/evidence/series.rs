@@ -1,17 +1,27 @@
-//! Quantities over the whole case: the period of the frames, and what gauges showed.
+//! Quantities over the whole case: the period of the frames, what gauges showed, and what the device said of
+//! itself.
 
 use rigor_core::budget::Budget;
 use rigor_core::evidence::Series;
 use rigor_core::unit::Unit;
 use rigor_core::{Instant, Kind, Rig};
+use rigor_decode::console::Line;
 
 use super::leds::{Strip, Strips};
+use super::{Read, Reading};
 
 /// What budgets call the time from one frame to the next.
 const FRAME_PERIOD: &str = "frame period";
 
 /// Every series that has something to show, each of at most `points` points.
-pub(super) fn all(rig: &Rig, strips: &Strips, budgets: &[&Budget], points: usize) -> Vec<Series> {
+pub(super) fn all(
+    rig: &Rig,
+    strips: &Strips,
+    said: &[Line],
+    read: Read,
+    budgets: &[&Budget],
+    points: usize,
+) -> Vec<Series> {
     let limits = limits(budgets);
     let periods = strips.lanes.iter().map(|strip| Series { limits: limits.clone(), ..period(strip) });
     // How often memory was asked for says little to a reader; how much is left says it all.
@@ -25,11 +35,28 @@ pub(super) fn all(rig: &Rig, strips: &Strips, budgets: &[&Budget], points: usize
         let points = events.iter().filter_map(value).collect();
         Series { name: name.clone(), unit: Unit::Bytes, points, left_out: 0, limits: Vec::new() }
     });
-    let mut all: Vec<Series> = periods.chain(gauges).filter(|series| !series.points.is_empty()).collect();
+    let all = periods.chain(gauges).chain(readings(said, read));
+    let mut all: Vec<Series> = all.filter(|series| !series.points.is_empty()).collect();
     for series in &mut all {
         let before = series.points.len();
         thin(&mut series.points, points);
         series.left_out = (before - series.points.len()) as u64;
+    }
+    all
+}
+
+/// What the device said of itself, a series for each quantity.
+fn readings(said: &[Line], read: Read) -> Vec<Series> {
+    let mut all: Vec<Series> = Vec::new();
+    for line in said {
+        let Some(Reading { name, unit, value }) = line.log().and_then(|log| read(&log)) else { continue };
+        let point = (line.end.as_nanos(), value);
+        match all.iter_mut().find(|series| series.name == name && series.unit == unit) {
+            Some(series) => series.points.push(point),
+            None => {
+                all.push(Series { name, unit, points: vec![point], left_out: 0, limits: Vec::new() });
+            }
+        }
     }
     all
 }

@@ -1,4 +1,5 @@
 use std::fs;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,13 +8,15 @@ use rigor_core::event::{
     Serial, Symbol,
 };
 use rigor_core::evidence::{Evidence, Lane, LaneKind};
+use rigor_core::part::Console;
 use rigor_core::rig::{Drive, Parts};
 use rigor_core::task::{TaskStart, TaskState};
+use rigor_core::unit::Unit;
 use rigor_core::verdict::{RigError, Verdict};
 use rigor_core::{Fidelity, Instant, Kind, Level, Rig, Timeline};
 use rigor_decode::websocket::ClientFrame;
 
-use super::{FilesOf, Shelf, Wanted};
+use super::{FilesOf, Reading, Shelf, Vocabulary, Wanted};
 
 struct Still;
 
@@ -56,7 +59,14 @@ fn burst() -> Kind {
 }
 
 fn wanted(shelf: Option<Arc<Shelf>>) -> Wanted {
-    Wanted { dissect: |_, bytes| (bytes == b"hi").then(|| "GREETING".to_owned()), shelf }
+    let words = Vocabulary {
+        dissect: |_, bytes| (bytes == b"hi").then(|| "GREETING".to_owned()),
+        read: |log| {
+            let value = log.message.strip_prefix("pool ")?.parse().ok()?;
+            Some(Reading { name: "pool".to_owned(), unit: Unit::Count, value })
+        },
+    };
+    Wanted { words, shelf }
 }
 
 fn shown(rig: &Rig, verdict: Verdict) -> Evidence {
@@ -179,6 +189,40 @@ fn flash_wires_and_console_have_lanes() {
     let expected =
         ["erase, 4096 bytes at 0x1000", "program × 2, 512 bytes at 0x1000", "program, 256 bytes at 0x1000"];
     assert_eq!(texts(lane(&evidence, LaneKind::Flash)), expected);
+}
+
+struct Mouth(rigor_core::Source);
+
+impl Console for Mouth {
+    fn write(&self, _: &[u8]) -> Result<(), RigError> {
+        Ok(())
+    }
+    fn source(&self) -> rigor_core::Source {
+        self.0
+    }
+}
+
+#[test]
+fn what_the_device_says_of_itself_is_a_curve() {
+    let said = |at, text: &[u8]| {
+        let serial = Serial {
+            direction: Direction::FromDut,
+            bytes: text.into(),
+            byte_time: Duration::from_micros(87),
+        };
+        ("console", at, Kind::Serial(serial))
+    };
+    let told =
+        vec![said(1, b"I (1) POOL: pool 3\n"), said(8, b"nothing\n"), said(16, b"I (16) POOL: pool 5\n")];
+    let mut rig = rig(told, 40);
+    let source = rig.timeline.source("console");
+    rig.parts.console = Some(Rc::new(Mouth(source)));
+    let evidence = shown(&rig, Verdict::Pass);
+    let [pool] = &evidence.series[..] else { panic!("{:?}", evidence.series) };
+    assert_eq!((pool.name.as_str(), pool.unit), ("pool", Unit::Count));
+    assert_eq!(pool.points.iter().map(|point| point.1).collect::<Vec<_>>(), [3.0, 5.0]);
+    assert!(pool.points[0].0 > 1_000_000 && pool.points[1].0 > 16_000_000, "when they were heard");
+    assert_eq!(evidence.log.len(), 3);
 }
 
 #[test]
