@@ -1,0 +1,28 @@
+//! Firmware images as files.
+//!
+//! An image is the ELF file that a compiler made of firmware for a chip or an emulator. This crate says
+//! what it is ([`Image`]): whether this emulator can run it, where it begins, what it takes of flash and
+//! RAM ([`Sizes`]), where a symbol lies, and from which line of which function an address comes
+//! ([`Symboliser`]), so that the backtrace of a panic can be read by people. [`Built`] says whether the
+//! file is there and newer than what it was made of.
+//!
+//! The build command prints by it what it made, and rigs that run images look at them by it, so both
+//! count the same. An image is hostile input like any: malformed ones end as an [`ImageError`], with
+//! bounded time and memory.
+
+mod built;
+mod elf;
+mod error;
+mod fitness;
+mod sizes;
+mod survey;
+mod symbols;
+
+pub use built::Built;
+pub use elf::{Image, Section, Segment, Symbol};
+pub use error::ImageError;
+pub use sizes::{HARNESS_SECTIONS, SectionUse, Sizes};
+pub use symbols::{Frame, Symboliser};
+
+/// Larger files are no images, in bytes. PRISM K1's, with all its debug information, has a tenth of it.
+pub const MAX_FILE: u64 = 64 << 20;
