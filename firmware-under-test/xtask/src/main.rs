@@ -1,0 +1,137 @@
+//! `cargo xtask firmware`: builds the firmware under test for a chip.
+//!
+//! Firmware for a chip is a cargo workspace of its own (`firmware-under-test/ports/qemu-virt`), with its
+//! own profiles and lock file, because `panic = "abort"` and link-time optimisation would hit the harness
+//! as well. What it needs besides is a compiler that has the library `core` for its target, and not every
+//! machine has rustup's. This command finds one ([`compiler`]), builds the library if only its sources are
+//! there ([`sysroot`]), calls cargo in an [`environment`] that does not depend on the caller's, and leaves
+//! the image where rig files name it ([`image`]).
+
+mod commands;
+mod compiler;
+mod environment;
+mod error;
+mod image;
+mod port;
+mod sysroot;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::Options;
+use error::TaskError;
+use port::{Port, Variant};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    max_term_width = 110,
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// The firmware under test as images for emulated chips
+    ///
+    /// Looks for a compiler with the library `core` for riscv32imac-unknown-none-elf: first in the active
+    /// toolchain (`rustup target add riscv32imac-unknown-none-elf`), then in Debian's packages (`apt-get
+    /// install rustc-web cargo-web rust-web-src lld-19`), of whose sources it builds the library once.
+    #[command(
+        verbatim_doc_comment,
+        disable_help_subcommand = true,
+        after_long_help = "\
+Exit codes:
+  0  all is well
+  1  the firmware does not build, or does not please clippy or rustdoc
+  2  there is no compiler for it; what to install is told
+  3  anything else, also a malformed command line
+
+Examples:
+  cargo xtask firmware build                  the image that rigs/qemu names
+  cargo xtask firmware build --release-image  the one without what only a test bench wants
+  cargo xtask firmware sizes                  what the images take of flash and RAM"
+    )]
+    Firmware {
+        #[command(subcommand)]
+        job: Job,
+        /// Without defects on demand and without the echo: what would be shipped
+        #[arg(long, global = true)]
+        release_image: bool,
+        /// Fail if the port's Cargo.lock would change
+        #[arg(long, global = true)]
+        locked: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Job {
+    /// Build the image, and say what it takes of flash and RAM
+    Build,
+    /// See whether the firmware compiles, without making an image
+    Check,
+    /// Run clippy on the port, with warnings denied
+    Clippy,
+    /// Make the port's reference, with warnings denied
+    Doc,
+    /// Show what the images take of flash and RAM, as they are
+    Sizes,
+    /// Tell which compiler would be taken
+    Compiler,
+    /// Remove all that was built for chips, the compiler's library included
+    Clean,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(complaint) => {
+            // Nothing can be done about a closed standard output.
+            let _ = complaint.print();
+            return ExitCode::from(if complaint.use_stderr() { error::EXIT_OTHERWISE } else { 0 });
+        }
+    };
+    match run(arguments.task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(complaint) => {
+            eprintln!("{complaint}");
+            ExitCode::from(complaint.exit_code())
+        }
+    }
+}
+
+fn run(Task::Firmware { job, release_image, locked }: Task) -> Result<(), TaskError> {
+    let port = Port::qemu_virt();
+    let variant = if release_image { Variant::Release } else { Variant::Suite };
+    let options = Options { variant, locked };
+    match job {
+        Job::Build => commands::build(&port, &options),
+        Job::Check => commands::check(&port, &options),
+        Job::Clippy => commands::clippy(&port, &options),
+        Job::Doc => commands::doc(&port, &options),
+        Job::Sizes => commands::sizes(&port),
+        Job::Compiler => commands::compiler(&port),
+        Job::Clean => commands::clean(&port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+        for line in ["build --release-image", "--locked clippy", "sizes", "clean"] {
+            let words = ["xtask", "firmware"].into_iter().chain(line.split(' '));
+            assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+
+/// What the compiler makes code for.
+pub(crate) const TARGET: &str = "riscv32imac-unknown-none-elf";
+
+/// Which of the images of a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Variant {
+    /// The one that the suite judges: with defects on demand, and with a path that sends messages back.
+    Suite,
+    /// The one that would be shipped.
+    Release,
+}
+
+impl Variant {
+    pub(crate) const ALL: [Variant; 2] = [Variant::Suite, Variant::Release];
+}
+
+/// A port of firmware to a chip: a workspace of its own.
+pub(crate) struct Port {
+    root: PathBuf,
+    /// Its folder's name.
+    name: &'static str,
+    /// The package in it that has the binary.
+    pub(crate) package: &'static str,
+    /// The binary.
+    pub(crate) binary: &'static str,
+}
+
+impl Port {
+    /// PRISM K1 for QEMU's machine `virt`.
+    pub(crate) fn qemu_virt() -> Self {
+        // Cargo says where it found this package; a binary that was started by hand was built there.
+        let package =
+            std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&package).ancestors().nth(2).unwrap_or(Path::new("."));
+        Port::of(root, "qemu-virt", "firmware-qemu-virt", "prism-k1")
+    }
+
+    pub(crate) fn of(root: &Path, name: &'static str, package: &'static str, binary: &'static str) -> Self {
+        Port { root: root.to_owned(), name, package, binary }
+    }
+
+    /// The repository.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The port's workspace.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.root.join("firmware-under-test/ports").join(self.name)
+    }
+
+    /// What cargo builds for chips. Not where `CARGO_TARGET_DIR` says: rig files name images by their
+    /// paths in the repository.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.root.join("target/firmware")
+    }
+
+    /// The libraries of compilers that came without.
+    pub(crate) fn sysroots(&self) -> PathBuf {
+        self.root.join("target/firmware-sysroot")
+    }
+
+    /// Where rig files expect an image.
+    pub(crate) fn image(&self, variant: Variant) -> PathBuf {
+        let suffix = match variant {
+            Variant::Suite => "",
+            Variant::Release => "-release",
+        };
+        self.target().join("images").join(format!("{}-{}{suffix}.elf", self.binary, self.name))
+    }
+
+    /// What cargo leaves when it has built the binary.
+    pub(crate) fn artefact(&self) -> PathBuf {
+        self.target().join(TARGET).join("release").join(self.binary)
+    }
+
+    /// What the image depends on besides the sources that cargo lists.
+    pub(crate) fn manifests(&self) -> Vec<PathBuf> {
+        let own = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"].map(|name| self.folder().join(name));
+        own.into_iter().chain([self.root.join("Cargo.toml")]).filter(|path| path.exists()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_where_rig_files_name_them() {
+        let port = Port::of(Path::new("/w"), "qemu-virt", "firmware-qemu-virt", "prism-k1");
+        let [suite, release] = Variant::ALL.map(|variant| port.image(variant));
+        assert_eq!(suite, Path::new("/w/target/firmware/images/prism-k1-qemu-virt.elf"));
+        assert_eq!(release, Path::new("/w/target/firmware/images/prism-k1-qemu-virt-release.elf"));
+    }
+}
