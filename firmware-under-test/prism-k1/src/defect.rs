@@ -491,30 +491,6 @@ pub const fn present(_defect: Defect) -> bool {
 }
 
 #[cfg(feature = "defects")]
-std::thread_local! {
-    static PRESENT: core::cell::Cell<Option<Defect>> = const { core::cell::Cell::new(None) };
-    static REACHED: [core::cell::Cell<bool>; Defect::ALL.len()] =
-        const { [const { core::cell::Cell::new(false) }; Defect::ALL.len()] };
-}
-
-/// Whether the running firmware has `defect`.
+mod given;
 #[cfg(feature = "defects")]
-#[inline]
-pub fn present(defect: Defect) -> bool {
-    REACHED.with(|reached| reached[defect as usize].set(true));
-    PRESENT.get() == Some(defect)
-}
-
-/// The defects that firmware on this thread has asked for since the thread began, restarts
-/// included. What was never asked for has made no difference, whether it was [`present`] or not.
-#[cfg(feature = "defects")]
-pub fn reached() -> impl Iterator<Item = Defect> {
-    Defect::ALL.iter().copied().filter(|&defect| REACHED.with(|reached| reached[defect as usize].get()))
-}
-
-/// Gives the firmware that this thread is about to start `defect`, or none. A port calls it before
-/// [`start`](crate::start); boards with different defects need threads of their own.
-#[cfg(feature = "defects")]
-pub fn give(defect: Option<Defect>) {
-    PRESENT.set(defect);
-}
+pub use given::{give, present, reached};

@@ -29,7 +29,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(any(test, feature = "defects"))]
+#[cfg(any(test, all(feature = "defects", not(target_os = "none"))))]
 extern crate std;
 
 use firmware_platform::{Chip, Peripherals};
