@@ -7,6 +7,8 @@
 pub mod failing;
 pub mod fault;
 pub mod file;
+#[cfg(target_os = "linux")]
+pub mod qemu;
 pub mod recording;
 pub mod replay;
 pub mod serial;

@@ -1,0 +1,26 @@
+//! Emulated devices: QEMU as a child process.
+//!
+//! The device's memory is a file without a name that both map (`ram`), and two pipes carry a byte each way
+//! whenever the device wants to meet the harness: it rings, and stands still until it is answered
+//! (`guest`). A process of it is told everything on its command line (`command_line`) and by inherited
+//! descriptors (`process`), so nothing of it is on a disk, and it ends with whoever started it.
+
+#![cfg_attr(not(test), expect(dead_code, reason = "no back end starts a guest yet"))]
+
+mod command_line;
+mod error;
+mod espressif;
+mod guest;
+mod process;
+mod ram;
+mod version;
+
+pub use error::{Ending, LastWords, QemuError, When};
+pub use ram::OutsideRam;
+pub use version::{Installed, Version, installed};
+
+/// A program of `tests/stand-ins`, which behaves as some QEMU could.
+#[cfg(test)]
+fn stand_in(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand-ins").join(name)
+}
