@@ -1,6 +1,8 @@
 //! `rigor doctor`: what this machine can do, and what to install for the rest.
 
 mod devices;
+#[cfg(target_os = "linux")]
+mod emulated;
 mod place;
 mod rig;
 mod tool;
@@ -16,8 +18,9 @@ use crate::print::{columns, print};
 
 /// Say what this machine can do, and what to install for the rest
 ///
-/// Takes the default virtual rigs and lets their firmware run for a moment; looks for tools, serial
-/// ports, GPIO chips and USB adapters, and for what a person needs to see anything. Opens no port: that
+/// Takes the default virtual rigs and lets their firmware run for a moment; looks for the emulators and the
+/// images of the other rigs, for tools, serial ports, GPIO chips and USB adapters, and for what a person
+/// needs to see anything. Opens no port: that
 /// could reset a board.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -87,6 +90,8 @@ struct Diagnosis {
 
 pub(crate) fn run(arguments: &Arguments, systems: Systems) -> Result<ExitCode, CommandError> {
     let mut checks = rig::checks(systems)?;
+    #[cfg(target_os = "linux")]
+    checks.extend(emulated::checks());
     checks.extend(place::checks());
     checks.extend(tool::checks());
     checks.extend(devices::checks());

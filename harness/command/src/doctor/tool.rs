@@ -26,7 +26,7 @@ const TOOLS: &[Tool] = &[
         name: "QEMU for RISC-V",
         programs: &["qemu-system-riscv32"],
         version: "--version",
-        purpose: "firmware images without a board; no back end uses it yet",
+        purpose: "emulated rigs, which need 7.2 or newer",
         install: "sudo apt-get install qemu-system-misc",
     },
     Tool {

@@ -474,6 +474,56 @@ fn the_doctor_without_any_tool_names_them_all() {
     assert!(remedies.contains(&"sudo apt-get install sigrok-cli"), "{remedies:?}");
 }
 
+fn the_doctor_looks_at_emulators_and_images() {
+    let toy = Workspace::new("emulated");
+    let stand_in = |version: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        let path = toy.0.join("emulator");
+        fs::write(&path, format!("#!/bin/sh\necho QEMU emulator version {version}\n")).expect("a program");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it may be executed");
+    };
+    let rig = |keys: &str| {
+        let head = "schema = 1\nname = \"qemu-toy\"\ndut = \"toy\"\nback_end = \"qemu\"\n[qemu]\n";
+        fs::create_dir_all(toy.0.join("rigs/qemu")).expect("a folder");
+        fs::write(toy.0.join("rigs/qemu/toy.toml"), format!("{head}{keys}\n")).expect("a rig file");
+    };
+    let diagnosis = || {
+        let json = toy.rigor(&["doctor", "--json"]).expect(0).json();
+        let checks = json["checks"].as_array().expect("a list").clone();
+        let mut own = checks.into_iter().filter(|check| check["group"] == "emulated rigs");
+        let check = own.next().expect("the rig is looked at");
+        assert_eq!(check["name"], "qemu-toy (rigs/qemu/toy.toml)");
+        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        (text("status"), text("found"), text("remedy"))
+    };
+    let is = |expected: [&str; 3], what: (String, String, String)| {
+        assert_eq!((what.0.as_str(), what.1.as_str(), what.2.as_str()), expected.into());
+    };
+    rig("binary = \"emulator\"");
+    let (status, found, remedy) = diagnosis();
+    assert_eq!(status, "missing", "{found}");
+    assert!(found.starts_with("`emulator` is not there"), "{found}");
+    assert!(remedy.contains("apt-get install qemu-system-misc"), "{remedy}");
+    rig("binary = \"./emulator\"");
+    stand_in("6.2.0");
+    let (status, found, remedy) = diagnosis();
+    assert_eq!(status, "unusable", "{found}");
+    assert!(found.ends_with("is QEMU 6.2.0, and rigs need 7.2.0 or newer"), "{found}");
+    assert!(remedy.contains("install it"), "{remedy}");
+    stand_in("7.2.0");
+    let image = "target/firmware/images/toy-qemu-virt.elf";
+    let build = "cargo xtask firmware build (cargo xtask firmware compiler says what that needs)";
+    is(["missing", &format!("QEMU 7.2.0, but no {image}"), build], diagnosis());
+    fs::create_dir_all(toy.0.join("target/firmware/images")).expect("a folder");
+    fs::write(toy.0.join(image), [0; 1025]).expect("an image");
+    is(["ok", &format!("QEMU 7.2.0, {image} with 2 KiB"), ""], diagnosis());
+    rig("binary = \"./emulator\"\npreset = \"esp32c3\"");
+    let image = "target/firmware/images/toy-esp32c3.bin";
+    is(["missing", &format!("QEMU 7.2.0, but no {image}"), "espflash save-image --merge"], diagnosis());
+    rig("preset = \"esp32s3\"\nbinary = \"emulator\"");
+    assert!(diagnosis().2.starts_with("idf_tools.py install qemu-xtensa"));
+}
+
 // ---- the rest --------------------------------------------------------------------------------
 
 fn the_matrix_proves_what_can_be_proven() {
@@ -590,6 +640,7 @@ fn main() -> ExitCode {
         files_that_are_no_captures_are_refused_with_their_place,
         the_doctor_says_whether_the_rigs_work_and_what_is_missing,
         the_doctor_without_any_tool_names_them_all,
+        the_doctor_looks_at_emulators_and_images,
         the_matrix_proves_what_can_be_proven,
         shells_and_manuals_know_the_command,
         a_reader_that_goes_away_ends_nothing,
