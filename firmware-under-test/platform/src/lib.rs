@@ -4,6 +4,26 @@
 //! `embedded-storage`, `edge-nal` and `embassy-time`. This crate adds what these do not cover:
 //! tasks with core, priority and stack size, the cost of computing, a pulse transmitter like the
 //! ESP32's RMT, Wi-Fi, and what the allocator knows. Each port under `ports/` implements [`Chip`] once.
+//!
+//! # Tasks pre-empt each other anywhere
+//!
+//! On a real chip a task of higher priority takes the core from a lower one between any two
+//! instructions, the tasks of the other core run at the same time, and each task has a stack of its
+//! own. (On the virtual board it happens where firmware calls into the board: [`Cpu::work`], flash,
+//! an await.) Bodies of tasks are not `Send`, so the compiler checks nothing of this. It asks:
+//!
+//! - **of a firmware**: what more than one *task* can reach is an `Arc`, with atomics or with a mutex
+//!   over `critical_section` inside. An `Rc`, a `Cell`, a `RefCell` or a `NoopRawMutex` may be shared by
+//!   futures of one task only. A body may hold such things when it is spawned: whoever spawned it has
+//!   let go of them. A critical section is short. It contains no [`Cpu::work`], no call into the flash,
+//!   no await, and no computing that grows with the data beyond the copy of a frame.
+//! - **of a port**: `critical_section` excludes all tasks of all cores, and nests. The handles that can
+//!   be cloned ([`Cpu`], [`Tasks`], [`Machine`], [`Chip::Flash`]) are used by several tasks at once, as
+//!   are the global allocator, `embassy-time`'s driver, and the wakers of all tasks, which any task may
+//!   wake. The other peripherals move to one task each.
+//! - **of the chip**: `alloc::sync::Arc`, so atomic read-modify-write operations of the pointer's size
+//!   (`riscv32imac` and ESP32-S3 have them, ESP32-C3's `riscv32imc` has not). 64-bit ones are not
+//!   needed.
 #![no_std]
 
 extern crate alloc;
@@ -39,6 +59,9 @@ pub struct TaskSpec {
 }
 
 /// A task's body. It ends with the board or with its own return.
+///
+/// Not `Send`, for the handles of a simulated chip are not. Nevertheless the task that spawns it and the
+/// one that it becomes are different ones: see the [crate]'s rules for what they share.
 pub type TaskBody = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Starts tasks.

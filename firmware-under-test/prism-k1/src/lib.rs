@@ -14,6 +14,7 @@
 //! |---|---|
 //! | [`boot`] | the order of the start, the tasks |
 //! | [`pool`], [`memory`], [`log`], [`monitor`] | memory, log, heap monitor |
+//! | `guarded` | how tasks share state |
 //! | [`watchdog`] | the restart of a device that hangs |
 //! | [`settings`], [`partition`] | NVS, the partition table |
 //! | [`storage`], [`pattern`], [`templates`] | files, their format, the embedded ones |
@@ -39,6 +40,7 @@ pub mod checksum;
 pub mod console;
 pub mod cost;
 pub mod defect;
+mod guarded;
 pub mod log;
 pub mod memory;
 pub mod monitor;

@@ -1,15 +1,16 @@
 //! The firmware's log on the UART, in ESP-IDF's line format.
 //!
 //! `I (1234) tag: message` and CR LF; the number is milliseconds since the start; no colours.
-//! A line is formatted straight into a bounded ring, which never blocks the caller: the playback
-//! task, which must not miss its frame, logs like everybody else. A task of low priority drains the
-//! ring to the UART. A line that does not fit is dropped whole, and a later line says how many were.
+//! A line is formatted on its task's stack, where others may come in between, and then put into a
+//! bounded ring in one go, which never blocks the caller: the playback task, which must not miss its
+//! frame, logs like everybody else. A task of low priority drains the ring to the UART. A line that
+//! does not fit is dropped whole, and a later line says how many were. As in ESP-IDF, the line of a task
+//! that was interrupted before it was put into the ring follows the younger one of who interrupted it.
 //!
 //! The console's answers go through the same ring, so lines are never torn.
 
 use alloc::boxed::Box;
-use alloc::rc::Rc;
-use core::cell::RefCell;
+use alloc::sync::Arc;
 use core::fmt::{self, Write as _};
 
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
@@ -17,9 +18,15 @@ use embassy_sync::signal::Signal;
 use embassy_time::Instant;
 use embedded_io_async::Write;
 
+use crate::guarded::{Guarded, assert_shareable};
+
 /// Bytes that wait for the UART at most. Holds the whole boot log, of which the UART (115,200
 /// baud: 11.5 bytes per millisecond) can send little while the boot sequence runs.
 pub const RING_BYTES: usize = 8 * 1024;
+
+/// Bytes of the longest line with its end; a longer one is dropped. Names have at most 63 bytes, and no
+/// line has more than one of them and 150 bytes beside.
+pub const LINE_BYTES: usize = 256;
 
 /// How many bytes the log task hands to the UART at once.
 const CHUNK_BYTES: usize = 128;
@@ -36,31 +43,34 @@ struct Ring {
     dropped_total: u32,
 }
 
-/// Appends a line behind the complete ones; it counts only when `commit`ted.
-struct Line<'a> {
-    ring: &'a mut Ring,
+/// A line under way.
+struct Line {
+    bytes: [u8; LINE_BYTES],
     len: usize,
 }
 
-impl Line<'_> {
+impl Line {
+    /// The line of `args` with its CR LF; `None` when it is longer than [`LINE_BYTES`].
+    fn of(args: fmt::Arguments<'_>) -> Option<Self> {
+        let mut line = Self { bytes: [0; LINE_BYTES], len: 0 };
+        line.write_fmt(args).ok()?;
+        line.push(b'\r').ok()?;
+        line.push(b'\n').ok()?;
+        Some(line)
+    }
+
     fn push(&mut self, byte: u8) -> fmt::Result {
-        let capacity = self.ring.bytes.len();
-        let used = self.ring.len + self.len;
-        if used >= capacity {
-            return Err(fmt::Error);
-        }
-        let at = (self.ring.start + used) % capacity;
-        self.ring.bytes[at] = byte;
+        *self.bytes.get_mut(self.len).ok_or(fmt::Error)? = byte;
         self.len += 1;
         Ok(())
     }
 
-    fn commit(self) {
-        self.ring.len += self.len;
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 
-impl fmt::Write for Line<'_> {
+impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             // A line stays one line whatever a client put into a name.
@@ -71,23 +81,30 @@ impl fmt::Write for Line<'_> {
 }
 
 impl Ring {
-    /// Appends one line with its CR LF. False when it does not fit; then nothing is appended.
-    fn append(&mut self, args: fmt::Arguments<'_>) -> bool {
-        let mut line = Line { ring: self, len: 0 };
-        let done = line.write_fmt(args).is_ok() && line.push(b'\r').is_ok() && line.push(b'\n').is_ok();
-        if done {
-            line.commit();
+    /// Appends one line. False when it does not fit; then nothing is appended.
+    fn append(&mut self, line: &Line) -> bool {
+        let line = line.bytes();
+        let capacity = self.bytes.len();
+        if line.len() > capacity - self.len {
+            return false;
         }
-        done
+        let end = (self.start + self.len) % capacity;
+        let (here, around) = line.split_at(line.len().min(capacity - end));
+        self.bytes[end..end + here.len()].copy_from_slice(here);
+        self.bytes[..around.len()].copy_from_slice(around);
+        self.len += line.len();
+        true
     }
 
-    /// Appends the report of dropped lines when there are some. False when it does not fit.
+    /// Appends the report of dropped lines when there are some. False when it does not fit. It
+    /// alone is formatted while others wait, for only then is the number known; it is short and rare.
     fn append_dropped(&mut self, millis: u64) -> bool {
         let dropped = self.dropped;
         if dropped == 0 {
             return true;
         }
-        let done = self.append(format_args!("W ({millis}) log: {dropped} lines dropped"));
+        let report = Line::of(format_args!("W ({millis}) log: {dropped} lines dropped"));
+        let done = report.is_some_and(|report| self.append(&report));
         if done {
             self.dropped = 0;
         }
@@ -101,17 +118,18 @@ impl Ring {
 
     fn take(&mut self, into: &mut [u8]) -> usize {
         let count = into.len().min(self.len);
-        for byte in &mut into[..count] {
-            *byte = self.bytes[self.start];
-            self.start = (self.start + 1) % self.bytes.len();
-        }
+        let capacity = self.bytes.len();
+        let (here, around) = into[..count].split_at_mut(count.min(capacity - self.start));
+        here.copy_from_slice(&self.bytes[self.start..self.start + here.len()]);
+        around.copy_from_slice(&self.bytes[..around.len()]);
+        self.start = (self.start + count) % capacity;
         self.len -= count;
         count
     }
 }
 
 struct Inner {
-    ring: RefCell<Ring>,
+    ring: Guarded<Ring>,
     /// Wakes the log task.
     filled: Signal<CriticalSectionRawMutex, ()>,
     /// Wakes the console task, the only one that ever waits for room.
@@ -120,7 +138,9 @@ struct Inner {
 
 /// A handle to the log; clones share it.
 #[derive(Clone)]
-pub struct Log(Rc<Inner>);
+pub struct Log(Arc<Inner>);
+
+const _: () = assert_shareable::<Log>();
 
 impl Log {
     /// An empty log of [`RING_BYTES`].
@@ -131,8 +151,8 @@ impl Log {
     }
 
     fn with_capacity(bytes: usize) -> Self {
-        Self(Rc::new(Inner {
-            ring: RefCell::new(Ring {
+        Self(Arc::new(Inner {
+            ring: Guarded::new(Ring {
                 bytes: alloc::vec![0; bytes].into_boxed_slice(),
                 start: 0,
                 len: 0,
@@ -165,29 +185,33 @@ impl Log {
     }
 
     /// Like [`raw`](Self::raw), but waits until the line fits instead of dropping it. For the
-    /// console's answers only: one task at a time may wait here. A line that is longer than the
-    /// whole ring is dropped.
+    /// console's answers only: one task at a time may wait here. A line that is longer than
+    /// [`LINE_BYTES`] is dropped.
     pub async fn raw_waiting(&self, line: fmt::Arguments<'_>) {
-        loop {
-            {
-                let mut ring = self.0.ring.borrow_mut();
-                if ring.append(line) {
-                    break;
-                }
-                if ring.len == 0 {
-                    ring.drop_one();
-                    break;
-                }
-            }
+        while !self.settled(line) {
             self.0.drained.wait().await;
         }
         self.0.filled.signal(());
     }
 
+    /// Appends `line`, or drops it when it would never fit; false when it may fit later. Not within
+    /// the loop above, where the formatted line would be part of the console task for good.
+    fn settled(&self, line: fmt::Arguments<'_>) -> bool {
+        let line = Line::of(line);
+        self.0.ring.with(|ring| {
+            let done = line.as_ref().is_some_and(|line| ring.append(line));
+            let hopeless = !done && (line.is_none() || ring.len == 0);
+            if hopeless {
+                ring.drop_one();
+            }
+            done || hopeless
+        })
+    }
+
     /// Lines dropped since the start because the ring was full.
     #[must_use]
     pub fn dropped_lines(&self) -> u32 {
-        self.0.ring.borrow().dropped_total
+        self.0.ring.with(|ring| ring.dropped_total)
     }
 
     fn line(&self, level: char, tag: &str, message: fmt::Arguments<'_>) {
@@ -196,27 +220,26 @@ impl Log {
     }
 
     fn append(&self, line: fmt::Arguments<'_>) {
-        // Already borrowed only when a message logs while it is being formatted. Such a line is
-        // lost: losing it beats ending the firmware.
-        if let Ok(mut ring) = self.0.ring.try_borrow_mut() {
+        let line = Line::of(line);
+        let millis = Instant::now().as_millis();
+        self.0.ring.with(|ring| {
             // The report comes first, where the lines are missing.
-            let done = ring.append_dropped(Instant::now().as_millis()) && ring.append(line);
+            let done = ring.append_dropped(millis) && line.is_some_and(|line| ring.append(&line));
             if !done {
                 ring.drop_one();
             }
-        }
+        });
         self.0.filled.signal(());
     }
 
     /// Takes the oldest bytes out and says how many.
     fn take(&self, into: &mut [u8]) -> usize {
-        let count = {
-            let mut ring = self.0.ring.borrow_mut();
+        let count = self.0.ring.with(|ring| {
             if ring.len == 0 && ring.dropped > 0 {
                 ring.append_dropped(Instant::now().as_millis());
             }
             ring.take(into)
-        };
+        });
         if count > 0 {
             self.0.drained.signal(());
         }
@@ -286,6 +309,57 @@ mod tests {
         assert!(first.ends_with("W (0) log: 2 lines dropped\r\n"), "{first}");
         log.raw(format_args!("back"));
         assert_eq!(contents(&log), "back\r\n");
+    }
+
+    #[test]
+    fn the_longest_line_is_whole_and_a_longer_one_is_dropped_whole() {
+        let log = Log::new();
+        log.raw(format_args!("{:1$}", "", LINE_BYTES - 2));
+        log.raw(format_args!("{:1$}", "", LINE_BYTES - 1));
+        assert_eq!(log.dropped_lines(), 1);
+        assert_eq!(contents(&log).len(), LINE_BYTES + "W (0) log: 1 lines dropped\r\n".len());
+        crate::testing::run(log.raw_waiting(format_args!("{:1$}", "", LINE_BYTES - 1)));
+        assert_eq!(log.dropped_lines(), 2);
+    }
+
+    #[test]
+    fn lines_of_many_tasks_are_never_torn() {
+        let log = Log::with_capacity(400);
+        let taken = std::thread::scope(|scope| {
+            let writers = [b'a', b'b', b'c'].map(|letter| {
+                let log = log.clone();
+                scope.spawn(move || {
+                    let text = String::from_utf8(alloc::vec![letter; 50]).unwrap();
+                    for _ in 0..2000 {
+                        log.raw(format_args!("{text}"));
+                    }
+                })
+            });
+            let mut taken = contents(&log);
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                taken.push_str(&contents(&log));
+            }
+            taken
+        });
+        let taken = taken + &contents(&log);
+        let (reports, whole): (Vec<&str>, Vec<&str>) = taken.lines().partition(|line| line.starts_with('W'));
+        assert!(reports.iter().all(|line| line.ends_with(" lines dropped")), "{reports:?}");
+        assert!(whole.iter().all(|line| line.len() == 50 && line.bytes().all(|b| b == line.as_bytes()[0])));
+        assert_eq!(whole.len() + log.dropped_lines() as usize, 6000);
+    }
+
+    #[test]
+    fn a_message_may_log_while_it_is_formatted() {
+        struct Talkative<'a>(&'a Log);
+        impl fmt::Display for Talkative<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.raw(format_args!("first"));
+                f.write_str("second")
+            }
+        }
+        let log = Log::new();
+        log.raw(format_args!("{}", Talkative(&log)));
+        assert_eq!(contents(&log), "first\r\nsecond\r\n");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! the question and the allocation nobody waits; what another core takes meanwhile the margin
 //! covers that every question has.
 
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 
 use firmware_platform::Machine;
 
@@ -18,24 +18,28 @@ const MARGIN_BYTES: usize = 512;
 
 /// A handle to the question; clones share it.
 #[derive(Clone)]
-pub struct Memory(Rc<dyn Fn() -> usize>);
+pub struct Memory(Arc<dyn Fn() -> usize>);
 
 impl Memory {
     /// That of `machine`.
     pub fn of(machine: impl Machine) -> Self {
-        Self(Rc::new(move || machine.heap().largest_free_block))
+        Self::told_by(move || machine.heap().largest_free_block)
     }
 
     /// One that never ends.
     #[cfg(test)]
     pub(crate) fn endless() -> Self {
-        Self(Rc::new(|| usize::MAX))
+        Self::told_by(|| usize::MAX)
     }
 
     /// One of `bytes` in one piece.
     #[cfg(test)]
-    pub(crate) fn of_bytes(bytes: Rc<core::cell::Cell<usize>>) -> Self {
-        Self(Rc::new(move || bytes.get()))
+    pub(crate) fn of_bytes(bytes: alloc::rc::Rc<core::cell::Cell<usize>>) -> Self {
+        Self::told_by(move || bytes.get())
+    }
+
+    fn told_by(largest_free_block: impl Fn() -> usize + 'static) -> Self {
+        Self(Arc::new(largest_free_block))
     }
 
     /// Whether blocks of together `bytes` can be allocated.

@@ -1,14 +1,14 @@
 //! The heap monitor: a look every second, a report every 30 s (seed section 7, specification
 //! section 8).
 
-use alloc::rc::Rc;
-use core::cell::RefCell;
+use alloc::sync::Arc;
 
 use embassy_time::{Duration, Instant, Ticker, Timer};
 use firmware_platform::{Cpu, HeapStatus, Machine, Tasks};
 
 use crate::cost;
 use crate::defect::{self, Defect};
+use crate::guarded::{Guarded, assert_shareable};
 use crate::log::Log;
 use crate::playback::Playback;
 use crate::pool::Pools;
@@ -83,7 +83,7 @@ impl Alarms {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Record {
     history: heapless::HistoryBuf<(usize, usize), HISTORY>,
     alarms: Alarms,
@@ -99,6 +99,8 @@ struct Record {
     look_us_max: u64,
 }
 
+const _: () = assert_shareable::<Guarded<Record>>();
+
 /// The monitor; clones share what it has seen.
 #[derive(Clone)]
 pub struct Monitor<M, T, C> {
@@ -107,13 +109,14 @@ pub struct Monitor<M, T, C> {
     cpu: C,
     pools: Pools,
     log: Log,
-    record: Rc<RefCell<Record>>,
+    /// Written by the heap monitor's task, read by the report's.
+    record: Arc<Guarded<Record>>,
 }
 
 impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
     /// A monitor that has seen nothing yet.
     pub fn new(machine: M, tasks: T, cpu: C, pools: Pools, log: Log) -> Self {
-        Self { machine, tasks, cpu, pools, log, record: Rc::default() }
+        Self { machine, tasks, cpu, pools, log, record: Arc::default() }
     }
 
     /// The heap monitor task's body: looks every second, for ever.
@@ -163,9 +166,9 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
         let heap = self.machine.heap();
         let alarms = Alarms::of(&heap);
         let failures = heap.failures + u64::from(self.pools.status().failures);
-        let (before, new_failures) = {
-            let mut record = self.record.borrow_mut();
-            record.history.write((heap.free, fragmentation(&heap)));
+        let percent = fragmentation(&heap);
+        let (before, new_failures) = self.record.with(|record| {
+            record.history.write((heap.free, percent));
             record.fragmentation_warnings += u32::from(alarms.fragmentation_warning);
             record.fragmentation_critical += u32::from(alarms.fragmentation_critical);
             record.low_memory_warnings +=
@@ -175,7 +178,7 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
             let new_failures = failures > record.failures_seen;
             record.failures_seen = failures;
             (core::mem::replace(&mut record.alarms, alarms), new_failures)
-        };
+        });
         // Only what begins is logged: once a second for as long as it lasts would bury the rest.
         let log = &self.log;
         if alarms.low_memory_critical && !before.low_memory_critical {
@@ -188,7 +191,6 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
             let largest = heap.largest_free_block;
             log.warning(TAG, format_args!("WARNING: Largest block {largest} < {LARGEST_WARNING} bytes"));
         }
-        let percent = fragmentation(&heap);
         let told = || !defect::present(Defect::FragmentationUnwarned);
         if alarms.fragmentation_critical && !before.fragmentation_critical && told() {
             log.error(TAG, format_args!("CRITICAL: Fragmentation {percent}% >= {FRAGMENTATION_CRITICAL}%"));
@@ -203,26 +205,24 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
             log.error(TAG, format_args!("Heap integrity check FAILED!"));
         }
         for (name, free) in self.stacks().1 {
-            let mut record = self.record.borrow_mut();
-            if free < STACK_WARNING
-                && !record.low_stacks.contains(&name)
-                && record.low_stacks.push(name).is_ok()
-            {
-                drop(record);
+            let begins = free < STACK_WARNING
+                && self.record.with(|record| {
+                    !record.low_stacks.contains(&name) && record.low_stacks.push(name).is_ok()
+                });
+            if begins {
                 log.warning(TAG, format_args!("Task '{name}' stack low: {free} bytes remaining"));
             }
         }
     }
 
     fn account(&self, us: u64) {
-        let longest = {
-            let mut record = self.record.borrow_mut();
+        let longest = self.record.with(|record| {
             record.looks += 1;
             record.look_us_total = record.look_us_total.saturating_add(us);
             let longest = us > record.look_us_max;
             record.look_us_max = record.look_us_max.max(us);
             longest
-        };
+        });
         if us >= LOOK_US_MAX && longest {
             self.log.warning(TAG, format_args!("Monitoring cycle took {us} us (target <{LOOK_US_MAX})"));
         }
@@ -245,7 +245,7 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
     fn report(&self, playback: &Playback) {
         let mut heap = self.machine.heap();
         let (tasks, stacks) = self.stacks();
-        let record = self.record.borrow();
+        let record = self.record.with(|record| record.clone());
         if defect::present(Defect::ReportWrong) {
             heap.free = heap.total - heap.free;
         }

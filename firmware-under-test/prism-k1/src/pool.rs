@@ -9,13 +9,16 @@
 //! (which the specification wants logged) cannot be written down.
 
 use alloc::boxed::Box;
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, RawMutex};
 
 use crate::defect::{self, Defect};
+use crate::guarded::{Guarded, assert_shareable};
 use crate::log::Log;
 
 /// Bytes in a block of each class, smallest first (specification section 8).
@@ -55,13 +58,20 @@ pub struct Status {
 }
 
 struct Class {
-    free: RefCell<Vec<Box<[u8]>>>,
-    peak: Cell<usize>,
+    free: Vec<Box<[u8]>>,
+    peak: usize,
 }
 
 impl Class {
-    fn of<const COUNT: usize>(blocks: [Box<[u8]>; COUNT]) -> Self {
-        Self { free: RefCell::new(blocks.into_iter().collect()), peak: Cell::new(0) }
+    fn of<const COUNT: usize>(blocks: [Box<[u8]>; COUNT]) -> Guarded<Self> {
+        Guarded::new(Self { free: blocks.into_iter().collect(), peak: 0 })
+    }
+
+    /// A block, if there is one. The class has `count` blocks.
+    fn take(&mut self, count: usize) -> Option<Box<[u8]>> {
+        let memory = self.free.pop()?;
+        self.peak = self.peak.max(count - self.free.len());
+        Some(memory)
     }
 }
 
@@ -69,16 +79,20 @@ fn blocks<const COUNT: usize>(bytes: usize) -> [Box<[u8]>; COUNT] {
     core::array::from_fn(|_| alloc::vec![0; bytes].into_boxed_slice())
 }
 
+/// The counters wrap around, and are changed in the section that takes or returns the block, so that
+/// they agree with the lists whenever somebody looks.
 struct Inner {
-    classes: [Class; 3],
-    allocations: Cell<u32>,
-    frees: Cell<u32>,
-    failures: Cell<u32>,
+    classes: [Guarded<Class>; 3],
+    allocations: AtomicU32,
+    frees: AtomicU32,
+    failures: AtomicU32,
 }
 
 /// A handle to the pools; clones share them.
 #[derive(Clone)]
-pub struct Pools(Rc<Inner>);
+pub struct Pools(Arc<Inner>);
+
+const _: () = assert_shareable::<Pools>();
 
 impl Pools {
     /// Allocates all blocks. The first allocation of the firmware (seed section 8, step 1).
@@ -90,11 +104,11 @@ impl Pools {
         let big = blocks::<{ CLASS_BLOCKS[2] }>(CLASS_BYTES[2]);
         let middle = blocks::<{ CLASS_BLOCKS[1] }>(CLASS_BYTES[1]);
         let small = blocks::<{ CLASS_BLOCKS[0] }>(CLASS_BYTES[0]);
-        Self(Rc::new(Inner {
+        Self(Arc::new(Inner {
             classes: [Class::of(small), Class::of(middle), Class::of(big)],
-            allocations: Cell::new(0),
-            frees: Cell::new(0),
-            failures: Cell::new(0),
+            allocations: AtomicU32::new(0),
+            frees: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
         }))
     }
 
@@ -106,40 +120,34 @@ impl Pools {
             if len > CLASS_BYTES[index] {
                 continue;
             }
-            let taken = {
-                let mut free = class.free.borrow_mut();
-                let memory = free.pop();
-                if memory.is_some() {
-                    let held = CLASS_BLOCKS[index] - free.len();
-                    class.peak.set(class.peak.get().max(held));
-                }
-                memory
-            };
+            let taken = class.with(|class| {
+                let memory = class.take(CLASS_BLOCKS[index])?;
+                self.0.allocations.fetch_add(1, Ordering::Relaxed);
+                Some(memory)
+            });
             if let Some(mut memory) = taken {
                 memory.fill(0);
-                self.0.allocations.set(self.0.allocations.get().wrapping_add(1));
                 return Some(Block { memory, len, class: index, pools: self.clone() });
             }
         }
-        self.0.failures.set(self.0.failures.get().wrapping_add(1));
+        self.0.failures.fetch_add(1, Ordering::Relaxed);
         None
     }
 
     /// How the pools stand now.
     #[must_use]
     pub fn status(&self) -> Status {
-        let class = |index: usize| ClassStatus {
-            bytes: CLASS_BYTES[index],
-            blocks: CLASS_BLOCKS[index],
-            free: self.0.classes[index].free.borrow().len(),
-            peak: self.0.classes[index].peak.get(),
+        let class = |index: usize| {
+            let (free, peak) = self.0.classes[index].with(|class| (class.free.len(), class.peak));
+            ClassStatus { bytes: CLASS_BYTES[index], blocks: CLASS_BLOCKS[index], free, peak }
         };
-        Status {
+        // One section around all of it: figures of one instant.
+        CriticalSectionRawMutex::new().lock(|| Status {
             classes: [class(0), class(1), class(2)],
-            allocations: self.0.allocations.get(),
-            frees: self.0.frees.get(),
-            failures: self.0.failures.get(),
-        }
+            allocations: self.0.allocations.load(Ordering::Relaxed),
+            frees: self.0.frees.load(Ordering::Relaxed),
+            failures: self.0.failures.load(Ordering::Relaxed),
+        })
     }
 
     /// Logs the state in the lines of specification section 8, tag `POOL`.
@@ -210,9 +218,11 @@ impl Drop for Block {
     fn drop(&mut self) {
         let memory = core::mem::take(&mut self.memory);
         let inner = &self.pools.0;
-        // The list has had this capacity since the start: the push never allocates.
-        inner.classes[self.class].free.borrow_mut().push(memory);
-        inner.frees.set(inner.frees.get().wrapping_add(1));
+        inner.classes[self.class].with(|class| {
+            // The list has had this capacity since the start: the push never allocates.
+            class.free.push(memory);
+            inner.frees.fetch_add(1, Ordering::Relaxed);
+        });
     }
 }
 
@@ -251,6 +261,31 @@ mod tests {
         assert_eq!(status.classes.map(|c| c.free), CLASS_BLOCKS);
         assert_eq!(status.classes.map(|c| c.peak), CLASS_BLOCKS);
         assert_eq!((status.allocations, status.frees), (56, 56));
+    }
+
+    #[test]
+    fn tasks_that_take_and_return_at_once_lose_nothing() {
+        const ROUNDS: usize = 5000;
+        // Three times as many are more than there are blocks, so that lists run empty.
+        const AT_ONCE: usize = 25;
+        let pools = Pools::new();
+        let begin = std::sync::Barrier::new(3);
+        let served: usize = std::thread::scope(|scope| {
+            let takers = [100, 100, 600].map(|len| {
+                let (pools, begin) = (pools.clone(), &begin);
+                scope.spawn(move || {
+                    begin.wait();
+                    let round = || core::array::from_fn::<_, AT_ONCE, _>(|_| pools.alloc(len));
+                    (0..ROUNDS).map(|_| round().iter().flatten().count()).sum::<usize>()
+                })
+            });
+            takers.map(|taker| taker.join().unwrap()).iter().sum()
+        });
+        let served = served as u32;
+        let status = pools.status();
+        assert_eq!(status.classes.map(|class| class.free), CLASS_BLOCKS);
+        assert_eq!((status.allocations, status.frees), (served, served));
+        assert_eq!(status.allocations + status.failures, (3 * ROUNDS * AT_ONCE) as u32);
     }
 
     #[test]

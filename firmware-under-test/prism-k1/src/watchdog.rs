@@ -5,8 +5,9 @@
 //! something above it that never waits. A long stretch of flash work is no hang as long as it goes
 //! on, so the storage task speaks for its core too.
 
-use alloc::rc::Rc;
-use core::cell::Cell;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 
 use embassy_time::Timer;
@@ -27,14 +28,17 @@ pub(crate) const IDLE: [TaskSpec; 2] = [
 
 struct Inner {
     /// Feeds the chip's watchdog.
-    feed: alloc::boxed::Box<dyn Fn()>,
-    /// Which cores have checked in since it was fed.
-    heard: Cell<[bool; 2]>,
+    feed: Box<dyn Fn()>,
+    /// Which cores have checked in since it was fed, a bit for each.
+    heard: AtomicU8,
 }
+
+const NOBODY: u8 = 0b00;
+const BOTH: u8 = 0b11;
 
 /// A handle to the watchdog; clones share it.
 #[derive(Clone)]
-pub struct Watchdog(Rc<Inner>);
+pub struct Watchdog(Arc<Inner>);
 
 impl Watchdog {
     /// That of `machine`, started.
@@ -42,28 +46,36 @@ impl Watchdog {
         if !defect::present(Defect::WatchdogAbsent) {
             machine.start_watchdog(TIMEOUT);
         }
-        let feed = alloc::boxed::Box::new(move || machine.feed_watchdog());
-        Self(Rc::new(Inner { feed, heard: Cell::default() }))
+        Self::fed_by(Box::new(move || machine.feed_watchdog()))
+    }
+
+    #[expect(
+        clippy::arc_with_non_send_sync,
+        reason = "a chip's handle need not be Send where it is simulated; where tasks pre-empt each other it \
+                  can be called from each"
+    )]
+    fn fed_by(feed: Box<dyn Fn()>) -> Self {
+        Self(Arc::new(Inner { feed, heard: AtomicU8::new(NOBODY) }))
     }
 
     /// One that nobody has to feed.
     #[cfg(test)]
     pub(crate) fn asleep() -> Self {
-        Self(Rc::new(Inner { feed: alloc::boxed::Box::new(|| {}), heard: Cell::default() }))
+        Self::fed_by(Box::new(|| {}))
     }
 
     /// Says that `core` does not hang. When all have, the chip hears of it.
     pub fn check_in(&self, core: Core) {
-        let mut heard = self.0.heard.get();
-        heard[match core {
-            Core::Zero => 0,
-            Core::One => 1,
-        }] = true;
-        if heard == [true; 2] {
-            heard = [false; 2];
+        let bit = match core {
+            Core::Zero => 0b01,
+            Core::One => 0b10,
+        };
+        let heard = &self.0.heard;
+        let complete = heard.fetch_or(bit, Ordering::Relaxed) | bit == BOTH;
+        // Of several tasks that see it complete, one begins anew; nobody's word is lost.
+        if complete && heard.compare_exchange(BOTH, NOBODY, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             (self.0.feed)();
         }
-        self.0.heard.set(heard);
     }
 
     /// The body of the idle task of `core`.
@@ -77,14 +89,16 @@ impl Watchdog {
 
 #[cfg(test)]
 mod tests {
+    use alloc::rc::Rc;
+    use core::cell::Cell;
+
     use super::*;
 
     #[test]
     fn the_chip_hears_of_it_when_both_cores_have_checked_in() {
         let fed = Rc::new(Cell::new(0));
         let count = Rc::clone(&fed);
-        let feed = alloc::boxed::Box::new(move || count.set(count.get() + 1));
-        let watchdog = Watchdog(Rc::new(Inner { feed, heard: Cell::default() }));
+        let watchdog = Watchdog::fed_by(Box::new(move || count.set(count.get() + 1)));
         for (core, times) in
             [(Core::Zero, 0), (Core::Zero, 0), (Core::One, 1), (Core::One, 1), (Core::Zero, 2)]
         {

@@ -26,7 +26,8 @@ pub const ACCESS_POINT: AccessPoint<'static> = AccessPoint { ssid: "PRISM-SETUP"
 /// Pauses before the next attempt to join; the last one repeats (specification section 4).
 const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
-/// A handle to the station; clones share it.
+/// A handle to the station; clones share it. Servers and station are futures of the network task, so
+/// no other task ever sees it.
 #[derive(Clone, Default)]
 pub struct Station(Rc<Inner>);
 

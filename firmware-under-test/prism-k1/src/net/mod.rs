@@ -72,6 +72,7 @@ async fn serve_acceptors<'a, A, C, H>(
     C: Cpu,
     H: Handler,
 {
+    // Acceptors and workers are futures of one task.
     let queue = Channel::<NoopRawMutex, (A::Socket<'a>, bool), 1>::new();
     let numbers = Cell::new(0u32);
     let workers = core::array::from_fn::<_, WORKERS, _>(|_| async {

@@ -9,7 +9,8 @@ use crate::defect::{self, Defect};
 /// Slots that there is memory for: one more than are given where a defect can miscount them.
 const PLACES: usize = WS_CLIENTS_MAX + cfg!(feature = "defects") as usize;
 
-/// A handle to the slots; clones share them.
+/// A handle to the slots; clones share them. Every connection is a future of the network task, so no
+/// other task ever sees them.
 #[derive(Clone, Default)]
 pub struct Slots(Rc<Cell<[bool; PLACES]>>);
 

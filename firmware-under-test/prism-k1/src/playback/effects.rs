@@ -46,12 +46,18 @@ impl Glide {
     }
 }
 
-/// What happens to every colour byte on its way to the LEDs.
+/// Where brightness and gamma are.
+#[derive(Clone, Copy)]
 pub(super) struct Effects {
     brightness: Glide,
     gamma: Glide,
-    table: [u8; 256],
-    /// What the table was made for.
+}
+
+/// What becomes of every colour byte on its way to the LEDs. The playback task's own, for making one
+/// takes longer than other tasks may be kept waiting.
+pub(super) struct Table {
+    bytes: [u8; 256],
+    /// Brightness and gamma that it was made for.
     made_for: (u8, u16),
 }
 
@@ -73,16 +79,7 @@ fn dimmed(value: u8, brightness: u8) -> u8 {
 
 impl Effects {
     pub(super) fn new() -> Self {
-        let mut table = [0; 256];
-        for (value, entry) in (0..=255).zip(&mut table) {
-            *entry = dimmed(value, FULL);
-        }
-        Self {
-            brightness: Glide::resting(FULL.into()),
-            gamma: Glide::resting(GAMMA_MIN),
-            table,
-            made_for: (FULL, GAMMA_MIN),
-        }
+        Self { brightness: Glide::resting(FULL.into()), gamma: Glide::resting(GAMMA_MIN) }
     }
 
     pub(super) fn set_brightness(&mut self, target: u8, now: u64, duration_ms: u16) {
@@ -100,14 +97,24 @@ impl Effects {
     pub(super) fn values(&self, now: u64) -> (u8, u16) {
         (u8::try_from(self.brightness.at(now)).unwrap_or(FULL), self.gamma.at(now))
     }
+}
 
-    /// The table for `now`, and whether it had to be made anew.
-    pub(super) fn table(&mut self, now: u64) -> (&[u8; 256], bool) {
-        let wanted = self.values(now);
+impl Table {
+    /// That of full brightness and no gamma.
+    pub(super) fn new() -> Self {
+        let mut bytes = [0; 256];
+        for (value, entry) in (0..=255).zip(&mut bytes) {
+            *entry = dimmed(value, FULL);
+        }
+        Self { bytes, made_for: (FULL, GAMMA_MIN) }
+    }
+
+    /// The table for `wanted` brightness and gamma, and whether it had to be made anew.
+    pub(super) fn of(&mut self, wanted: (u8, u16)) -> (&[u8; 256], bool) {
         let stale = wanted != self.made_for;
         if stale {
             self.made_for = wanted;
-            for (value, entry) in (0..=255).zip(&mut self.table) {
+            for (value, entry) in (0..=255).zip(&mut self.bytes) {
                 *entry = if defect::present(Defect::GammaIgnored) {
                     dimmed(value, wanted.0)
                 } else if defect::present(Defect::BrightnessFirst) {
@@ -117,7 +124,7 @@ impl Effects {
                 };
             }
         }
-        (&self.table, stale)
+        (&self.bytes, stale)
     }
 }
 
@@ -154,10 +161,11 @@ mod tests {
         effects.set_gamma(220, 0, 0);
         effects.set_brightness(128, 0, 0);
         assert_eq!(effects.values(1), (128, 220));
-        let (table, stale) = effects.table(1);
+        let mut table = Table::new();
+        let (bytes, stale) = table.of(effects.values(1));
         assert!(stale);
-        assert_eq!(table[255], 128);
-        assert_eq!(table[128], dimmed(gamma::corrected(128, 220), 128));
-        assert!(!effects.table(2).1);
+        assert_eq!(bytes[255], 128);
+        assert_eq!(bytes[128], dimmed(gamma::corrected(128, 220), 128));
+        assert!(!table.of(effects.values(2)).1);
     }
 }

@@ -117,30 +117,29 @@ impl<'v, F: NorFlash, C: Cpu> Feeder<'v, F, C> {
             return;
         };
         loop {
-            let frame = {
-                let mut state = state.borrow_mut();
-                if state.queue.sequence() != Some(playing.sequence) {
-                    // Stopped meanwhile.
-                    break;
-                }
-                match state.queue.take_free() {
-                    Some(frame) => frame,
-                    None => return,
-                }
+            let current = Some(playing.sequence);
+            let wanted =
+                state.with(|state| (state.queue.sequence() == current).then(|| state.queue.take_free()));
+            let mut frame = match wanted {
+                // Stopped meanwhile.
+                None => break,
+                Some(None) => return,
+                Some(Some(frame)) => frame,
             };
-            let mut frame = frame;
             let filled = playing.skip_to_shown(&self.cpu, &mut frame).and_then(|times| {
                 self.cpu.work(playing.reader.next_frame(&mut frame, true)?);
                 playing.next += 1;
                 Ok(times)
             });
-            let mut state = state.borrow_mut();
             match filled {
-                Ok((due, next_due)) => state.queue.push(playing.sequence, due, next_due, frame),
+                Ok((due, next_due)) => {
+                    state.with(|state| state.queue.push(playing.sequence, due, next_due, frame));
+                }
                 Err(error) => {
-                    state.queue.give_back(frame);
-                    state.queue.starve();
-                    drop(state);
+                    state.with(|state| {
+                        state.queue.give_back(frame);
+                        state.queue.starve();
+                    });
                     self.log.error(TAG, format_args!("Reading '{}' failed: {error}", playing.file));
                     break;
                 }
@@ -154,8 +153,8 @@ impl<'v, F: NorFlash, C: Cpu> Feeder<'v, F, C> {
         if let Some(playing) = self.playing.as_mut().filter(|playing| playing.file == *file)
             && playing.replaced_at.take().is_some_and(|at| at.elapsed() < SETTLING)
         {
-            let state = self.playback.0.state.borrow();
-            if state.queue.sequence() == Some(playing.sequence) && state.stops == ticket {
+            let (sequence, stops) = self.playback.0.state.with(|state| (state.queue.sequence(), state.stops));
+            if sequence == Some(playing.sequence) && stops == ticket {
                 playing.ticket = ticket;
                 return Ok(playing.started());
             }
@@ -202,27 +201,29 @@ impl<'v, F: NorFlash, C: Cpu> Feeder<'v, F, C> {
 
     fn begin(&mut self, mut playing: Playing<'v, F, C>) -> Result<(), PlayError> {
         let state = &self.playback.0.state;
-        let spare = state.borrow_mut().queue.take_spare();
+        let spare = state.with(|state| state.queue.take_spare());
         // There is always one: the queue has two frames more than it can hold.
         let mut frame = spare.ok_or(PlayError::Stopped)?;
         // Frame 0 is due at once, also when frames of the same time would follow.
         let first = playing.reader.next_frame(&mut frame, true);
-        let mut state = state.borrow_mut();
-        let cycles = match first {
-            Ok(cycles) if state.stops == playing.ticket => cycles,
+        playing.next = 1;
+        let info = playing.reader.info();
+        let next_due = if info.frames == 1 { NEVER } else { due(1, info.rate) };
+        let ticket = playing.ticket;
+        let begun = state.with(|state| match first {
+            Ok(cycles) if state.stops == ticket => {
+                state.playing = Some(playing.file.clone());
+                Ok((cycles, state.queue.begin(frame, next_due)))
+            }
             refused => {
                 if !defect::present(Defect::RefusedStartLeaks) {
                     state.queue.give_back(frame);
                 }
-                return Err(refused.map_or_else(PlayError::from, |_| PlayError::Stopped));
+                Err(refused.map_or_else(PlayError::from, |_| PlayError::Stopped))
             }
-        };
-        playing.next = 1;
-        let info = playing.reader.info();
-        let next_due = if info.frames == 1 { NEVER } else { due(1, info.rate) };
-        playing.sequence = state.queue.begin(frame, next_due);
-        state.playing = Some(playing.file.clone());
-        drop(state);
+        });
+        let (cycles, sequence) = begun?;
+        playing.sequence = sequence;
         self.cpu.work(cycles);
         self.playing = Some(playing);
         Ok(())
@@ -235,13 +236,13 @@ impl<'v, F: NorFlash, C: Cpu> Feeder<'v, F, C> {
             return None;
         }
         let playing = self.playing.take_if(|playing| playing.file == *file)?;
-        let mut state = self.playback.0.state.borrow_mut();
-        if state.queue.sequence() == Some(playing.sequence) {
-            state.queue.starve();
-            Some(playing.ticket)
-        } else {
-            None
-        }
+        self.playback.0.state.with(|state| {
+            let current = state.queue.sequence() == Some(playing.sequence);
+            if current {
+                state.queue.starve();
+            }
+            current.then_some(playing.ticket)
+        })
     }
 
     /// Shows black.

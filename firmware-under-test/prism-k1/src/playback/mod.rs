@@ -4,14 +4,14 @@
 //! else. The storage task fills a queue of frames ahead of it; the queue covers the longest stretch
 //! in which flash keeps the storage task busy.
 
-use alloc::rc::Rc;
-use core::cell::RefCell;
+use alloc::sync::Arc;
 use core::fmt;
 
 use embassy_time::{Instant, Timer};
 use firmware_platform::{Core, TaskSpec};
 
 use crate::defect::{self, Defect};
+use crate::guarded::{Guarded, assert_shareable};
 use crate::log::Log;
 use crate::pattern::{FRAME_BYTES, PatternError, Tail};
 use crate::storage::{FileId, PatternName, Storage, StoreError};
@@ -141,19 +141,25 @@ struct State {
     dropped: u32,
 }
 
+const _: () = assert_shareable::<Guarded<State>>();
+
 struct Inner {
-    state: RefCell<State>,
+    state: Guarded<State>,
     storage: Storage,
     log: Log,
 }
 
 /// A handle to playback; clones share it. Shows black until something plays.
 #[derive(Clone)]
-pub struct Playback(Rc<Inner>);
+pub struct Playback(Arc<Inner>);
 
 impl Playback {
     /// Allocates the frame queue. Logs the lines of specification section 9 item 9.
     #[must_use]
+    #[expect(
+        clippy::arc_with_non_send_sync,
+        reason = "of the chip's handle in Storage; everything else is asserted to be shareable"
+    )]
     pub fn new(storage: &Storage, log: &Log) -> Self {
         log.info(TAG, format_args!("Initializing playback subsystem (120 FPS target)..."));
         let state = State {
@@ -167,7 +173,7 @@ impl Playback {
         let capacity = DEPTH * FRAME_BYTES / 1024;
         log.info("pattern_cache", format_args!("initialized (capacity={capacity} KB)"));
         log.info(TAG, format_args!("Playback subsystem ready"));
-        Self(Rc::new(Inner { state: RefCell::new(state), storage: storage.clone(), log: log.clone() }))
+        Self(Arc::new(Inner { state: Guarded::new(state), storage: storage.clone(), log: log.clone() }))
     }
 
     /// Checks a stored pattern and shows it from its first frame on, for ever. Until the check is
@@ -179,7 +185,7 @@ impl Playback {
     /// # Errors
     /// See [`PlayError`].
     pub async fn play(&self, name: &PatternName) -> Result<(), PlayError> {
-        let ticket = self.0.state.borrow().stops;
+        let ticket = self.0.state.with(|state| state.stops);
         self.0.storage.play(FileId::Pattern(name.clone()), ticket).await.map(|_| ())
     }
 
@@ -190,7 +196,7 @@ impl Playback {
     /// not been provisioned yet; else see [`PlayError`].
     pub async fn deploy(&self, id: &str) -> Result<(), PlayError> {
         let begin = Instant::now();
-        let ticket = self.0.state.borrow().stops;
+        let ticket = self.0.state.with(|state| state.stops);
         if defect::present(Defect::DeployDecodesWhole) {
             Timer::after_millis(2500).await;
         }
@@ -215,12 +221,11 @@ impl Playback {
 
     /// Shows black from the next frame on.
     pub fn stop(&self) {
-        {
-            let mut state = self.0.state.borrow_mut();
+        self.0.state.with(|state| {
             state.stops = state.stops.wrapping_add(1);
             state.queue.clear();
             state.playing = None;
-        }
+        });
         self.0.log.info(TAG, format_args!("Playback stopped"));
         // The storage task closes the file.
         self.0.storage.wake();
@@ -230,7 +235,8 @@ impl Playback {
     /// `duration_ms` (more than [`MAX_RAMP_MS`] counts as that). Gamma is left alone.
     pub fn brightness(&self, target: u8, duration_ms: u16) -> Ramp<u8> {
         let duration_ms = limited(duration_ms);
-        self.0.state.borrow_mut().effects.set_brightness(target, Instant::now().as_micros(), duration_ms);
+        let now = Instant::now().as_micros();
+        self.0.state.with(|state| state.effects.set_brightness(target, now, duration_ms));
         Ramp { target, duration_ms }
     }
 
@@ -241,26 +247,24 @@ impl Playback {
         let unlimited = defect::present(Defect::GammaUnlimited);
         let target = if unlimited { target_x100 } else { target_x100.clamp(GAMMA_MIN, GAMMA_MAX) };
         let duration_ms = limited(duration_ms);
-        self.0.state.borrow_mut().effects.set_gamma(target, Instant::now().as_micros(), duration_ms);
+        let now = Instant::now().as_micros();
+        self.0.state.with(|state| state.effects.set_gamma(target, now, duration_ms));
         Ramp { target, duration_ms }
     }
 
     /// How playback stands now.
     #[must_use]
     pub fn status(&self) -> Status {
-        let state = self.0.state.borrow();
-        let (brightness, gamma_x100) = state.effects.values(Instant::now().as_micros());
-        Status {
-            playing: state.playing.as_ref().map(|file| match file {
-                FileId::Pattern(name) => Shown::Pattern(name.clone()),
-                FileId::Template(id) => Shown::Template(id),
-            }),
-            frames_sent: state.frames_sent,
-            underruns: state.queue.underruns(),
-            dropped: state.dropped,
-            brightness,
-            gamma_x100,
-        }
+        let (effects, playing, frames_sent, underruns, dropped) = self.0.state.with(|state| {
+            let playing = state.playing.clone();
+            (state.effects, playing, state.frames_sent, state.queue.underruns(), state.dropped)
+        });
+        let playing = playing.map(|file| match file {
+            FileId::Pattern(name) => Shown::Pattern(name),
+            FileId::Template(id) => Shown::Template(id),
+        });
+        let (brightness, gamma_x100) = effects.values(Instant::now().as_micros());
+        Status { playing, frames_sent, underruns, dropped, brightness, gamma_x100 }
     }
 }
 

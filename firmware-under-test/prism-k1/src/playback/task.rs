@@ -3,6 +3,7 @@
 use embassy_time::{Duration, Instant, TICK_HZ, Timer};
 use firmware_platform::{BytesEncoder, Cpu, Pulse, PulseTransmitter};
 
+use super::effects::Table;
 use super::{Playback, TAG};
 use crate::FPS;
 use crate::cost;
@@ -29,12 +30,21 @@ impl Wire {
         Self { first: [0; LANE_BYTES], second: [0; LANE_BYTES] }
     }
 
-    fn paint(&mut self, frame: &[u8; FRAME_BYTES], table: &[u8; 256]) {
+    /// Takes the colours over as they are in `frame`.
+    fn copy(&mut self, frame: &[u8; FRAME_BYTES]) {
+        let (first, second) = frame.split_at(LANE_BYTES);
+        self.first.copy_from_slice(first);
+        self.second.copy_from_slice(second);
+    }
+
+    /// Makes the bytes that leave of copied colours.
+    fn paint(&mut self, table: &[u8; 256]) {
         let lanes = self.first.as_chunks_mut::<3>().0.iter_mut().chain(self.second.as_chunks_mut::<3>().0);
         let red_first = defect::present(Defect::RedFirst);
-        for (wire, [red, green, blue]) in lanes.zip(frame.as_chunks::<3>().0) {
+        for colour in lanes {
+            let [red, green, blue] = *colour;
             let order = if red_first { [red, green, blue] } else { [green, red, blue] };
-            *wire = order.map(|value| table[usize::from(*value)]);
+            *colour = order.map(|value| table[usize::from(value)]);
         }
     }
 
@@ -115,23 +125,25 @@ fn missed(tick: u64, start: Instant, now: Instant) -> u64 {
 
 impl Playback {
     /// Paints what is due at `tick` and says how many cycles that took.
-    fn paint(&self, tick: u64, deadline: Instant, wire: &mut Wire) -> u32 {
+    fn paint(&self, tick: u64, deadline: Instant, table: &mut Table, wire: &mut Wire) -> u32 {
         let mut cycles = cost::RENDER_FRAME;
-        let (hungry, starved) = {
-            let mut state = self.0.state.borrow_mut();
-            let state = &mut *state;
-            let (table, made) = state.effects.table(deadline.as_micros());
-            if made {
-                cycles += cost::times(cost::LUT_PER_ENTRY, table.len());
-            }
+        // The colours are only copied here. Tables and painting take longer, and concern nobody else.
+        let (effects, lit, hungry, starved) = self.0.state.with(|state| {
             let step = state.queue.step(tick);
-            match step.frame {
-                Some(frame) => wire.paint(frame, table),
-                None if defect::present(Defect::StopKeepsPicture) => {}
-                None => wire.clear(),
+            if let Some(frame) = step.frame {
+                wire.copy(frame);
             }
-            (step.hungry, step.starved)
-        };
+            (state.effects, step.frame.is_some(), step.hungry, step.starved)
+        });
+        let (table, made) = table.of(effects.values(deadline.as_micros()));
+        if made {
+            cycles += cost::times(cost::LUT_PER_ENTRY, table.len());
+        }
+        if lit {
+            wire.paint(table);
+        } else if !defect::present(Defect::StopKeepsPicture) {
+            wire.clear();
+        }
         if hungry {
             self.0.storage.wake();
         }
@@ -145,17 +157,17 @@ impl Playback {
     #[cfg(test)]
     pub(crate) fn tick(&self, tick: u64) -> (u8, usize) {
         let mut wire = Wire::black();
-        self.paint(tick, Instant::from_ticks(0), &mut wire);
-        (wire.first[1], self.0.state.borrow().queue.len())
+        self.paint(tick, Instant::from_ticks(0), &mut Table::new(), &mut wire);
+        (wire.first[1], self.0.state.with(|state| state.queue.len()))
     }
 
     fn note_sent(&self) {
-        self.0.state.borrow_mut().frames_sent += 1;
+        self.0.state.with(|state| state.frames_sent += 1);
     }
 
     fn note_dropped(&self, frames: u64) {
-        let mut state = self.0.state.borrow_mut();
-        state.dropped = state.dropped.saturating_add(u32::try_from(frames).unwrap_or(u32::MAX));
+        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+        self.0.state.with(|state| state.dropped = state.dropped.saturating_add(frames));
     }
 }
 
@@ -173,7 +185,7 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
     log.info(LED_TAG, format_args!("  Total: 320 LEDs @ {FPS} FPS"));
     log.info(LED_TAG, format_args!("Dual-channel LED driver started (frame period: 8.333 ms)"));
     log.info(TAG, format_args!("Playback task started on core 0 (HIGHEST priority)"));
-    let mut wire = Wire::black();
+    let (mut table, mut wire) = (Table::new(), Wire::black());
     // A period ahead, so that the first frame is on time as well.
     let mut start = Instant::now() + after_start(1);
     let mut sent_at = start;
@@ -191,7 +203,7 @@ pub async fn task<C: Cpu, L: PulseTransmitter<2>>(playback: Playback, cpu: C, mu
             tick += 1;
             continue;
         }
-        cpu.work(playback.paint(tick, deadline, &mut wire));
+        cpu.work(playback.paint(tick, deadline, &mut table, &mut wire));
         Timer::at(deadline).await;
         let now = Instant::now();
         let passed = if defect::present(Defect::UnsteadyLoop) { 0 } else { missed(tick, start, now) };
@@ -242,7 +254,8 @@ mod tests {
             *entry = value;
         }
         let mut wire = Wire::black();
-        wire.paint(&frame, &table);
+        wire.copy(&frame);
+        wire.paint(&table);
         assert_eq!(wire.first[..4], [2, 1, 3, 0]);
         assert_eq!(wire.second[..4], [5, 4, 6, 0]);
         assert_eq!(wire.second[477..], [8, 7, 9]);

@@ -36,7 +36,8 @@ const fn at_least(unit: u32, flash: usize) -> u32 {
 }
 
 /// Whether a [`Device`] still works. An open file writes what it has left when it is dropped; on a
-/// board that is switched off nothing may be written any more.
+/// board that is switched off nothing may be written any more. It goes with the device from the main
+/// task, which mounts, to the storage task, and nobody else ever holds a clone.
 #[derive(Clone)]
 pub(crate) struct Live(Rc<Cell<bool>>);
 

@@ -4,15 +4,15 @@
 //! [`Storage`] handle. Uploads stream: at most [`UPLOAD_QUEUE`] pieces wait, and who brings the next
 //! one waits too; no file is ever held in memory (specification section 11 item 22).
 
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
 
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
 use firmware_platform::{Core, TaskSpec};
 
+use crate::guarded::{Guarded, assert_shareable};
 use crate::memory::Memory;
 use crate::playback::{PlayError, Started};
 use crate::pool::Block;
@@ -69,7 +69,7 @@ pub struct Stored {
     pub size: u32,
 }
 
-struct Reply<T>(Rc<Signal<CriticalSectionRawMutex, T>>);
+struct Reply<T>(Arc<Signal<CriticalSectionRawMutex, T>>);
 
 impl<T: Send> Reply<T> {
     fn send(self, answer: T) {
@@ -103,9 +103,13 @@ struct Piece {
 /// Bytes that a request to the storage task takes: the place of its answer.
 const REQUEST_BYTES: usize = 512;
 
+const _: () = assert_shareable::<Request>();
+const _: () = assert_shareable::<Piece>();
+const _: () = assert_shareable::<Guarded<Sessions>>();
+
 struct Inner {
     memory: Memory,
-    sessions: RefCell<Sessions>,
+    sessions: Guarded<Sessions>,
     requests: Channel<CriticalSectionRawMutex, Request, 4>,
     upload: Channel<CriticalSectionRawMutex, Piece, UPLOAD_QUEUE>,
     template: Channel<CriticalSectionRawMutex, Block, 1>,
@@ -115,15 +119,19 @@ struct Inner {
 
 /// A handle to the storage; clones share it. Serves nothing until [`task()`] runs.
 #[derive(Clone)]
-pub struct Storage(Rc<Inner>);
+pub struct Storage(Arc<Inner>);
 
 impl Storage {
     /// A storage without its task yet.
     #[must_use]
+    #[expect(
+        clippy::arc_with_non_send_sync,
+        reason = "of the chip's handle in Memory; everything else is asserted to be shareable"
+    )]
     pub fn new(memory: Memory) -> Self {
-        Self(Rc::new(Inner {
+        Self(Arc::new(Inner {
             memory,
-            sessions: RefCell::default(),
+            sessions: Guarded::default(),
             requests: Channel::new(),
             upload: Channel::new(),
             template: Channel::new(),
@@ -144,8 +152,8 @@ impl Storage {
             return Err(StoreError::NoMemory.into());
         }
         // Shared, so that an answer to somebody who has gone meanwhile reaches nobody else.
-        let reply = Rc::new(Signal::new());
-        self.0.requests.send(request(Reply(Rc::clone(&reply)))).await;
+        let reply = Arc::new(Signal::new());
+        self.0.requests.send(request(Reply(Arc::clone(&reply)))).await;
         reply.wait().await
     }
 
@@ -157,7 +165,7 @@ impl Storage {
     /// [`StoreError::NoSpace`], [`StoreError::NoMemory`], [`StoreError::NotMounted`] or
     /// [`StoreError::Io`] after a look at the file system.
     pub async fn begin(&self, name: &PatternName, size: u32) -> Result<UploadId, StoreError> {
-        let id = self.0.sessions.borrow_mut().open(size)?;
+        let id = self.0.sessions.with(|sessions| sessions.open(size))?;
         let opening = Opening { storage: self, id };
         self.ask(|reply| Request::Begin { id, name: name.clone(), size, reply }).await?;
         core::mem::forget(opening);
@@ -188,12 +196,12 @@ impl Storage {
         skip: usize,
     ) -> Result<(), StoreError> {
         let len = data.len().saturating_sub(skip);
-        self.0.sessions.borrow_mut().accept(id, offset, len)?;
+        self.0.sessions.with(|sessions| sessions.accept(id, offset, len))?;
         if len == 0 {
             return Ok(());
         }
         self.0.upload.send(Piece { id, offset, data, skip }).await;
-        self.0.sessions.borrow_mut().check(id)
+        self.0.sessions.with(|sessions| sessions.check(id))
     }
 
     /// Ends the upload: waits until everything is in the flash, compares the CRC-32 of what
@@ -209,7 +217,7 @@ impl Storage {
             self.abort(id);
             return Err(StoreError::NoMemory);
         }
-        let announced = self.0.sessions.borrow_mut().finish(id);
+        let announced = self.0.sessions.with(|sessions| sessions.finish(id));
         if let Err(error) = announced {
             self.0.attention.signal(());
             return Err(error);
@@ -220,7 +228,7 @@ impl Storage {
     /// Gives the upload up; its data is removed in the background and the next upload can begin at
     /// once. Does nothing when the upload is over or its end was announced.
     pub fn abort(&self, id: UploadId) {
-        self.0.sessions.borrow_mut().abort(id);
+        self.0.sessions.with(|sessions| sessions.abort(id));
         self.0.attention.signal(());
     }
 

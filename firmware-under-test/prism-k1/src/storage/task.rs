@@ -122,7 +122,9 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
     /// Removes what an upload left that was aborted.
     fn sweep(&mut self) {
         let storage = &self.storage;
-        if let Some((_, writer)) = self.upload.take_if(|(id, _)| !storage.0.sessions.borrow().lives(*id)) {
+        if let Some((_, writer)) =
+            self.upload.take_if(|(id, _)| !storage.0.sessions.with(|sessions| sessions.lives(*id)))
+        {
             self.log.warning("protocol", format_args!("Aborting upload session: {}", writer.id()));
             self.free = None;
             if let Err(error) = writer.discard() {
@@ -144,7 +146,7 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
 
     fn begin(&mut self, id: UploadId, name: PatternName, size: u32) -> Result<(), StoreError> {
         self.sweep();
-        if !self.storage.0.sessions.borrow().lives(id) {
+        if !self.storage.0.sessions.with(|sessions| sessions.lives(id)) {
             return Err(StoreError::NoSession);
         }
         if defect::present(Defect::HeapStrewn) {
@@ -180,7 +182,7 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
         let Some((id, writer)) = self.upload.as_mut().filter(|(id, _)| *id == piece.id) else {
             return;
         };
-        if self.storage.0.sessions.borrow().failure(*id).is_some() {
+        if self.storage.0.sessions.with(|sessions| sessions.failure(*id)).is_some() {
             return;
         }
         self.free = None;
@@ -188,13 +190,13 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
             && defect::present(Defect::HoleFilledWithZeros)
             && let Err(error) = writer.fill_up_to(&self.cpu, piece.offset)
         {
-            self.storage.0.sessions.borrow_mut().fail(*id, error);
+            self.storage.0.sessions.with(|sessions| sessions.fail(*id, error));
             return;
         }
         for step in piece.data.get(piece.skip..).unwrap_or_default().chunks(STEP_BYTES) {
             if let Err(error) = writer.step(&self.cpu, step) {
                 self.log.error(TAG, format_args!("Write of '{}' failed: {error}", writer.id()));
-                self.storage.0.sessions.borrow_mut().fail(*id, error);
+                self.storage.0.sessions.with(|sessions| sessions.fail(*id, error));
                 return;
             }
             // A long work that goes on is no hang.
@@ -208,14 +210,14 @@ impl<'v, F: NorFlash, C: Cpu> Worker<'v, F, C> {
         while let Ok(piece) = storage.0.upload.try_receive() {
             self.take_piece(&piece);
         }
-        let failure = storage.0.sessions.borrow().failure(id);
+        let failure = storage.0.sessions.with(|sessions| sessions.failure(id));
         let result = match (self.upload.take(), failure) {
             (Some((_, writer)), Some(failure)) => writer.discard().and(Err(failure)).map_err(|_| failure),
             (Some((_, writer)), None) => self.publish(writer, crc),
             (None, _) => Err(StoreError::NoSession),
         };
         self.free = None;
-        storage.0.sessions.borrow_mut().close(id);
+        storage.0.sessions.with(|sessions| sessions.close(id));
         match result? {
             (FileId::Pattern(name), size) => Ok(Stored { name, size }),
             (FileId::Template(_), _) => Err(StoreError::NoSession),
@@ -322,7 +324,7 @@ async fn refuse(storage: &Storage) {
                     reply.send(Err(StoreError::NotMounted));
                 }
                 Request::Finish { reply, id, .. } => {
-                    inner.sessions.borrow_mut().close(id);
+                    inner.sessions.with(|sessions| sessions.close(id));
                     reply.send(Err(StoreError::NotMounted));
                 }
                 Request::List { reply } => {
