@@ -3,7 +3,8 @@
 //! The device's memory is a file without a name that both map (`ram`), and two pipes carry a byte each way
 //! whenever the device wants to meet the harness: it rings, and stands still until it is answered
 //! (`guest`). A process of it is told everything on its command line (`command_line`) and by inherited
-//! descriptors (`process`), so nothing of it is on a disk, and it ends with whoever started it.
+//! descriptors (`process`), so nothing of it is on a disk, and it ends with whoever started it. The other end
+//! of its network is in the harness (`link`).
 
 #![cfg_attr(not(test), expect(dead_code, reason = "no back end starts a guest yet"))]
 
@@ -11,6 +12,7 @@ mod command_line;
 mod error;
 mod espressif;
 mod guest;
+pub(crate) mod link;
 mod process;
 mod ram;
 mod version;
