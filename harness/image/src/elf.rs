@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use object::elf::{SectionHeader32, Sym32};
 use object::read::elf::{ProgramHeader, SectionHeader, Sym};
 use object::{LittleEndian, elf};
-use sha2::{Digest, Sha256};
 
 use crate::MAX_FILE;
 use crate::error::ImageError;
 use crate::fitness::{self, Tables};
+use crate::hash::hash_of;
 use crate::sizes::Sizes;
 use crate::symbols::Symboliser;
 
@@ -114,7 +114,7 @@ impl Image {
         let tables = fitness::examine(&bytes).map_err(unfit)?;
         let (entry, segments) = (tables.header.e_entry.get(LittleEndian), segments(&tables));
         let (sections, symbols) = (sections(&tables, &bytes), symbols(&tables, &bytes));
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hash_of(&bytes);
         Ok(Image { path: path.to_owned(), sha256, entry, segments, sections, symbols, bytes })
     }
 

@@ -14,6 +14,7 @@ mod built;
 mod elf;
 mod error;
 mod fitness;
+mod hash;
 mod sizes;
 mod survey;
 mod symbols;
@@ -21,8 +22,9 @@ mod symbols;
 pub use built::Built;
 pub use elf::{Image, Section, Segment, Symbol};
 pub use error::ImageError;
+pub use hash::hash_of_file;
 pub use sizes::{HARNESS_SECTIONS, SectionUse, Sizes};
 pub use symbols::{Frame, Symboliser};
 
-/// Larger files are no images, in bytes. PRISM K1's, with all its debug information, has a tenth of it.
+/// Larger files are no ELF files of firmware, in bytes. PRISM K1's, with all its debug information, has a tenth of it.
 pub const MAX_FILE: u64 = 64 << 20;

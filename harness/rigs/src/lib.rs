@@ -27,6 +27,7 @@ use fault::Model;
 
 pub use fault::{Fault, FaultList};
 pub use file::{RigFile, RigFileError};
+pub use qemu::image::ImageFacts;
 pub use recording::{Recording, Recordings};
 
 /// Firmware that runs on virtual boards, by the name of its device. The harness knows no firmware:

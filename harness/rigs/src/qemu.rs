@@ -12,6 +12,7 @@ mod command_line;
 mod error;
 mod espressif;
 mod guest;
+pub mod image;
 pub(crate) mod link;
 mod process;
 mod ram;
