@@ -12,6 +12,7 @@ mod figure;
 pub mod html;
 pub mod junit;
 pub mod kill;
+mod memory;
 pub mod store;
 pub mod summary;
 pub mod table;

@@ -4,7 +4,8 @@ use rigor_core::distribution::Distribution;
 use rigor_core::evidence::{Evidence, Lane, LaneKind, LogLine, Mark, Picture, Series, Waterfall};
 use rigor_core::requirement::{Catalogue, RequirementId};
 use rigor_core::result::{
-    CaseResult, Decision, Firmware, Measured, NotRun, RequirementResult, RigUsed, Run, RunResult, SourcePlace,
+    CaseResult, Decision, Firmware, Measured, Memory, MemoryLimit, MemoryUse, NotRun, RequirementResult,
+    RigUsed, Run, RunResult, SourcePlace,
 };
 use rigor_core::time::Fidelity;
 use rigor_core::unit::{Amount, Unit};
@@ -255,6 +256,27 @@ pub(crate) fn run() -> RunResult {
             name: "prism-k1".to_owned(),
             version: "1.0.0".to_owned(),
             image: Some("0123456789abcdef".repeat(4)),
+            memory: vec![
+                MemoryUse {
+                    of: Memory::Flash,
+                    bytes: 412_344,
+                    limit: Some(MemoryLimit {
+                        name: "image fits slot".to_owned(),
+                        bytes: 1_572_864,
+                        source: "K1-OTA-003: seed 2; spec 5".to_owned(),
+                    }),
+                },
+                MemoryUse { of: Memory::Ram, bytes: 301_056, limit: None },
+                MemoryUse {
+                    of: Memory::Stack("playback".to_owned()),
+                    bytes: 9000,
+                    limit: Some(MemoryLimit {
+                        name: "playback stack".to_owned(),
+                        bytes: 8192,
+                        source: "K1-TSK-005: seed 3".to_owned(),
+                    }),
+                },
+            ],
         }],
         requirements,
         cases,

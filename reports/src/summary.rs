@@ -14,6 +14,7 @@ use rigor_core::result::{
 use rigor_core::verdict::Verdict;
 
 use crate::figure;
+use crate::memory::{self, Words};
 use crate::text::clip;
 
 /// Rows of what failed; GitHub cuts a summary at a megabyte.
@@ -83,6 +84,16 @@ fn what_ran(page: &mut String, result: &RunResult) {
     parts.push(format!("{ran} of {} cases", result.cases.len()));
     parts.push(format!("{:.1} s", result.run.wall_ms as f64 / 1000.0));
     let _ = writeln!(page, "{}\n", parts.join(", "));
+    for firmware in &result.firmware {
+        let bold = |words: &Words| {
+            let told = text(&words.text);
+            if words.over { format!("**{told}**") } else { told }
+        };
+        let told: Vec<String> = memory::words(firmware).iter().map(bold).collect();
+        if !told.is_empty() {
+            let _ = writeln!(page, "{} takes {}\n", text(&firmware.name), told.join(", "));
+        }
+    }
 }
 
 fn troubles(page: &mut String, result: &RunResult) {
@@ -267,6 +278,8 @@ fn longest_run(text: &str, wanted: char) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use rigor_core::result::Memory;
+
     use super::*;
     use crate::sample;
 
@@ -280,6 +293,8 @@ mod tests {
         let should = page.find("| FAIL (should) |").unwrap();
         assert!(page.find("| INCONCLUSIVE |").unwrap() < should, "what gates comes first");
         assert!(page.contains("```sh\nRIGOR_SEED=1 cargo test"), "{page}");
+        let memory = "prism-k1 takes flash 402.7 KiB of 1536 KiB &#40;26 %&#41;, RAM 294 KiB, **stacks";
+        assert!(page.contains(memory), "{page}");
         assert!(page.contains("Not run: 1 for want of a part, 1 planned, 0 not selected."), "{page}");
     }
 
@@ -308,6 +323,7 @@ mod tests {
         for case in &mut run.cases {
             case.repeat = Some("```\n# out".to_owned());
         }
+        run.firmware[0].memory[0].of = Memory::Stack(evil.into());
         let page = render(&run);
         for bad in ["<img", "[b]", "@team", "\u{202e}", "\n## heading", "m #1"] {
             assert!(!page.contains(bad), "{bad:?} in {page}");

@@ -18,8 +18,10 @@ use crate::verdict::Verdict;
 
 mod combine;
 mod json;
+mod memory;
 
 pub use combine::Decision;
+pub use memory::{MAX_MEMORIES, Memory, MemoryLimit, MemoryUse};
 
 /// The version of the format. It grows with every change, because readers refuse fields that they
 /// do not know.
@@ -107,6 +109,10 @@ pub struct Firmware {
     /// SHA-256 of the image that ran, in hexadecimal, if the rig knows it. On a virtual board that is
     /// the program which holds both board and firmware.
     pub image: Option<String>,
+    /// What it takes of the chip's memories, in their order, at most [`MAX_MEMORIES`]; left out if the rig
+    /// knows nothing of it. Flash and RAM are known of an image for a chip, stacks where the rig sees tasks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<MemoryUse>,
 }
 
 /// What was observed of a requirement.
@@ -348,6 +354,15 @@ impl RunResult {
     ) -> Self {
         rigs.sort();
         rigs.dedup();
+        for Firmware { memory, .. } in &mut firmware {
+            memory.sort();
+            memory.truncate(MAX_MEMORIES);
+            for MemoryUse { of, .. } in memory {
+                if let Memory::Stack(task) = of {
+                    shorten_to(task, evidence::MAX_LABEL);
+                }
+            }
+        }
         firmware.sort();
         firmware.dedup();
         requirements.sort_by(|a, b| (&a.system, &a.id).cmp(&(&b.system, &b.id)));

@@ -11,6 +11,7 @@
 //! meanwhile. Nothing here prints.
 
 mod environment;
+mod firmware;
 mod image;
 mod plan;
 mod record;

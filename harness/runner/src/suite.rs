@@ -1,8 +1,10 @@
 //! A suite: the requirements of one system and the cases that decide them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rigor_core::requirement::{Catalogue, CatalogueErrors, Requirement};
+use rigor_core::result::{Memory, MemoryLimit};
 use rigor_rigs::{FaultList, RigFileError};
 
 use crate::case::{Case, Handler};
@@ -59,12 +61,19 @@ pub struct Suite {
     pub(crate) cases: Vec<Case>,
     pub(crate) faults: FaultList,
     pub(crate) words: Vocabulary,
+    pub(crate) limits: Vec<(Memory, String)>,
 }
 
 impl Suite {
     /// A suite without cases over `catalogue`.
     pub fn new(catalogue: Catalogue) -> Self {
-        Suite { catalogue, cases: Vec::new(), faults: FaultList::default(), words: Vocabulary::default() }
+        Suite {
+            catalogue,
+            cases: Vec::new(),
+            faults: FaultList::default(),
+            words: Vocabulary::default(),
+            limits: Vec::new(),
+        }
     }
 
     /// Adds a case; see [`Case::new`].
@@ -101,6 +110,34 @@ impl Suite {
     pub fn with_readings(mut self, read: Read) -> Self {
         self.words.read = read;
         self
+    }
+
+    /// Says which requirement limits what the firmware takes of a memory, so that the record of a run has
+    /// the limit beside what was taken. It decides nothing; that is a case's.
+    #[must_use]
+    pub fn with_limit(mut self, of: Memory, id: &str) -> Self {
+        self.limits.push((of, id.to_owned()));
+        self
+    }
+
+    /// The limits of memories with the requirements that set them.
+    ///
+    /// # Errors
+    /// A complaint for each requirement that is not in the catalogue, or sets no upper limit in bytes.
+    pub fn limits(&self) -> Result<BTreeMap<Memory, MemoryLimit>, Vec<String>> {
+        let file = &self.catalogue.file;
+        let mut complaints = Vec::new();
+        let mut limits = BTreeMap::new();
+        for (of, id) in &self.limits {
+            let found = self.catalogue.get(id).and_then(MemoryLimit::of);
+            match found {
+                Some(limit) => drop(limits.insert(of.clone(), limit)),
+                None => complaints.push(format!(
+                    "{file}: `{id}` sets no upper limit in bytes for the {of}; name a requirement that does"
+                )),
+            }
+        }
+        if complaints.is_empty() { Ok(limits) } else { Err(complaints) }
     }
 
     /// Its faults.

@@ -3,6 +3,7 @@
 //! Each trial has a thread of its own, so that a firmware that keeps the processor for ever ends
 //! as a failure of the product and not as a hang of the harness.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use rigor_core::event::{DeviceEvent, Kind};
 use rigor_core::evidence::Evidence;
 use rigor_core::requirement::{Catalogue, Class};
 use rigor_core::result::{Decision, NotRun};
+use rigor_core::task::{TASK_LANES, TaskStart};
 use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError, Verdict};
 use rigor_core::{Event, Instant, Rig};
 use rigor_decode::console::LineDecoder;
@@ -91,6 +93,9 @@ pub struct Trial {
     pub evidence: Option<Evidence>,
     /// The last lines of the device's console, if the case did not pass.
     pub log_tail: Vec<String>,
+    /// What each task, by name, reserved for its stack when it first started, in bytes; none where the rig
+    /// does not see tasks.
+    pub stacks: BTreeMap<String, u64>,
     /// What [`Drive::reached_defects`](rigor_core::rig::Drive::reached_defects) said at the end;
     /// `None` too for a trial that did not come to its own end.
     pub reached_defects: Option<Vec<&'static str>>,
@@ -247,6 +252,7 @@ fn without_rig(decisions: Vec<(String, Decision)>) -> Trial {
         retries: 0,
         evidence: None,
         log_tail: Vec::new(),
+        stacks: BTreeMap::new(),
         reached_defects: None,
     }
 }
@@ -316,6 +322,7 @@ fn on_rig(
         wall_time: Duration::ZERO,
         retries: 0,
         log_tail: if verdict == Verdict::Pass { Vec::new() } else { log_tail(&rig) },
+        stacks: stacks(&rig),
         reached_defects: rig.drive.reached_defects().filter(|_| !interrupt.load(Ordering::Relaxed)),
     }
 }
@@ -366,6 +373,18 @@ fn crashes(rig: &Rig) -> Vec<(Instant, Arc<str>)> {
     crashes
 }
 
+/// What the tasks that started have reserved.
+fn stacks(rig: &Rig) -> BTreeMap<String, u64> {
+    let of = |source| {
+        let task = rig.timeline.name(source).strip_prefix(TASK_LANES)?.to_owned();
+        let started = rig.timeline.find(source, |event| TaskStart::of(&event.kind).is_some())?;
+        let bytes = TaskStart::of(&started.kind)?.stack_bytes as u64;
+        // What the rig itself runs there, to keep a core busy, has none.
+        (bytes > 0).then_some((task, bytes))
+    };
+    rig.timeline.sources().into_iter().filter_map(of).collect()
+}
+
 fn log_tail(rig: &Rig) -> Vec<String> {
     let Some(console) = &rig.parts.console else { return Vec::new() };
     let events = rig.timeline.events(console.source(), Instant::ZERO, Instant::MAX);
@@ -399,6 +418,7 @@ mod tests {
             retries: 0,
             evidence: None,
             log_tail: Vec::new(),
+            stacks: BTreeMap::new(),
             reached_defects: None,
         };
         let told = ["FAIL T-ONE T-FOUR: it is slow", "INCONCLUSIVE T-THREE: \\u{1b}[2J"];

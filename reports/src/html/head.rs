@@ -7,6 +7,7 @@ use rigor_core::verdict::Verdict;
 use super::markup::{Markup, place};
 use super::page::glyph;
 use super::view::{Row, VERDICTS, rank};
+use crate::memory;
 
 /// The page's title: the verdict first, for a row of tabs.
 pub(super) fn title(result: &RunResult) -> String {
@@ -187,6 +188,16 @@ fn facts(page: &mut Markup, result: &RunResult) {
                     None => page.text(" (the rig does not know its image)"),
                 }
             });
+            let memory = memory::words(firmware);
+            if !memory.is_empty() {
+                fact(page, "Memory", |page| {
+                    for (at, words) in memory.iter().enumerate() {
+                        page.text(if at == 0 { "" } else { ", " });
+                        let class = if words.over { "over" } else { "within" };
+                        page.leaf("span", &[("class", class), ("title", &words.source)], &words.text);
+                    }
+                });
+            }
         }
         for rig in &result.rigs {
             fact(page, "Rig", |page| {

@@ -84,6 +84,7 @@ budget = {{ quantity = "frame period", unit = "ms", bound = "max", at_most = 16.
         name: "toy".to_owned(),
         version: "1.0.0".to_owned(),
         image: None,
+        memory: Vec::new(),
     };
     let mut run = RunResult::new(run, vec![rig], vec![firmware], requirements, cases);
     // In the order of their numbers, as the tests count them.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use rigor_core::kill::{Found, KillMatrix, Subject, Tried};
 use rigor_core::requirement::{Class, RequirementId};
-use rigor_core::result::{CaseResult, Measured};
+use rigor_core::result::{CaseResult, Measured, Memory};
 use rigor_core::verdict::Verdict;
 
 use super::large::large;
@@ -28,6 +28,13 @@ fn poisoned(mut run: RunResult) -> RunResult {
             evil(text);
         }
         firmware.image = Some(HOSTILE.to_owned());
+        for used in &mut firmware.memory {
+            used.of = Memory::Stack(HOSTILE.to_owned());
+            if let Some(limit) = &mut used.limit {
+                evil(&mut limit.name);
+                evil(&mut limit.source);
+            }
+        }
     }
     for found in &mut run.requirements {
         for text in [&mut found.system, &mut found.title, &mut found.clause, &mut found.text] {

@@ -183,6 +183,7 @@ fn hostile_text_can_neither_steer_the_terminal_nor_break_the_columns() {
         name: evil.clone(),
         version: evil.clone(),
         image: Some(evil.clone()),
+        memory: Vec::new(),
     }];
     for requirement in &mut run.requirements {
         requirement.title = evil.clone();

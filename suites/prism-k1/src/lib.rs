@@ -31,6 +31,7 @@ mod upload;
 mod wifi;
 
 use rigor_core::requirement::Catalogue;
+use rigor_core::result::Memory;
 use rigor_rigs::FaultList;
 use rigor_runner::{Suite, SuiteError};
 
@@ -48,7 +49,11 @@ pub fn suite() -> Result<Suite, SuiteError> {
     let mut suite = Suite::new(Catalogue::parse(REQUIREMENTS, "suites/prism-k1/requirements.toml")?)
         .with_faults(FaultList::parse("suites/prism-k1/faults.toml", FAULTS)?)
         .with_dissector(dissect::dissect)
-        .with_readings(report::reading);
+        .with_readings(report::reading)
+        .with_limit(Memory::Flash, "K1-OTA-003");
+    for (task, id) in tasks::stacks() {
+        suite = suite.with_limit(Memory::Stack(task.to_owned()), id);
+    }
     system::add_to(&mut suite);
     flash::add_to(&mut suite);
     memory::add_to(&mut suite);

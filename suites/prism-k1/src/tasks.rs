@@ -43,6 +43,11 @@ const TASKS: [(&str, &str, &str); 4] = [
     ("templates", "K1-TSK-004", "K1-TSK-008"),
 ];
 
+/// The requirements of the tasks' stacks, by their names.
+pub(crate) fn stacks() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TASKS.into_iter().map(|(task, _, stack)| (task, stack))
+}
+
 /// How the scheduler was told to run them.
 async fn task_list(mut console: Console, tasks: Tasks) -> Outcome {
     let settled = kit::settled(&mut console).await?;

@@ -1,8 +1,10 @@
 //! What a run could do: every case on every rig that holds its device.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rigor_core::requirement::Catalogue;
+use rigor_core::result::{Memory, MemoryLimit};
 use rigor_reports::visible;
 use rigor_rigs::file::BackEnd;
 use rigor_rigs::{Firmwares, Recordings, RigFile};
@@ -41,6 +43,11 @@ impl Seat {
         &self.setup.rig
     }
 
+    /// The firmware that virtual boards are handed.
+    pub(super) fn firmwares(&self) -> &Firmwares {
+        &self.setup.firmwares
+    }
+
     /// The case's full name; if the plan has several rigs, followed by `@` and the rig's.
     pub fn full_name(&self) -> &str {
         &self.full_name
@@ -64,6 +71,8 @@ pub struct Setting {
 pub struct Plan {
     pub(super) environment: Environment,
     pub(super) catalogues: Vec<Arc<Catalogue>>,
+    /// What firmware may take of memories, by system.
+    pub(super) limits: BTreeMap<String, BTreeMap<Memory, MemoryLimit>>,
     pub(super) seats: Vec<Seat>,
 }
 
@@ -119,8 +128,13 @@ fn plan(environment: Environment, suites: Vec<Suite>, setting: &Setting) -> (Pla
         }
     }
     let mut catalogues = Vec::new();
+    let mut limits = BTreeMap::new();
     let mut seats = Vec::new();
     for suite in suites {
+        match suite.limits() {
+            Ok(of_system) => drop(limits.insert(suite.system().to_owned(), of_system)),
+            Err(wrong) => complaints.extend(wrong),
+        }
         let decided = suite.cases().iter().map(|case| (case.name(), case.decides()));
         if let Err(errors) = suite.catalogue().cross_check(decided) {
             complaints.extend(errors.iter().map(ToString::to_string));
@@ -171,7 +185,7 @@ fn plan(environment: Environment, suites: Vec<Suite>, setting: &Setting) -> (Pla
         );
         complaints.push(format!("{}: no suite has a fault `{}`; {remedy}", fault.by, visible(&fault.text)));
     }
-    (Plan { environment, catalogues, seats }, complaints)
+    (Plan { environment, catalogues, limits, seats }, complaints)
 }
 
 #[cfg(test)]
@@ -222,6 +236,22 @@ class = "must"
             "toy::T-ONE::works_still@rig-1",
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_limit_has_to_be_one() {
+        let limited = |budget: &str, id: &str| {
+            let text = format!("{CATALOGUE}{budget}");
+            let suite = Suite::new(Catalogue::parse(&text, "toy.toml").expect("a valid catalogue"))
+                .with_limit(Memory::Flash, id);
+            suite.limits().map(|limits| limits.get(&Memory::Flash).map(|limit| limit.bytes))
+        };
+        let budget = "budget = { quantity = \"size\", unit = \"bytes\", bound = \"max\", at_most = 1024 }";
+        assert_eq!(limited(budget, "T-ONE"), Ok(Some(1024)));
+        let complaint =
+            "toy.toml: `T-TWO` sets no upper limit in bytes for the flash; name a requirement that does";
+        assert_eq!(limited(budget, "T-TWO"), Err(vec![complaint.to_owned()]));
+        assert!(limited("", "T-ONE").is_err());
     }
 
     #[test]

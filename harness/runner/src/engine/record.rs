@@ -6,14 +6,12 @@ use std::time::{Duration, Instant as WallInstant};
 use chrono::{DateTime, SecondsFormat, Utc};
 use rigor_core::requirement::RequirementId;
 use rigor_core::result::{
-    CaseResult, Decision, Firmware, NotRun, RequirementResult, RigUsed, Run, RunResult, SourcePlace,
+    CaseResult, Decision, NotRun, RequirementResult, RigUsed, Run, RunResult, SourcePlace,
 };
 use rigor_core::verdict::Verdict;
-use rigor_rigs::file::BackEnd;
-use rigor_rigs::recording::FirmwareId;
 
 use super::environment::{Choice, Environment};
-use super::image;
+use super::firmware::Firmwares;
 use super::plan::{Plan, Seat};
 use crate::trial::Trial;
 
@@ -72,23 +70,23 @@ impl LeftOut {
 /// The result of the run: every requirement of every suite, decided or not.
 /// `short` if only short cases were wanted.
 pub(super) fn assemble(plan: &Plan, records: &Records, begun: &Begun, short: bool) -> RunResult {
-    let Plan { environment, catalogues, seats } = plan;
+    let Plan { environment, catalogues, limits, seats } = plan;
     let mut cases = Vec::new();
     let mut decisions: BTreeMap<(&str, &str), Vec<Decision>> = BTreeMap::new();
     let mut rigs = Vec::new();
-    let mut firmware = Vec::new();
+    let mut firmwares = Firmwares::default();
     for seat in seats {
         let system = seat.catalogue.system.as_str();
         let rig = &seat.setup.rig;
         let trial = records.get(&key(seat));
         let left_out = if short && seat.case.is_long() { LeftOut::AsLong } else { LeftOut::ByFilter };
-        if trial.is_some() {
+        if let Some(trial) = trial {
             rigs.push(RigUsed {
                 name: rig.name.clone(),
                 back_end: rig.back_end.name().to_owned(),
                 fidelity: rig.fidelity(),
             });
-            firmware.extend(firmware_of(seat));
+            firmwares.add(seat, trial);
         }
         for id in seat.case.decides() {
             let decision = match trial {
@@ -124,25 +122,7 @@ pub(super) fn assemble(plan: &Plan, records: &Records, begun: &Begun, short: boo
         seed: environment.seed,
         args: std::env::args().skip(1).collect(),
     };
-    RunResult::new(run, rigs, firmware, requirements, cases)
-}
-
-/// What the rig knows of the firmware: a virtual board is handed it as a value, a recording names it.
-fn firmware_of(seat: &Seat) -> Option<Firmware> {
-    let rig = &seat.setup.rig;
-    let system = seat.catalogue.system.clone();
-    if matches!(rig.back_end, BackEnd::Replay(_)) {
-        let FirmwareId { name, version } = rig.recorded()?.firmware.clone()?;
-        // Recordings do not keep which image it was.
-        return Some(Firmware { system, name, version, image: None });
-    }
-    let firmware = seat.setup.firmwares.get(&rig.dut)?;
-    Some(Firmware {
-        system,
-        name: firmware.name().to_owned(),
-        version: firmware.version().to_owned(),
-        image: image::of_this_program().map(str::to_owned),
-    })
+    RunResult::new(run, rigs, firmwares.with_limits(limits), requirements, cases)
 }
 
 /// What a trial of `seat` is recorded under.
