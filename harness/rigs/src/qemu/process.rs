@@ -181,6 +181,18 @@ fn ending(status: ExitStatus) -> Ending {
     }
 }
 
+/// Lets the child of `command` be killed when this thread ends.
+pub(super) fn end_with_this_thread(command: &mut Command) {
+    let owner = getpid();
+    let prepare = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have died before the signal was set; then somebody else is the parent.
+        if getppid() == Some(owner) { Ok(()) } else { Err(Errno::CHILD.into()) }
+    };
+    // SAFETY: `prepare` makes nothing but system calls.
+    unsafe { command.pre_exec(prepare) };
+}
+
 /// Lets the child of `command` have `handed` and end with this thread. What is returned has to live until it
 /// was spawned.
 fn hand_over(command: &mut Command, handed: &[(RawFd, BorrowedFd<'_>)]) -> io::Result<Vec<OwnedFd>> {
@@ -190,13 +202,8 @@ fn hand_over(command: &mut Command, handed: &[(RawFd, BorrowedFd<'_>)]) -> io::R
     let copies = copies.collect::<io::Result<Vec<(RawFd, OwnedFd)>>>()?;
     let reserved = reserve(&copies)?;
     let inherited = inherited()?;
-    let owner = getpid();
+    end_with_this_thread(command);
     let prepare = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // It may have died before the signal was set; then somebody else is the parent.
-        if getppid() != Some(owner) {
-            return Err(Errno::CHILD.into());
-        }
         for &number in &inherited {
             // SAFETY: it is borrowed for one call, which fails if it was closed meanwhile.
             let fd = unsafe { BorrowedFd::borrow_raw(number) };
@@ -240,4 +247,63 @@ fn inherited() -> io::Result<Vec<RawFd>> {
         number > 2 && fcntl_getfd(fd).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC))
     };
     Ok(numbers.filter(left_open).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::super::stand_in;
+    use super::*;
+
+    /// Waits for what never comes, until `seen`.
+    fn wait_until(name: &str, seen: impl Fn(&Process) -> bool) {
+        let (never, _other_end) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
+        let mut process = Process::start(&stand_in(name), &[], &[]).expect("a process");
+        let until = Instant::now() + Duration::from_secs(60);
+        while !seen(&process) {
+            assert!(Instant::now() < until, "{:?}", process.last_words());
+            assert_eq!(process.wait(never.as_fd(), Duration::from_millis(50)), Ok(false));
+        }
+    }
+
+    #[test]
+    fn what_it_says_is_kept_within_bounds() {
+        wait_until("floods", |process| {
+            assert!(process.said.len() <= MAX_SAID);
+            process.said.len() == MAX_SAID
+        });
+    }
+
+    #[test]
+    fn one_that_says_no_more_is_not_listened_to_for_ever() {
+        wait_until("falls-silent", |process| process.stderr.is_none());
+    }
+
+    /// With each number of descriptors that are open already: one of them lets the standard library's own
+    /// come to where the emulator's is wanted.
+    #[test]
+    #[ignore = "another test starts it by itself"]
+    fn starts_what_cannot_be_executed() {
+        let (end, _other_end) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
+        let mut taken = Vec::new();
+        for _ in 0..20 {
+            let told = Process::start(Path::new("/dev/null/qemu"), &[], &[(12, end.as_fd())]).err();
+            assert!(matches!(told, Some(QemuError::Host { .. })), "after {}", taken.len());
+            taken.push(fcntl_dupfd_cloexec(&end, 3).expect("a descriptor"));
+        }
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_executed_is_refused_whatever_descriptors_are_free() {
+        // Alone in its process, so that the numbers are what they are.
+        let status = Command::new(std::env::current_exe().expect("this binary"))
+            .args(["--exact", "qemu::process::tests::starts_what_cannot_be_executed", "--ignored"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(status.expect("a process").success());
+    }
 }

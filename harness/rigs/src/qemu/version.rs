@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::error::QemuError;
+use super::process::end_with_this_thread;
 
 /// The oldest that is known to do what rigs need: shared memory of the machine, semihosting into inherited
 /// descriptors, a clock that counts instructions and stands still meanwhile.
@@ -86,13 +87,10 @@ fn ask(path: &Path, patience: Duration) -> Result<Version, QemuError> {
 
 /// What `path --version` writes to its standard output.
 fn answer(path: &Path, patience: Duration) -> Result<String, String> {
-    let mut child = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("cannot be executed ({error})"))?;
+    let mut command = Command::new(path);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    end_with_this_thread(&mut command);
+    let mut child = command.spawn().map_err(|error| format!("cannot be executed ({error})"))?;
     let ended = wait(&mut child, patience);
     if ended.is_none() {
         let _ = child.kill();

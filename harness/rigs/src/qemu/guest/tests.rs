@@ -150,8 +150,8 @@ fn an_interrupt_ends_the_wait() {
 
 #[test]
 fn a_program_that_cannot_be_executed_is_refused() {
-    let (nowhere, ram) = (Path::new("/dev/null/qemu"), ram());
-    let told = Guest::start(&launch(nowhere, EXACT), &ram).err().expect("no program").to_string();
+    let told = Guest::start(&launch(Path::new("/dev/null/qemu"), EXACT), &ram()).err().expect("no program");
+    let told = told.to_string();
     assert!(told.starts_with("QEMU cannot be started: a process of it: "), "{told}");
 }
 
