@@ -112,12 +112,19 @@ fn one_that_floods_its_standard_error_is_neither_held_up_nor_believed() {
     let mut guest = start("floods-and-rings");
     bell(&mut guest).expect("it rings behind a million bytes");
     let mut guest = start("floods");
-    match guest.wait_for_bell(BRIEF, &AtomicBool::new(false)) {
-        Err(QemuError::Silent { last_words, .. }) => {
-            assert!(last_words.to_string().contains("a flood / a flood"), "{last_words}");
-            assert!(last_words.to_string().len() < 100, "{last_words}");
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match guest.wait_for_bell(BRIEF, &AtomicBool::new(false)) {
+            Err(QemuError::Silent { last_words, .. }) => {
+                assert!(last_words.to_string().len() < 100, "{last_words}");
+                if last_words.to_string().contains("a flood / a flood") {
+                    return;
+                }
+                // A busy host may need longer to begin.
+                assert!(Instant::now() < until, "{last_words}");
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
 }
 
