@@ -35,4 +35,15 @@ fn two_whole_runs_of_one_seed_leave_the_same_record() {
         }
     }
     assert_eq!(here, there);
+    stacks_have_their_limits(&here["firmware"][0]["memory"]);
+}
+
+/// What the rig's own hand on a core takes is not the firmware's.
+fn stacks_have_their_limits(memory: &Value) {
+    let memory = memory.as_array().expect("the tasks are seen");
+    let playback = memory.iter().find(|used| used["of"]["stack"] == "playback").expect("it runs");
+    assert_eq!((&playback["bytes"], &playback["limit"]["bytes"]), (&8192.into(), &8192.into()));
+    let source = playback["limit"]["source"].as_str().unwrap_or_default();
+    assert!(source.starts_with("K1-TSK-005: "), "{source}");
+    assert!(memory.iter().all(|used| used["bytes"] != 0), "{memory:?}");
 }

@@ -244,7 +244,8 @@ fn not_run(case: &Case, witness: &Witness, cause: NotRun, reason: &str) -> Trial
     without_rig(case.decides().iter().map(|id| (id.clone(), decision.clone())).collect())
 }
 
-fn without_rig(decisions: Vec<(String, Decision)>) -> Trial {
+/// A trial that came to these decisions and saw nothing.
+pub(crate) fn without_rig(decisions: Vec<(String, Decision)>) -> Trial {
     Trial {
         decisions,
         rig_time: Duration::ZERO,

@@ -87,3 +87,92 @@ fn on_rig(seat: &Seat) -> OnRig {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    use rigor_board::Chip;
+    use rigor_core::requirement::Catalogue;
+    use rigor_rigs::RigFile;
+
+    use super::*;
+    use crate::case::{Case, Findings};
+    use crate::trial::{Setup, without_rig};
+
+    struct Toy;
+
+    impl rigor_board::Firmware for Toy {
+        fn name(&self) -> &str {
+            "toy"
+        }
+        fn version(&self) -> &str {
+            "1.2.3"
+        }
+        fn flash_image(&self) -> Vec<(u32, Vec<u8>)> {
+            Vec::new()
+        }
+        fn start(&self, _: Chip) {}
+    }
+
+    fn seat(back_end: &str) -> Seat {
+        let catalogue = "schema = 1\nsystem = \"toy\"\ntitle = \"Toy\"\n[[requirement]]\nid = \"T-ONE\"\n\
+                         title = \"it works\"\nclause = \"1\"\ntext = \"It works.\"\nclass = \"must\"";
+        let rig = format!("schema = 1\nname = \"desk\"\ndut = \"toy\"\n{back_end}");
+        let rig = RigFile::parse("desk.toml", &rig).expect("a valid rig file");
+        let firmwares = rigor_rigs::Firmwares::new().with("toy", || Rc::new(Toy));
+        Seat {
+            catalogue: Arc::new(Catalogue::parse(catalogue, "toy.toml").expect("a valid catalogue")),
+            case: Arc::new(Case::new("works", &["T-ONE"], || async { Ok(Findings::new()) })),
+            setup: Arc::new(Setup::new(rig, firmwares, 1)),
+            full_name: "toy::T-ONE::works".to_owned(),
+        }
+    }
+
+    fn trial(stacks: &[(&str, u64)]) -> Trial {
+        let stacks = stacks.iter().map(|(task, bytes)| ((*task).to_owned(), *bytes)).collect();
+        Trial { stacks, ..without_rig(Vec::new()) }
+    }
+
+    #[test]
+    fn an_image_has_sizes_and_tasks_their_largest_stacks() {
+        let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../image/tests/fixtures/panic.elf");
+        let seat = seat(&format!("back_end = \"qemu\"\n[qemu]\nimage = \"{}\"", image.display()));
+        let mut firmwares = Firmwares::default();
+        firmwares.add(&seat, &trial(&[("idle", 512), ("net", 4096)]));
+        firmwares.add(&seat, &trial(&[("idle", 1024)]));
+        firmwares.add(&seat, &trial(&[("idle", 256)]));
+        let limit = MemoryLimit { name: "stack".to_owned(), bytes: 1000, source: "T-ONE: 1".to_owned() };
+        let limits = BTreeMap::from([(Memory::Stack("idle".to_owned()), limit.clone())]);
+        let found = firmwares.with_limits(&BTreeMap::from([("toy".to_owned(), limits)]));
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].name.as_str(), found[0].version.as_str()), ("toy", "1.2.3"));
+        assert!(found[0].image.is_some());
+        let known = |of: Memory| found[0].memory.iter().find(|used| used.of == of).cloned();
+        assert_eq!(known(Memory::Ram).map(|used| used.bytes), Some(1028));
+        assert!(known(Memory::Flash).is_some_and(|used| used.bytes > 100));
+        let idle = known(Memory::Stack("idle".to_owned())).expect("it ran");
+        assert_eq!((idle.bytes, idle.limit.as_ref(), idle.holds()), (1024, Some(&limit), Some(false)));
+        assert_eq!(known(Memory::Stack("net".to_owned())).and_then(|used| used.limit), None);
+    }
+
+    #[test]
+    fn of_a_virtual_board_the_program_is_the_image() {
+        let seat = seat("back_end = \"virtual\"");
+        let mut firmwares = Firmwares::default();
+        firmwares.add(&seat, &trial(&[]));
+        let found = firmwares.with_limits(&BTreeMap::new());
+        assert_eq!(found[0].image.as_deref(), image::of_this_program());
+        assert_eq!(found[0].memory, []);
+    }
+
+    #[test]
+    fn without_its_image_nobody_knows_what_ran() {
+        let seat = seat("back_end = \"qemu\"\n[qemu]\nimage = \"/nowhere/k1.elf\"");
+        let mut firmwares = Firmwares::default();
+        firmwares.add(&seat, &trial(&[]));
+        assert_eq!(firmwares.with_limits(&BTreeMap::new()), []);
+    }
+}
