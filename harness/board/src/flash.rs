@@ -241,41 +241,47 @@ impl FlashChip {
         Some((done.started, done.record(done.duration)))
     }
 
-    /// The supply goes away: what was in flight is torn. Erasing has set a random part of the bits
-    /// in proportion to its progress; programming has written the pages' first bytes and some bits
-    /// of the next one.
-    /// Its record for the timeline, with the time that it truly had.
+    /// The supply goes away: what was in flight is torn. Its record for the timeline, with the time that
+    /// it truly had.
     fn tear(&mut self, now: Instant, random: &mut ChaCha8Rng) -> Option<(Instant, FlashBusy)> {
         self.busy_until = self.busy_until.min(now);
         let torn = self.in_flight.take()?;
         let elapsed = now.since(torn.started);
         let progress = elapsed.as_nanos() as f64 / torn.duration.as_nanos().max(1) as f64;
+        let within = torn.address % SECTOR_BYTES;
+        let sector = self.sector(torn.address / SECTOR_BYTES);
         match torn.operation {
-            FlashOperation::Erase => {
-                let sector = self.sector(torn.address / SECTOR_BYTES);
-                // A cell of value v erases once the progress has passed its own threshold.
-                let threshold = (progress * 256.0) as u32;
-                for byte in sector.iter_mut() {
-                    let thresholds = random.next_u64();
-                    let mut raised = 0;
-                    for bit in 0..8 {
-                        if ((thresholds >> (bit * 8)) as u32 & 0xFF) < threshold {
-                            raised |= 1 << bit;
-                        }
-                    }
-                    *byte |= raised;
-                }
-            }
-            FlashOperation::Program => {
-                let written = (progress * torn.data.len() as f64) as usize;
-                for (offset, &byte) in torn.data.iter().enumerate().take(written + 1) {
-                    let at = torn.address + offset;
-                    let partial = if offset == written { random.next_u32() as u8 } else { 0 };
-                    self.sector(at / SECTOR_BYTES)[at % SECTOR_BYTES] &= byte | partial;
-                }
-            }
+            FlashOperation::Erase => tear_erase(&mut sector[..], progress, random),
+            FlashOperation::Program => tear_program(&mut sector[within..], &torn.data, progress, random),
         }
         Some((torn.started, torn.record(elapsed)))
+    }
+}
+
+/// What erasing leaves in the `cells` of a sector when it stops at `progress` (0 to 1): a random part of the
+/// bits is set, in proportion.
+pub fn tear_erase(cells: &mut [u8], progress: f64, random: &mut impl RngCore) {
+    // A cell of value v erases once the progress has passed its own threshold.
+    let threshold = (progress * 256.0) as u32;
+    for byte in cells {
+        let thresholds = random.next_u64();
+        let mut raised = 0;
+        for bit in 0..8 {
+            if ((thresholds >> (bit * 8)) as u32 & 0xFF) < threshold {
+                raised |= 1 << bit;
+            }
+        }
+        *byte |= raised;
+    }
+}
+
+/// What programming `data` leaves in `cells`, the first of which is that of `data`, when it stops at
+/// `progress` (0 to 1): the first bytes are written, and some bits of the next one.
+pub fn tear_program(cells: &mut [u8], data: &[u8], progress: f64, random: &mut impl RngCore) {
+    let written = (progress * data.len() as f64) as usize;
+    for (offset, (cell, &byte)) in cells.iter_mut().zip(data).enumerate().take(written + 1) {
+        let partial = if offset == written { random.next_u32() as u8 } else { 0 };
+        *cell &= byte | partial;
     }
 }
 
