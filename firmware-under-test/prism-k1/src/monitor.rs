@@ -83,7 +83,7 @@ impl Alarms {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Record {
     history: heapless::HistoryBuf<(usize, usize), HISTORY>,
     alarms: Alarms,
@@ -242,20 +242,33 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
         (count, stacks)
     }
 
+    /// Each part has a frame of its own: the task has 2 KiB of stack, and all of them together would not fit.
     fn report(&self, playback: &Playback) {
+        let log = &self.log;
+        log.info("PRISM-K1", format_args!("========== System Statistics =========="));
+        log.info(TAG, format_args!("=== Heap Monitor Statistics ==="));
+        self.report_heap();
+        self.report_alerts();
+        self.report_stacks();
+        self.report_trend();
+        self.pools.dump_state(log);
+        report_playback(log, playback);
+        log.info("PRISM-K1", format_args!("====================================="));
+    }
+
+    #[inline(never)]
+    fn report_heap(&self) {
         let mut heap = self.machine.heap();
-        let (tasks, stacks) = self.stacks();
-        let record = self.record.with(|record| record.clone());
         if defect::present(Defect::ReportWrong) {
             heap.free = heap.total - heap.free;
         }
         if defect::present(Defect::MinimumRises) {
-            let recent = record.history.oldest_ordered().map(|(free, _)| *free);
-            heap.minimum_free = recent.chain([heap.free]).min().unwrap_or(heap.free);
+            heap.minimum_free = self.record.with(|record| {
+                let recent = record.history.oldest_ordered().map(|(free, _)| *free);
+                recent.chain([heap.free]).min().unwrap_or(heap.free)
+            });
         }
         let log = &self.log;
-        log.info("PRISM-K1", format_args!("========== System Statistics =========="));
-        log.info(TAG, format_args!("=== Heap Monitor Statistics ==="));
         log.info(TAG, format_args!("Current State:"));
         log.info(TAG, format_args!("  Free: {} bytes", heap.free));
         log.info(TAG, format_args!("  Min Free: {} bytes", heap.minimum_free));
@@ -264,37 +277,64 @@ impl<M: Machine, T: Tasks, C: Cpu> Monitor<M, T, C> {
         log.info(TAG, format_args!("  Allocations: {}", heap.allocations));
         log.info(TAG, format_args!("  Frees: {}", heap.frees));
         log.info(TAG, format_args!("  Failed: {}", heap.failures));
+    }
+
+    #[inline(never)]
+    fn report_alerts(&self) {
+        let counts = self.record.with(|record| {
+            [
+                ("Fragmentation warnings", record.fragmentation_warnings),
+                ("Fragmentation critical", record.fragmentation_critical),
+                ("Low memory warnings", record.low_memory_warnings),
+                ("Low memory critical", record.low_memory_critical),
+                ("Integrity failures", record.integrity_failures),
+            ]
+        });
+        let (looks, total, longest) =
+            self.record.with(|record| (record.looks, record.look_us_total, record.look_us_max));
+        let log = &self.log;
         log.info(TAG, format_args!("Alerts:"));
-        log.info(TAG, format_args!("  Fragmentation warnings: {}", record.fragmentation_warnings));
-        log.info(TAG, format_args!("  Fragmentation critical: {}", record.fragmentation_critical));
-        log.info(TAG, format_args!("  Low memory warnings: {}", record.low_memory_warnings));
-        log.info(TAG, format_args!("  Low memory critical: {}", record.low_memory_critical));
-        log.info(TAG, format_args!("  Integrity failures: {}", record.integrity_failures));
+        for (name, count) in counts {
+            log.info(TAG, format_args!("  {name}: {count}"));
+        }
         log.info(TAG, format_args!("Performance:"));
-        let average = record.look_us_total.checked_div(record.looks).unwrap_or(0);
+        let average = total.checked_div(looks).unwrap_or(0);
         log.info(TAG, format_args!("  Avg monitoring time: {average} us"));
-        log.info(TAG, format_args!("  Max monitoring time: {} us", record.look_us_max));
+        log.info(TAG, format_args!("  Max monitoring time: {longest} us"));
+    }
+
+    #[inline(never)]
+    fn report_stacks(&self) {
+        let (tasks, stacks) = self.stacks();
+        let log = &self.log;
         log.info(TAG, format_args!("Task Stacks ({tasks} tasks):"));
         for (name, free) in stacks {
             let mark = if free < STACK_WARNING { " [CRITICAL]" } else { "" };
             log.info(TAG, format_args!("  {name}: {free} bytes remaining{mark}"));
         }
-        log.info(TAG, format_args!("Recent Trend (last 10s):"));
-        let count = record.history.len();
-        for (index, (free, percent)) in record.history.oldest_ordered().enumerate() {
-            log.info(TAG, format_args!("  -{}s: free={free}, frag={percent}%", count - index));
-        }
-        self.pools.dump_state(log);
-        let frames = playback.status();
-        log.info(
-            "playback",
-            format_args!(
-                "Frames: sent={} underruns={} dropped={}",
-                frames.frames_sent, frames.underruns, frames.dropped
-            ),
-        );
-        log.info("PRISM-K1", format_args!("====================================="));
     }
+
+    #[inline(never)]
+    fn report_trend(&self) {
+        let history = self.record.with(|record| record.history.clone());
+        self.log.info(TAG, format_args!("Recent Trend (last 10s):"));
+        let count = history.len();
+        for (index, (free, percent)) in history.oldest_ordered().enumerate() {
+            self.log.info(TAG, format_args!("  -{}s: free={free}, frag={percent}%", count - index));
+        }
+    }
+}
+
+#[inline(never)]
+fn report_playback(log: &Log, playback: &Playback) {
+    let frames = playback.status();
+    log.info(
+        "playback",
+        format_args!(
+            "Frames: sent={} underruns={} dropped={}",
+            frames.frames_sent, frames.underruns, frames.dropped
+        ),
+    );
 }
 
 #[cfg(test)]

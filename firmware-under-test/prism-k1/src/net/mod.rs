@@ -15,6 +15,7 @@ pub mod slots;
 pub mod stream;
 pub mod upgrade;
 
+use alloc::boxed::Box;
 use core::cell::Cell;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -75,13 +76,16 @@ async fn serve_acceptors<'a, A, C, H>(
     // Acceptors and workers are futures of one task.
     let queue = Channel::<NoopRawMutex, (A::Socket<'a>, bool), 1>::new();
     let numbers = Cell::new(0u32);
-    let workers = core::array::from_fn::<_, WORKERS, _>(|_| async {
-        loop {
-            let (socket, portal) = queue.receive().await;
-            let number = numbers.get().wrapping_add(1);
-            numbers.set(number);
-            connection::serve(socket, number, portal, shared, handler).await;
-        }
+    // Each in a place of its own: all of them at once would not fit the task's stack on their way to one.
+    let workers = core::array::from_fn::<_, WORKERS, _>(|_| {
+        Box::pin(async {
+            loop {
+                let (socket, portal) = queue.receive().await;
+                let number = numbers.get().wrapping_add(1);
+                numbers.set(number);
+                connection::serve(socket, number, portal, shared, handler).await;
+            }
+        })
     });
     match other {
         Some(other) => {
