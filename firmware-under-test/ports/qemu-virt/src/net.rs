@@ -1,0 +1,99 @@
+//! The network: embassy-net over an interface whose frames the rig carries, and listening ports with a
+//! backlog.
+//!
+//! Everything here runs in the task that binds the first port, on its executor: embassy-net's stack is
+//! not made for several.
+
+mod interface;
+mod listener;
+
+use core::cell::{Cell, OnceCell};
+use core::net::SocketAddr;
+
+use edge_nal::{TcpBind, UdpBind};
+use edge_nal_embassy::{Udp, UdpBuffers, UdpError};
+use embassy_net::{Config, Ipv4Address, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+
+use static_cell::ConstStaticCell;
+
+use crate::kernel;
+
+pub use interface::receive;
+pub use listener::{Acceptor, NetError};
+
+/// Of the device on the link to the rig, as an ESP32's access point has it by default.
+const ADDRESS: Ipv4Address = Ipv4Address::new(192, 168, 4, 1);
+/// Locally administered (harness/rigs, the rig's end of the link).
+const MAC: [u8; 6] = [0x02, b'R', b'G', 0, 0, 1];
+/// TCP sockets at once: six being served, four waiting for a client on each of two ports, and two that wait
+/// to be served or are on their way out.
+const TCP_SOCKETS: usize = 16;
+/// UDP sockets at once.
+const UDP_SOCKETS: usize = 2;
+/// Bytes of a UDP socket's buffers: an mDNS message each way (RFC 6762 section 17).
+const UDP_BYTES: usize = 1500;
+/// Where the stack's own choices begin, such as sequence numbers: one seed, one run.
+const SEED: u64 = 0x4B31;
+
+type UdpMemory = UdpBuffers<UDP_SOCKETS, UDP_BYTES, UDP_BYTES, 2>;
+
+/// The memory of the stack lies outside of the firmware's heap, as that of the radio's driver does. A start
+/// makes it new.
+static RESOURCES: ConstStaticCell<StackResources<{ TCP_SOCKETS + UDP_SOCKETS }>> =
+    ConstStaticCell::new(StackResources::new());
+
+struct ForOneTask(UdpMemory);
+// SAFETY: only the task that brings the stack up reaches it.
+unsafe impl Sync for ForOneTask {}
+static UDP_MEMORY: ForOneTask = ForOneTask(UdpMemory::new());
+
+/// The network stack. It runs from the first port that is bound.
+pub struct Net {
+    stack: Stack<'static>,
+    pool: OnceCell<listener::Pool>,
+    udp: Udp<'static>,
+    idle: Cell<Option<Runner<'static, interface::Interface>>>,
+}
+
+impl Net {
+    /// A stack that does not run yet. Once a start, and on its stack: to put it together takes more than
+    /// the task has that runs it.
+    pub fn new() -> Self {
+        let address = Ipv4Cidr::new(ADDRESS, 24);
+        let config =
+            Config::ipv4_static(StaticConfigV4 { address, gateway: None, dns_servers: heapless::Vec::new() });
+        let (stack, runner) = embassy_net::new(interface::Interface, config, RESOURCES.take(), SEED);
+        Net {
+            stack,
+            pool: OnceCell::new(),
+            udp: Udp::new(stack, &UDP_MEMORY.0),
+            idle: Cell::new(Some(runner)),
+        }
+    }
+
+    async fn run(&self) {
+        if let Some(mut runner) = self.idle.take() {
+            kernel::spawn_beside(async move { runner.run().await }).await;
+        }
+    }
+}
+
+impl TcpBind for Net {
+    type Error = NetError;
+    type Accept<'a> = Acceptor;
+
+    async fn bind(&self, local: SocketAddr) -> Result<Acceptor, NetError> {
+        self.run().await;
+        Ok(self.pool.get_or_init(|| listener::Pool::new(self.stack)).listen(local.port()))
+    }
+}
+
+impl UdpBind for Net {
+    type Error = UdpError;
+    type Socket<'a> = edge_nal_embassy::UdpSocket<'a>;
+
+    async fn bind(&self, local: SocketAddr) -> Result<Self::Socket<'_>, UdpError> {
+        self.run().await;
+        self.udp.bind(local).await
+    }
+}
