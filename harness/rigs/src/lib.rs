@@ -110,12 +110,7 @@ pub fn take(order: &Order<'_>) -> Result<Rig, Refusal> {
     let rig = match &order.file.back_end {
         file::BackEnd::Virtual(board) => virtual_rig::take(order, board)?,
         file::BackEnd::Replay(replay) => replay::take(order, replay)?,
-        file::BackEnd::Qemu(_) => {
-            let RigFile { name, path, .. } = order.file;
-            let why =
-                format!("rig `{name}`: this build emulates no device; write another `back_end` in {path}");
-            return Err(RigError(why).into());
-        }
+        file::BackEnd::Qemu(emulated) => qemu::take(order, emulated)?,
     };
     Ok(match order.recording {
         Some(recording) => recording.of(order, rig),

@@ -6,17 +6,22 @@
 //! descriptors (`process`), so nothing of it is on a disk, and it ends with whoever started it. The other end
 //! of its network is in the harness (`link`).
 
-#![cfg_attr(not(test), expect(dead_code, reason = "no back end starts a guest yet"))]
+#![cfg_attr(not(test), expect(dead_code, reason = "machines in the host's time are not taken yet"))]
 
 mod command_line;
+mod device;
 mod error;
 mod espressif;
+mod exact;
 mod guest;
 pub mod image;
 pub(crate) mod link;
 mod process;
 mod ram;
 mod version;
+mod wires;
+
+pub(crate) use exact::take;
 
 pub use error::{Ending, LastWords, QemuError, When};
 pub use ram::OutsideRam;

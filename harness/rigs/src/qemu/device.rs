@@ -1,0 +1,510 @@
+//! An emulated device in exact time: rig and device move on together.
+//!
+//! The device runs until it has something to tell or until the next instant at which the rig has; then
+//! it stands still, and both exchange what there is. So whatever the host's load, the same seed gives
+//! the same run. What the rig's end of a wire needs to do between two meetings happens here, in the order
+//! of time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rigor_agent::layout::{Cause, Command, Network, Reason, boot, flash, order, records, report};
+use rigor_agent::{Record, Records};
+use rigor_board::BoardConfig;
+use rigor_core::event::{DeviceEvent, Direction, ResetCause, Serial};
+use rigor_core::time::nanos;
+use rigor_core::{Instant, Kind, Source, Timeline};
+
+use super::command_line::{Launch, Time};
+use super::error::QemuError;
+use super::guest::Guest;
+use super::link::Link;
+use super::ram::GuestRam;
+use super::wires::Wires;
+use crate::file::Exact;
+
+/// How long a device may compute until it rings, of the host's time. At full speed that is minutes of its
+/// own time without an interrupt.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a device may ring while its clock stands still.
+const RINGS_AT_ONCE: u32 = 10_000;
+/// As often as the virtual board looks at its device's heap.
+const HEAP_SAMPLE_PERIOD: Duration = Duration::from_secs(1);
+
+/// What it takes to start the machine.
+pub(super) struct Machine {
+    pub(super) binary: std::path::PathBuf,
+    pub(super) name: String,
+    pub(super) image: std::path::PathBuf,
+    pub(super) arguments: Vec<String>,
+    pub(super) exact: Exact,
+}
+
+/// How far the device has come since it has power.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Life {
+    /// In reset until then, as long as ROM and loader take.
+    Reset { until: Instant, cause: ResetCause },
+    /// The firmware runs.
+    Running { heap_sample: Instant },
+    /// The firmware has given up and says so on the console; it will reset itself.
+    Dying,
+    /// Nothing is to be expected any more until the supply is cut.
+    Dead,
+}
+
+/// A machine with power.
+struct Powered {
+    guest: Guest,
+    /// When its clock stood at zero.
+    base: Instant,
+    /// It has rung and waits for the answer.
+    stands: bool,
+    life: Life,
+    /// The reset pin was pulsed since it was answered last.
+    reset: bool,
+    /// How often it has rung at this instant.
+    rings: u32,
+    /// How many of its first allocations are recorded.
+    allocations: u32,
+}
+
+/// The emulated device, and the rig's ends of its wires.
+pub(super) struct Device {
+    machine: Machine,
+    config: BoardConfig,
+    defect: Option<String>,
+    timeline: Timeline,
+    ram: GuestRam,
+    powered: Option<Powered>,
+    pub(super) wires: Wires,
+    pub(super) link: Link,
+    /// Frames that the device has not fetched yet.
+    arrived: Vec<Vec<u8>>,
+    /// What is on its way to the console, each byte with the instant at which it is there.
+    typed: VecDeque<(Instant, u8)>,
+    typing_until: Instant,
+    typed_source: Source,
+    device_source: Source,
+    heap: HeapSources,
+    random: ChaCha8Rng,
+    interrupt: Arc<AtomicBool>,
+}
+
+struct HeapSources {
+    free: Source,
+    largest: Source,
+    allocations: Source,
+}
+
+impl Device {
+    /// A device without power whose flash chip holds `image`.
+    pub(super) fn new(
+        machine: Machine,
+        config: BoardConfig,
+        defect: Option<String>,
+        flash_image: Vec<(u32, Vec<u8>)>,
+        timeline: &Timeline,
+        interrupt: Arc<AtomicBool>,
+        memory_mib: u32,
+    ) -> Result<Self, QemuError> {
+        let ram = GuestRam::new(memory_mib as usize * 1024 * 1024)?;
+        ram.write(flash::OFFSET, &vec![0xFF; flash::BYTES])?;
+        for (address, bytes) in flash_image {
+            ram.write(flash::OFFSET + address as usize, &bytes)?;
+        }
+        Ok(Device {
+            wires: Wires::new(timeline, config.baud),
+            link: Link::new(config.link, timeline),
+            arrived: Vec::new(),
+            typed: VecDeque::new(),
+            typing_until: Instant::ZERO,
+            typed_source: timeline.source("console.input"),
+            device_source: timeline.source("device"),
+            heap: HeapSources {
+                free: timeline.source("heap.free"),
+                largest: timeline.source("heap.largest"),
+                allocations: timeline.source("heap.allocations"),
+            },
+            random: ChaCha8Rng::seed_from_u64(config.seed),
+            timeline: timeline.clone(),
+            powered: None,
+            machine,
+            config,
+            defect,
+            ram,
+            interrupt,
+        })
+    }
+
+    pub(super) fn device_source(&self) -> Source {
+        self.device_source
+    }
+
+    pub(super) fn ram(&self) -> &GuestRam {
+        &self.ram
+    }
+
+    /// Proves that the emulator is well.
+    pub(super) fn check(&mut self) -> Result<(), QemuError> {
+        match &mut self.powered {
+            Some(powered) if powered.life != Life::Dead => powered.guest.check(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Switches the supply on. Nothing if it is on.
+    pub(super) fn power_on(&mut self) -> Result<(), QemuError> {
+        if self.powered.is_some() {
+            return Ok(());
+        }
+        let now = self.timeline.now();
+        self.write_boot_block()?;
+        let launch = Launch {
+            binary: &self.machine.binary,
+            machine: &self.machine.name,
+            image: &self.machine.image,
+            arguments: &self.machine.arguments,
+            time: Time::Exact(self.machine.exact),
+        };
+        let guest = Guest::start(&launch, &self.ram)?;
+        self.tell(now, DeviceEvent::PowerOn);
+        let life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::PowerOn };
+        self.powered =
+            Some(Powered { guest, base: now, stands: false, life, reset: false, rings: 0, allocations: 0 });
+        Ok(())
+    }
+
+    fn write_boot_block(&self) -> Result<(), QemuError> {
+        // Handles, cause and clock of an earlier life are gone with the supply. Whether tasks are recorded was
+        // the rig's own word.
+        let record_tasks = self.ram.read_u32(boot::RECORD_TASKS)?;
+        self.ram.write(boot::OFFSET, &[0; records::OFFSET - boot::OFFSET])?;
+        let in_nanos = |duration: Duration| u32::try_from(duration.as_nanos()).unwrap_or(u32::MAX);
+        for (place, value) in [
+            (boot::MAGIC, boot::MAGIC_VALUE),
+            (boot::VERSION, boot::VERSION_VALUE),
+            (boot::NETWORK, Network::Carried.word()),
+            (boot::CAUSE, Cause::PowerOn.word()),
+            (boot::BAUD, self.config.baud),
+            (boot::FLASH_TRANSFER, in_nanos(self.config.flash.transfer_byte)),
+            (boot::FLASH_ERASE, in_nanos(self.config.flash.erase_sector)),
+            (boot::FLASH_PROGRAM, in_nanos(self.config.flash.program_page)),
+            (boot::RECORD_TASKS, record_tasks),
+        ] {
+            self.ram.write_u32(place, value)?;
+        }
+        if let Some(defect) = self.defect.as_ref().map(String::as_bytes) {
+            let length = defect.len().min(boot::DEFECT_MAX);
+            self.ram.write_u32(boot::DEFECT_LENGTH, length as u32)?;
+            self.ram.write(boot::DEFECT, &defect[..length])?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the supply, in the middle of whatever the device does: the emulator is killed. Nothing if
+    /// it is off.
+    pub(super) fn power_off(&mut self) -> Result<(), QemuError> {
+        let Some(mut powered) = self.powered.take() else { return Ok(()) };
+        powered.guest.kill();
+        let now = self.timeline.now();
+        self.halt(now);
+        self.wires.power_cut(now, &self.ram, &mut self.random)?;
+        self.tell(now, DeviceEvent::PowerOff);
+        Ok(())
+    }
+
+    /// Pulses the reset pin. Nothing without a supply.
+    pub(super) fn reset(&mut self) {
+        let Some(powered) = &mut self.powered else { return };
+        if powered.life == Life::Dead {
+            return;
+        }
+        powered.reset = true;
+        let now = self.timeline.now();
+        powered.life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::Pin };
+        self.halt(now);
+    }
+
+    /// Has every change of a task's state recorded from now on.
+    pub(super) fn record_tasks(&self) -> Result<(), QemuError> {
+        Ok(self.ram.write_u32(boot::RECORD_TASKS, 1)?)
+    }
+
+    /// Sends `bytes` to the console, after what is being sent.
+    pub(super) fn type_in(&mut self, bytes: &[u8]) {
+        let byte_time = self.wires.byte_time();
+        let started = self.typing_until.max(self.timeline.now());
+        self.typing_until = started + byte_time.saturating_mul(bytes.len() as u32);
+        let arrival = |index: usize| started + byte_time.saturating_mul(index as u32 + 1);
+        self.typed.extend(bytes.iter().enumerate().map(|(index, &byte)| (arrival(index), byte)));
+        let serial = Serial { direction: Direction::ToDut, bytes: Arc::from(bytes), byte_time };
+        // What is still being typed began earlier and ends when this begins: the order is kept.
+        let _ = self.timeline.push(self.typed_source, started, Duration::ZERO, Kind::Serial(serial));
+    }
+
+    /// Lets rig and device live until `woken` says so or the clock shows `until`.
+    pub(super) fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), QemuError> {
+        loop {
+            if woken() {
+                return Ok(());
+            }
+            let now = self.timeline.now();
+            if now >= until {
+                return Ok(());
+            }
+            let next = self.next_event().map_or(until, |next| next.clamp(now, until));
+            let alive = self.powered.as_ref().is_some_and(|powered| powered.life != Life::Dead);
+            if alive {
+                self.meet(next)?;
+            } else {
+                self.advance_to(next)?;
+            }
+        }
+    }
+
+    /// When something happens at the rig's ends of the wires that the device does not know of yet.
+    fn next_event(&self) -> Option<Instant> {
+        let life = self.powered.as_ref().and_then(|powered| match powered.life {
+            Life::Reset { until, .. } => Some(until),
+            Life::Running { heap_sample } => Some(heap_sample),
+            Life::Dying | Life::Dead => None,
+        });
+        let typed = self.typed.front().map(|(at, _)| *at);
+        [self.wires.next_end(), self.link.next_event(), typed, life].into_iter().flatten().min()
+    }
+
+    /// Lets the device run until it rings, at `until` at the latest, and takes in what it tells.
+    fn meet(&mut self, until: Instant) -> Result<(), QemuError> {
+        self.answer(until)?;
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        match powered.guest.wait_for_bell(PATIENCE, &self.interrupt) {
+            Ok(()) => {}
+            Err(QemuError::Interrupted) => {
+                self.give_up("it kept the emulator busy until the harness gave up");
+                return Ok(());
+            }
+            // It has come so far: what does not ring is the device, not the emulator.
+            Err(QemuError::Silent { within, .. }) if powered.stands => {
+                self.give_up(&format!(
+                    "it hangs: without an interrupt for {within:?} of the host's time, which are minutes of its own"
+                ));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        powered.stands = true;
+        let at = powered.base + Duration::from_nanos(self.ram.read_u64(report::NOW)?);
+        let now = self.timeline.now();
+        powered.rings = if at > now { 0 } else { powered.rings + 1 };
+        if powered.rings > RINGS_AT_ONCE {
+            self.give_up("it talks to the rig without letting time pass");
+            return Ok(());
+        }
+        let reason = Reason::from_word(self.ram.read_u32(report::REASON)?);
+        let mut told = vec![0; (self.ram.read_u32(report::RECORDS)? as usize).min(records::MAX)];
+        self.ram.read(records::OFFSET, &mut told)?;
+        self.take(&told, at)?;
+        if reason == Some(Reason::Reset) {
+            self.enter_reset(at)?;
+        }
+        self.advance_to(at)?;
+        if let Some(error) = self.wires.refused() {
+            self.give_up(&format!("its records contradict each other: {error}"));
+        }
+        Ok(())
+    }
+
+    /// Tells a device that stands what there is, and how far it may run.
+    fn answer(&mut self, until: Instant) -> Result<(), QemuError> {
+        let now = self.timeline.now();
+        self.carry_until(now);
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        if !powered.stands {
+            // It has just been switched on and runs to its first bell.
+            return Ok(());
+        }
+        let mut until = until;
+        let command = match powered.life {
+            _ if std::mem::take(&mut powered.reset) => Command::Reset,
+            Life::Reset { until, cause } if until <= now => {
+                powered.life = Life::Running { heap_sample: now };
+                powered.allocations = 0;
+                self.ram.write_u32(boot::CAUSE, cause_word(cause))?;
+                Command::Run
+            }
+            Life::Reset { .. } | Life::Running { .. } | Life::Dying | Life::Dead => Command::Continue,
+        };
+        let runs = matches!(powered.life, Life::Running { .. });
+        if command == Command::Run {
+            // To the first sample of the heap, before the firmware's first instruction.
+            until = now;
+        }
+        let samples = matches!(powered.life, Life::Running { heap_sample } if heap_sample <= until);
+        let clock = nanos(until.since(powered.base));
+        let mut typed = Vec::new();
+        while let Some(&(at, byte)) = self.typed.front()
+            && at <= now
+            && typed.len() < order::CONSOLE_MAX
+        {
+            self.typed.pop_front();
+            typed.push(byte);
+        }
+        let mut carried = Vec::new();
+        for frame in self.arrived.drain(..) {
+            let room = order::FRAMES_MAX - carried.len();
+            if let Some(length) = u16::try_from(frame.len()).ok().filter(|_| frame.len() + 2 <= room) {
+                carried.extend_from_slice(&length.to_le_bytes());
+                carried.extend_from_slice(&frame);
+            }
+        }
+        if !runs {
+            // Nobody is there to hear.
+            typed.clear();
+            carried.clear();
+        }
+        self.ram.write_u64(order::UNTIL, clock)?;
+        self.ram.write_u32(order::COMMAND, command.word())?;
+        self.ram.write_u32(order::SAMPLE_HEAP, samples.into())?;
+        self.ram.write_u32(order::CONSOLE_LENGTH, typed.len() as u32)?;
+        self.ram.write(order::CONSOLE, &typed)?;
+        self.ram.write_u32(order::FRAMES_LENGTH, carried.len() as u32)?;
+        self.ram.write(order::FRAMES, &carried)?;
+        powered.guest.answer()?;
+        if command == Command::Run {
+            let cause =
+                Cause::from_word(self.ram.read_u32(boot::CAUSE)?).map_or(ResetCause::PowerOn, cause_of);
+            self.link.device_is_up(true);
+            self.tell(now, DeviceEvent::Started(cause));
+        }
+        Ok(())
+    }
+
+    /// Takes in the records that the device has made up to `now`.
+    fn take(&mut self, told: &[u8], now: Instant) -> Result<(), QemuError> {
+        let Some(base) = self.powered.as_ref().map(|powered| powered.base) else { return Ok(()) };
+        for record in Records::new(told) {
+            let (at, record) = match record {
+                Ok((at, record)) => (base + Duration::from_nanos(at), record),
+                Err(error) => {
+                    self.give_up(&format!("its records are damaged: {error}"));
+                    return Ok(());
+                }
+            };
+            let at = at.min(now);
+            match record {
+                Record::Frame(frame) => self.link.sent_by_device(at, frame),
+                Record::Crash(words) => {
+                    self.halt(at);
+                    self.tell(at, DeviceEvent::Crashed(String::from_utf8_lossy(words).into()));
+                    if let Some(powered) = &mut self.powered {
+                        powered.life = Life::Dying;
+                    }
+                }
+                _ => self.wires.take(at, &record)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The device is in reset, by its own doing or as it was told.
+    fn enter_reset(&mut self, at: Instant) -> Result<(), QemuError> {
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        if matches!(powered.life, Life::Reset { .. }) {
+            return Ok(());
+        }
+        let cause = Cause::from_word(self.ram.read_u32(boot::CAUSE)?).map_or(ResetCause::Software, cause_of);
+        powered.life = Life::Reset { until: at + self.config.boot_rom, cause };
+        self.halt(at);
+        Ok(())
+    }
+
+    /// Moves the rig's clock to `now`, with everything that happens at its ends of the wires until then.
+    fn advance_to(&mut self, now: Instant) -> Result<(), QemuError> {
+        let next =
+            |device: &Device| device.wires.next_end().into_iter().chain(device.link.next_event()).min();
+        while let Some(at) = next(self).filter(|&at| at <= now) {
+            self.carry_until(at);
+            self.timeline.advance(at);
+            self.wires.end_what_is_due(at, &self.ram)?;
+        }
+        self.carry_until(now);
+        self.timeline.advance(now);
+        self.sample_heap(now)
+    }
+
+    /// Moves the link to `now`, and keeps what arrives at the device until it is met.
+    fn carry_until(&mut self, now: Instant) {
+        self.arrived.extend(self.link.advance(now).into_iter().map(|(_, frame)| frame));
+    }
+
+    fn sample_heap(&mut self, now: Instant) -> Result<(), QemuError> {
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        let Life::Running { heap_sample } = &mut powered.life else { return Ok(()) };
+        let count = self.ram.read_u32(report::HEAP_FIRST_COUNT)?.min(report::HEAP_FIRST_MAX as u32);
+        let mut gauges = Vec::new();
+        for index in powered.allocations..count {
+            let bytes = self.ram.read_u32(report::HEAP_FIRST + 4 * index as usize)?;
+            gauges.push((self.heap.allocations, bytes));
+        }
+        powered.allocations = powered.allocations.max(count);
+        if *heap_sample <= now {
+            *heap_sample = now + HEAP_SAMPLE_PERIOD;
+            gauges.push((self.heap.free, self.ram.read_u32(report::HEAP_FREE)?));
+            gauges.push((self.heap.largest, self.ram.read_u32(report::HEAP_LARGEST)?));
+        }
+        for (source, value) in gauges {
+            // The clock only moves forward, and nobody else records here.
+            let _ = self.timeline.push(source, now, Duration::ZERO, Kind::Gauge(value.into()));
+        }
+        Ok(())
+    }
+
+    /// The firmware of this life does nothing any more.
+    fn halt(&mut self, at: Instant) {
+        self.link.device_is_up(false);
+        self.arrived.clear();
+        self.wires.device_halted(at);
+    }
+
+    /// The firmware has done what no firmware may; the machine is stopped.
+    fn give_up(&mut self, why: &str) {
+        let now = self.timeline.now();
+        self.halt(now);
+        self.tell(now, DeviceEvent::Crashed(why.into()));
+        if let Some(powered) = &mut self.powered {
+            powered.guest.kill();
+            powered.life = Life::Dead;
+        }
+    }
+
+    fn tell(&self, at: Instant, event: DeviceEvent) {
+        // The clock only moves forward, and nobody else records here.
+        let _ = self.timeline.push(self.device_source, at, Duration::ZERO, Kind::Device(event));
+    }
+}
+
+fn cause_of(cause: Cause) -> ResetCause {
+    match cause {
+        Cause::PowerOn => ResetCause::PowerOn,
+        Cause::Pin => ResetCause::Pin,
+        Cause::Software => ResetCause::Software,
+        Cause::Panic => ResetCause::Panic,
+        Cause::Watchdog => ResetCause::Watchdog,
+    }
+}
+
+fn cause_word(cause: ResetCause) -> u32 {
+    match cause {
+        ResetCause::PowerOn => Cause::PowerOn,
+        ResetCause::Pin => Cause::Pin,
+        ResetCause::Software => Cause::Software,
+        ResetCause::Panic => Cause::Panic,
+        ResetCause::Watchdog => Cause::Watchdog,
+    }
+    .word()
+}
