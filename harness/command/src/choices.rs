@@ -54,7 +54,7 @@ pub(crate) fn here(path: &Path) -> Result<PathBuf, CommandError> {
 /// The path that `rig` stands for: from the current folder, from the workspace's root, or of the rig file
 /// with this name. Relative to the root where it can be, so that the record is the same wherever the
 /// workspace is.
-fn rig_path(root: &Path, rig: &str) -> Result<String, CommandError> {
+pub(crate) fn rig_path(root: &Path, rig: &str) -> Result<String, CommandError> {
     let from_here = here(Path::new(rig))?;
     let path = if from_here.exists() { from_here } else { root.join(rig) };
     let path = if path.exists() {

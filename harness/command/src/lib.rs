@@ -15,6 +15,7 @@ mod error;
 mod faults;
 mod list;
 mod output;
+mod parity;
 mod print;
 mod replay;
 mod report;
@@ -44,7 +45,7 @@ use print::complain;
     after_help = "Try `rigor doctor` for what this machine can do, and `rigor run --short` for a first run.",
     after_long_help = "\
 Exit codes, of every subcommand; the first rule that applies decides:
-  1  the product fails a `must`; for `faults`, a fault survives
+  1  the product fails a `must`; for `faults`, a fault survives; for `parity`, rigs differ
   3  the harness or a case is wrong; also a malformed file, variable or command line
   2  undecided, and the product is not to blame
   0  all is well
@@ -77,6 +78,7 @@ enum Command {
     List(list::Arguments),
     Replay(replay::Arguments),
     Faults(faults::Arguments),
+    Parity(parity::Arguments),
     Simulate(rigor_simulate::Arguments),
     Report(report::Arguments),
     Compare(report::CompareArguments),
@@ -117,6 +119,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Command::Doctor(arguments) => doctor::run(&arguments, systems),
         Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => completions::manual(&arguments, Arguments::command()),
+        Command::Parity(arguments) => parity::run(arguments, systems),
         Command::Simulate(arguments) => Ok(rigor_simulate::command(&arguments, &systems.firmwares)),
     };
     done.unwrap_or_else(|complaint: CommandError| {

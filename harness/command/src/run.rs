@@ -77,7 +77,8 @@ pub(crate) fn run(arguments: Arguments, systems: Systems) -> Result<ExitCode, Co
         choices.fault = Some(Choice { text, by: "--fault" });
     }
     let files = if arguments.evidence { FilesOf::All } else { FilesOf::WhatDoesNotPass };
-    let extent = Extent { record: arguments.record, short: arguments.short, files: Some(files) };
+    let extent =
+        Extent { record: arguments.record, short: arguments.short, files: Some(files), accounts: false };
     let environment = Environment::read(choices)?;
     let filter = arguments.filter;
     run_shown(systems, environment, extent, &arguments.showing, |plan, seats| filter.choose(plan, seats))

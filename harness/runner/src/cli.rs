@@ -43,7 +43,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Err(code) => return code,
     };
     let files = Some(if evidence { FilesOf::All } else { FilesOf::WhatDoesNotPass });
-    let extent = Extent { record, short, files };
+    let extent = Extent { record, short, files, accounts: false };
     let session = Choices::from_variables()
         .and_then(Environment::read)
         .and_then(|environment| Session::begin(suites, firmwares, environment, extent, progress::line()));

@@ -24,6 +24,7 @@ use rigor_reports::store::{LATEST, RECORDED, RunFolder, StoreError};
 use rigor_rigs::recording::Kept;
 use rigor_rigs::{Firmwares, Recordings};
 
+use crate::account::{Account, Accounts};
 use crate::evidence::{self, FilesOf, Shelf};
 use crate::progress::Onlooker;
 use crate::suite::{Suite, SuiteError};
@@ -53,6 +54,8 @@ pub struct Extent {
     pub short: bool,
     /// Which cases leave files of their evidence in the run's folder, if any do.
     pub files: Option<FilesOf>,
+    /// Whether every trial leaves an account, for [`Session::take_account`].
+    pub accounts: bool,
 }
 
 /// A run.
@@ -62,6 +65,7 @@ pub struct Session {
     short: bool,
     recordings: Option<Arc<Recordings>>,
     shelf: Option<Arc<Shelf>>,
+    accounts: Option<Arc<Accounts>>,
     trials: Mutex<record::Records>,
 }
 
@@ -83,9 +87,24 @@ impl Session {
         let recordings =
             extent.record.then(|| Recordings::new(environment.out.join(&begun.id).join("recordings")));
         let shelf = extent.files.map(|of| Shelf::new(environment.out.join(&begun.id), of));
-        let setting = Setting { firmwares, recordings: recordings.clone(), shelf: shelf.clone(), onlooker };
+        let accounts = extent.accounts.then(Arc::<Accounts>::default);
+        let setting = Setting {
+            firmwares,
+            recordings: recordings.clone(),
+            shelf: shelf.clone(),
+            accounts: accounts.clone(),
+            onlooker,
+        };
         let plan = Plan::new(environment, suites, &setting)?;
-        Ok(Session { begun, plan, short: extent.short, recordings, shelf, trials: Mutex::default() })
+        Ok(Session {
+            begun,
+            plan,
+            short: extent.short,
+            recordings,
+            shelf,
+            accounts,
+            trials: Mutex::default(),
+        })
     }
 
     /// What it could do.
@@ -107,6 +126,12 @@ impl Session {
         let mut trials = self.trials.lock().unwrap_or_else(PoisonError::into_inner);
         trials.insert(record::key(seat), trial.clone());
         trial
+    }
+
+    /// The account that the last trial of `seat` has left, which is not kept any longer. `None` if the
+    /// session keeps none, or the trial did not come to its own end.
+    pub fn take_account(&self, seat: &Seat) -> Option<Account> {
+        self.accounts.as_ref()?.take(&seat.setup.rig.name, seat.case.name())
     }
 
     /// The result as far as it has come: every requirement of every suite, decided or not.

@@ -4,12 +4,13 @@
 //! async function whose arguments are its [needs](need); the runner takes a rig, hands the needs
 //! over, moves the rig's clock until the case has ended ([`drive`]), [judges](judge) what it
 //! found, and leaves results ([`engine`], and [`cli`] as a test binary). That a suite can fail is shown by running it against
-//! faults ([`campaign`]).
+//! faults ([`campaign`]); that two rigs show the same device, by holding them against each other ([`parity`]).
 //!
 //! ```text
 //! rig file -> rig -> needs -> case -> findings -> verdicts -> results.json, report.html, junit.xml, table
 //! ```
 
+pub mod account;
 pub mod campaign;
 pub mod case;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod engine;
 pub mod evidence;
 pub mod judge;
 pub mod need;
+pub mod parity;
 pub mod progress;
 pub mod suggest;
 pub mod suite;

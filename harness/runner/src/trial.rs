@@ -22,6 +22,7 @@ use rigor_rigs::fault::Model;
 use rigor_rigs::recording::{Ending, Recording, Recordings, Stopped};
 use rigor_rigs::{Firmwares, Order, Refusal, RigFile};
 
+use crate::account::{self, Accounts};
 use crate::case::{Case, Outcome};
 use crate::drive;
 use crate::evidence::{self, Wanted};
@@ -58,6 +59,8 @@ pub struct Setup {
     pub evidence: Option<Wanted>,
     /// Where trials are recorded, if they are.
     pub recordings: Option<Arc<Recordings>>,
+    /// Where trials leave their accounts, if they do.
+    pub accounts: Option<Arc<Accounts>>,
     /// Who looks on while long cases run, if anybody does.
     pub onlooker: Option<Onlooker>,
 }
@@ -73,6 +76,7 @@ impl Setup {
             fault: None,
             evidence: None,
             recordings: None,
+            accounts: None,
             onlooker: None,
         }
     }
@@ -316,6 +320,9 @@ fn on_rig(
         let budgets = case.decides().iter().filter_map(|id| catalogue.get(id)?.budget.as_ref());
         evidence::of(&rig, case.name(), verdict, &budgets.collect::<Vec<_>>(), wanted)
     });
+    if let Some(accounts) = &setup.accounts {
+        accounts.put(&setup.rig.name, case.name(), account::of(&rig));
+    }
     Trial {
         decisions,
         evidence,

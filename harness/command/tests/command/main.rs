@@ -534,6 +534,28 @@ fn the_matrix_proves_what_can_be_proven() {
     toy.rigor(&["faults", "--fault", "mute"]).expect(0);
 }
 
+fn two_rigs_differ_until_somebody_says_why() {
+    let toy = Workspace::new("parity");
+    let rig = |folder: &str, text: &str| {
+        fs::create_dir_all(toy.0.join("rigs").join(folder)).expect("a folder for the rig");
+        fs::write(toy.0.join("rigs").join(folder).join("toy.toml"), text).expect("a rig file");
+    };
+    let twin = toy::RIG.replace("name = \"", "name = \"twin-of-");
+    rig("twin", &twin);
+    rig("mute", &twin.replace("twin-of-", "mute-").replace("[console]\nbaud = 115200", ""));
+    let said = toy.rigor(&["parity", "virtual", "twin"]).expect(0);
+    said.out_has(&["without any difference; 0 differences undeclared", "comparison: ", "parity.md"]);
+    toy.rigor(&["parity", "virtual", "mute"]).expect(1).out_has(&["verdict", "console"]);
+    let declared = "schema = 1\n[[tolerance]]\nlane = \"verdict\"\ntext = \"*the rig has no *\"\n\
+        cause = \"documented-limit\"\nreason = \"It is mute.\"\n";
+    fs::write(toy.0.join("rigs/parity.toml"), declared).expect("a file of tolerances");
+    toy.rigor(&["parity", "virtual", "mute"]).expect(0).out_has(&["documented limit: It is mute."]);
+    toy.rigor(&["parity", "virtual", "twin"]).expect(0).out_has(&["stale: declaration 1"]);
+    fs::write(toy.0.join("rigs/parity.toml"), "schema = 7").expect("a file of tolerances");
+    toy.rigor(&["parity", "virtual", "twin"]).expect(3).err_has("rigs/parity.toml: `schema = 7` is unknown");
+    toy.rigor(&["parity", "virtual", "virtual"]).expect(3).err_has("two rigs are called");
+}
+
 fn shells_and_manuals_know_the_command() {
     let toy = Workspace::new("shells");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
@@ -641,6 +663,7 @@ fn main() -> ExitCode {
         the_doctor_says_whether_the_rigs_work_and_what_is_missing,
         the_doctor_without_any_tool_names_them_all,
         the_doctor_looks_at_emulators_and_images,
+        two_rigs_differ_until_somebody_says_why,
         the_matrix_proves_what_can_be_proven,
         shells_and_manuals_know_the_command,
         a_reader_that_goes_away_ends_nothing,

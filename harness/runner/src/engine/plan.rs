@@ -11,6 +11,7 @@ use rigor_rigs::{Firmwares, Recordings, RigFile};
 
 use super::Complaints;
 use super::environment::Environment;
+use crate::account::Accounts;
 use crate::case::Case;
 use crate::evidence::{Shelf, Wanted};
 use crate::progress::Onlooker;
@@ -63,6 +64,8 @@ pub struct Setting {
     pub recordings: Option<Arc<Recordings>>,
     /// Where files of evidence go, if any are left.
     pub shelf: Option<Arc<Shelf>>,
+    /// Where trials leave their accounts, if they do.
+    pub accounts: Option<Arc<Accounts>>,
     /// Who looks on while long cases run, if anybody does.
     pub onlooker: Option<Onlooker>,
 }
@@ -166,6 +169,7 @@ fn plan(environment: Environment, suites: Vec<Suite>, setting: &Setting) -> (Pla
                 fault: fault.as_ref().map(|fault| fault.model.clone()),
                 evidence: Some(evidence.clone()),
                 recordings: setting.recordings.clone(),
+                accounts: setting.accounts.clone(),
                 onlooker: setting.onlooker.clone(),
                 ..Setup::new(rig, setting.firmwares.clone(), seed)
             });
