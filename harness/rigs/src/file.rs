@@ -23,6 +23,8 @@ pub use qemu::{Chip, Exact, Lacking, Qemu, QemuBoard};
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
 /// Characters of a complaint that are kept.
 const MAX_COMPLAINT: usize = 400;
+/// An exact machine executes some 500 million instructions a second at worst, and takes 8 ns for each.
+const EXACT_PACE: u32 = 6;
 /// The schema that this code reads.
 const SCHEMA: i64 = 1;
 
@@ -239,6 +241,19 @@ impl RigFile {
             BackEnd::Qemu(_) => Fidelity::Emulated,
             // Where nothing was recorded, nothing is measured either.
             BackEnd::Replay(_) => self.recorded().map_or(Fidelity::Modelled, |recorded| recorded.fidelity),
+        }
+    }
+
+    /// How many seconds of its device's time the rig gets through in a second of the host's at least, on a
+    /// machine that has other things to do too. `None` if that is no concern: a modelled board takes as
+    /// long as there is to do.
+    pub fn pace(&self) -> Option<u32> {
+        match &self.back_end {
+            BackEnd::Virtual(_) | BackEnd::Replay(_) => None,
+            BackEnd::Qemu(qemu) => Some(match qemu.board {
+                QemuBoard::Exact(_) => EXACT_PACE,
+                QemuBoard::Live | QemuBoard::Espressif(_) => 1,
+            }),
         }
     }
 

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use rigor_core::Rig;
 use rigor_core::unit::Amount;
-use rigor_core::verdict::{Blame, ProductError};
+use rigor_core::verdict::{Blame, ProductError, RigError};
+use rigor_core::{Fidelity, Rig};
 
 use crate::case::{Outcome, Running};
 
@@ -47,10 +47,16 @@ pub fn to_the_end(rig: &mut Rig, mut case: Running, rig_time: Duration, interrup
             return outcome;
         }
         if interrupt.load(Ordering::Relaxed) {
-            return Err(Blame::Product(ProductError(format!(
-                "the case was stopped at {} of rig time because it took too long on the wall clock",
-                rig.timeline.now()
-            ))));
+            let now = rig.timeline.now();
+            return Err(match rig.fidelity {
+                // How far an emulator gets is the host's doing.
+                Fidelity::Emulated => Blame::Rig(RigError(format!(
+                    "the emulator had come to {now} of rig time when the case had taken too long on the wall clock; run it on a host with less to do"
+                ))),
+                Fidelity::Modelled | Fidelity::Measured => Blame::Product(ProductError(format!(
+                    "the case was stopped at {now} of rig time because it took too long on the wall clock"
+                ))),
+            });
         }
         if rig.timeline.now() >= deadline {
             return Err(Blame::Product(ProductError(format!(

@@ -15,6 +15,7 @@ use rigor_core::evidence::Evidence;
 use rigor_core::requirement::{Catalogue, Class};
 use rigor_core::result::{Decision, NotRun};
 use rigor_core::task::{TASK_LANES, TaskStart};
+use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError, Verdict};
 use rigor_core::{Event, Instant, Rig};
 use rigor_decode::console::LineDecoder;
@@ -276,6 +277,9 @@ fn on_rig(
     interrupt: &Arc<AtomicBool>,
     recording: Option<&Recording>,
 ) -> Trial {
+    if let Some(reason) = too_long(case, setup) {
+        return not_run(case, &witness(case, setup), NotRun::NeedMissing, &reason);
+    }
     let mut rig = match rigor_rigs::take(&Order {
         fault: setup.fault.as_ref(),
         attempt,
@@ -333,6 +337,19 @@ fn on_rig(
         stacks: stacks(&rig),
         reached_defects: rig.drive.reached_defects().filter(|_| !interrupt.load(Ordering::Relaxed)),
     }
+}
+
+/// Why the rig cannot get through the case, if it cannot.
+fn too_long(case: &Case, setup: &Setup) -> Option<String> {
+    let pace = setup.rig.pace()?;
+    let limit = LONG_WALL_TIME.saturating_mul(pace);
+    (case.is_long() && case.rig_time > limit).then(|| {
+        format!(
+            "it may take {} of the device's time, and an emulator is sure of {} only in the time that a case has",
+            Amount::from(case.rig_time),
+            Amount::from(limit)
+        )
+    })
 }
 
 /// What the timeline says about the outcome that the case itself may not have looked at.

@@ -284,10 +284,8 @@ impl Device {
         let Some(powered) = &mut self.powered else { return Ok(()) };
         match powered.guest.wait_for_bell(PATIENCE, &self.interrupt) {
             Ok(()) => {}
-            Err(QemuError::Interrupted) => {
-                self.give_up("it kept the emulator busy until the harness gave up");
-                return Ok(());
-            }
+            // Who interrupts knows why.
+            Err(QemuError::Interrupted) => return Ok(()),
             // It has come so far: what does not ring is the device, not the emulator.
             Err(QemuError::Silent { within, .. }) if powered.stands => {
                 self.give_up(&format!(
@@ -308,7 +306,10 @@ impl Device {
         let reason = Reason::from_word(self.ram.read_u32(report::REASON)?);
         let mut told = vec![0; (self.ram.read_u32(report::RECORDS)? as usize).min(records::MAX)];
         self.ram.read(records::OFFSET, &mut told)?;
-        self.take(&told, at)?;
+        match self.take(&told, at) {
+            Err(QemuError::OutsideRam(error)) => self.give_up(&format!("its records are damaged: {error}")),
+            taken => taken?,
+        }
         if reason == Some(Reason::Reset) {
             self.enter_reset(at)?;
         }
@@ -508,3 +509,6 @@ fn cause_word(cause: ResetCause) -> u32 {
     }
     .word()
 }
+
+#[cfg(test)]
+mod tests;

@@ -322,3 +322,6 @@ fn change(
     change(&mut cells);
     Ok(ram.write(from, &cells)?)
 }
+
+#[cfg(test)]
+mod tests;
