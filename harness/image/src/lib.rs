@@ -24,7 +24,7 @@ pub use elf::{Image, Section, Segment, Symbol};
 pub use error::ImageError;
 pub use hash::hash_of_file;
 pub use sizes::{HARNESS_SECTIONS, SectionUse, Sizes};
-pub use symbols::{Frame, Symboliser};
+pub use symbols::{BACKTRACE, Frame, Symboliser};
 
 /// Larger files are no ELF files of firmware, in bytes. PRISM K1's, with all its debug information, has a tenth of it.
 pub const MAX_FILE: u64 = 64 << 20;

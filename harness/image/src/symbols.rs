@@ -12,7 +12,7 @@ use crate::survey::survey;
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// What a line of the console begins with that lists return addresses, innermost first.
-const BACKTRACE: &str = "Backtrace:";
+pub const BACKTRACE: &str = "Backtrace:";
 /// Addresses of a backtrace that are looked up.
 const MAX_ADDRESSES: usize = 64;
 /// Frames of one address that are told: what is inlined counts each time.

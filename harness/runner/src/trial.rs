@@ -19,6 +19,7 @@ use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError, Verdict};
 use rigor_core::{Event, Instant, Rig};
 use rigor_decode::console::LineDecoder;
+use rigor_image::BACKTRACE;
 use rigor_rigs::fault::Model;
 use rigor_rigs::recording::{Ending, Recording, Recordings, Stopped};
 use rigor_rigs::{Firmwares, Order, Refusal, RigFile};
@@ -43,6 +44,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Lines of the device's console that a failure shows.
 const LOG_TAIL_LINES: usize = 12;
+
+/// Lines of a backtrace that follow them, if the device crashed.
+const BACKTRACE_LINES: usize = 24;
 
 /// What a trial needs to know.
 pub struct Setup {
@@ -333,7 +337,7 @@ fn on_rig(
         rig_time: rig.timeline.now().since(Instant::ZERO),
         wall_time: Duration::ZERO,
         retries: 0,
-        log_tail: if verdict == Verdict::Pass { Vec::new() } else { log_tail(&rig) },
+        log_tail: if verdict == Verdict::Pass { Vec::new() } else { log_tail(&rig, &setup.rig) },
         stacks: stacks(&rig),
         reached_defects: rig.drive.reached_defects().filter(|_| !interrupt.load(Ordering::Relaxed)),
     }
@@ -410,12 +414,18 @@ fn stacks(rig: &Rig) -> BTreeMap<String, u64> {
     rig.timeline.sources().into_iter().filter_map(of).collect()
 }
 
-fn log_tail(rig: &Rig) -> Vec<String> {
+/// The last lines of the console, and what its last backtrace means.
+fn log_tail(rig: &Rig, file: &RigFile) -> Vec<String> {
     let Some(console) = &rig.parts.console else { return Vec::new() };
     let events = rig.timeline.events(console.source(), Instant::ZERO, Instant::MAX);
     let lines = LineDecoder::decode(&events);
     let skip = lines.len().saturating_sub(LOG_TAIL_LINES);
-    lines.into_iter().skip(skip).map(|line| format!("{} {}", line.end, line.text)).collect()
+    // It may have started anew since, and said a lot.
+    let crash = lines.iter().rfind(|line| line.text.contains(BACKTRACE));
+    let backtrace = crash.map(|line| rigor_rigs::qemu::image::explain_on(file, &line.text));
+    let backtrace = backtrace.into_iter().flatten().take(BACKTRACE_LINES);
+    let told = lines[skip..].iter().map(|line| format!("{} {}", line.end, line.text));
+    told.chain(backtrace).collect()
 }
 
 #[cfg(test)]

@@ -67,6 +67,23 @@ pub fn explain(image: &Image, console: &str) -> Vec<String> {
     }
 }
 
+/// The same for the image that cases on the rig of `file` run; nothing if its back end has none that can be
+/// read.
+pub fn explain_on(file: &RigFile, console: &str) -> Vec<String> {
+    image_of(file).map_or_else(Vec::new, |image| explain(&image, console))
+}
+
+/// The ELF file that cases on the rig of `file` run: the one that they ran, if they did.
+fn image_of(file: &RigFile) -> Option<Arc<Image>> {
+    let BackEnd::Qemu(Qemu { image, board: QemuBoard::Exact(_) | QemuBoard::Live, .. }) = &file.back_end
+    else {
+        return None;
+    };
+    let known =
+        LOADED.lock().unwrap_or_else(PoisonError::into_inner).get(image).map(|(_, image)| image.clone());
+    known.or_else(|| Some(Arc::new(Image::read(image).ok()?)))
+}
+
 /// What is known of the image on a rig.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ImageFacts {
@@ -90,10 +107,7 @@ impl ImageFacts {
                 Some(ImageFacts { sha256, flash: None, ram: None })
             }
             QemuBoard::Exact(_) | QemuBoard::Live => {
-                let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-                let known = loaded.get(image).map(|(_, image)| image.clone());
-                drop(loaded);
-                let image = known.or_else(|| Some(Arc::new(Image::read(image).ok()?)))?;
+                let image = image_of(file)?;
                 let sizes = image.sizes();
                 let sha256 = image.sha256().to_owned();
                 Some(ImageFacts { sha256, flash: Some(sizes.flash), ram: Some(sizes.ram) })
@@ -191,5 +205,11 @@ mod tests {
         let told = explain(&image, &format!("Backtrace: {:#x}", main + 4));
         assert!(told.last().is_some_and(|line| line.starts_with("at main (")), "{told:?}");
         assert!(explain(&image, "no crash").is_empty());
+
+        let folder = Folder::new("explain");
+        let console = format!("Backtrace: {:#x}", main + 4);
+        assert_eq!(explain_on(&rig(&folder.image(), ""), &console), told);
+        assert!(explain_on(&rig(&folder.image(), "preset = \"esp32c3\"\n"), &console).is_empty());
+        assert!(explain_on(&rig(&folder.0.join("none.elf"), ""), &console).is_empty());
     }
 }
