@@ -3,9 +3,9 @@
 use core::arch::{asm, global_asm};
 
 use prism_k1::Options;
-use rigor_agent::layout::{Command, boot};
+use rigor_agent::layout::Command;
 
-use crate::{agent, chip, clock, heap, kernel, memory};
+use crate::{agent, chip, clock, heap, kernel};
 
 global_asm!(
     ".attribute arch, \"rv32imac\"",
@@ -91,6 +91,9 @@ fn wait_in_reset() {
 #[cfg(feature = "defects")]
 fn give_defect() {
     use prism_k1::defect::{self, Defect};
+    use rigor_agent::layout::boot;
+
+    use crate::memory;
 
     let length = (memory::word(boot::DEFECT_LENGTH) as usize).min(boot::DEFECT_MAX);
     // SAFETY: the rig writes it before the machine starts.

@@ -1,7 +1,6 @@
 //! The QEMU rig in exact time: a [`Device`] with the wires of the rig file.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::rc::Rc;
 
 use rigor_agent::layout::{RAM_BYTES, flash};
@@ -13,6 +12,7 @@ use rigor_core::{Instant, Rig, Source, Timeline};
 
 use super::device::{Device, Machine};
 use super::error::QemuError;
+use super::image::load;
 use super::version::installed;
 use crate::Order;
 use crate::fault::Model;
@@ -54,9 +54,7 @@ pub(crate) fn take(order: &Order<'_>, qemu: &Qemu) -> Result<Rig, RigError> {
         ))
     })?;
     let defect = defect(order, &*firmware)?;
-    if !qemu.image.is_file() {
-        return Err(missing_image(&qemu.image));
-    }
+    load(&qemu.image)?;
     let memory_mib = qemu.memory_mib.unwrap_or((RAM_BYTES >> 20) as u32);
     if (memory_mib as usize) << 20 < RAM_BYTES {
         return Err(RigError(format!(
@@ -131,13 +129,6 @@ fn defect(order: &Order<'_>, firmware: &dyn Firmware) -> Result<Option<String>, 
             other.family()
         ))),
     }
-}
-
-fn missing_image(image: &Path) -> RigError {
-    RigError(format!(
-        "{} is not there; build it with `cargo xtask firmware build`, or name another `image` in the rig file",
-        image.display()
-    ))
 }
 
 struct Console(Handle, Source);
