@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rigor_core::kill::{FaultsResult, KillMatrix, Tried};
 use rigor_reports::store::{RunFolder, write_atomically};
 use rigor_rigs::fault::{Fault, FaultList, Model};
-use rigor_rigs::file::BackEnd;
+use rigor_rigs::file::{BackEnd, QemuBoard};
 use rigor_rigs::{Firmwares, RigFile};
 use rigor_runner::campaign::Campaign;
 use rigor_runner::case::Case;
@@ -23,7 +23,8 @@ use crate::print::{complain, print};
 /// Show that every case can fail: all requirements against all faults
 ///
 /// Runs the suite once for each known fault, on a virtual rig with that one thing wrong with it,
-/// and prints which requirements turn red. A fault is claimed by the requirements that must notice
+/// and prints which requirements turn red. A device that QEMU emulates in exact time can have the
+/// firmware's faults. A fault is claimed by the requirements that must notice
 /// it.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -31,6 +32,8 @@ use crate::print::{complain, print};
   rigor faults                                everything; the matrix goes to faults.json
   rigor faults --fault red-first              one fault, while you write its case
   rigor faults --case picture --case cadence  some cases only, against the faults that they claim
+  rigor faults --rig rigs/qemu --fault red-first --claiming
+                                              a defect of the firmware, on a device that QEMU emulates
   rigor list faults                           what there is
 
 A whole matrix is minutes of work: build for it with `cargo run --release --bin rigor -- faults`.
@@ -52,6 +55,9 @@ pub(crate) struct Arguments {
     /// Only cases whose full name contains this; may be given several times.
     #[arg(long, value_name = "TEXT")]
     case: Vec<String>,
+    /// Only cases that decide what claims one of the faults. Whether others turn red is not asked then.
+    #[arg(long)]
+    claiming: bool,
     #[command(flatten)]
     rigs: RigArguments,
 }
@@ -119,7 +125,7 @@ fn campaigns(
         if !complaints.is_empty() {
             return Err(Complaints(complaints).into());
         }
-        let rig = virtual_rig(environment, suite.system())?;
+        let rig = breakable_rig(environment, suite.system())?;
         let listed = suite.faults().faults.clone();
         known.extend(listed.iter().map(|fault| fault.name.clone()));
         let all = listed.len();
@@ -133,7 +139,14 @@ fn campaigns(
         case_names.extend(cases.iter().map(|case| case.name().to_owned()));
         let chosen =
             |name: &str| arguments.case.is_empty() || arguments.case.iter().any(|text| name.contains(text));
-        let cases: Vec<_> = cases.into_iter().filter(|case| chosen(&case.full_name(&system))).collect();
+        let claims = |case: &Case| {
+            let claims = |fault: &Fault| {
+                fault.claimed_by.iter().any(|id| case.decides().iter().any(|decided| id.as_str() == decided))
+            };
+            !arguments.claiming || faults.iter().any(claims)
+        };
+        let chosen = |case: &Arc<Case>| chosen(&case.full_name(&system)) && claims(case);
+        let cases: Vec<_> = cases.into_iter().filter(chosen).collect();
         let complete = faults.len() == all && cases.len() == every;
         let faults = if cases.len() == every { faults } else { claimed_by(&cases, faults) };
         campaigns.push(Campaign {
@@ -215,14 +228,18 @@ fn misfits(suite: &Suite, firmwares: &Firmwares) -> Vec<String> {
     complaints
 }
 
-fn virtual_rig(environment: &Environment, system: &str) -> Result<RigFile, CommandError> {
-    environment
-        .rigs
-        .iter()
-        .find(|rig| rig.dut == system && matches!(rig.back_end, BackEnd::Virtual(_)))
-        .cloned()
-        .ok_or_else(|| {
-            let text = format!("no virtual rig holds `{system}`; faults need one: name its file with --rig");
-            CommandError::Refused(text)
-        })
+/// The rig that can have faults: a virtual one, or a device that is emulated in exact time, which can have
+/// a firmware's.
+fn breakable_rig(environment: &Environment, system: &str) -> Result<RigFile, CommandError> {
+    let breakable = |rig: &&RigFile| match &rig.back_end {
+        BackEnd::Virtual(_) => true,
+        BackEnd::Qemu(qemu) => matches!(qemu.board, QemuBoard::Exact(_)),
+        BackEnd::Replay(_) => false,
+    };
+    environment.rigs.iter().filter(|rig| rig.dut == system).find(breakable).cloned().ok_or_else(|| {
+        let text = format!(
+            "no virtual rig holds `{system}`, and none of QEMU's in exact time; faults need one: name its file with --rig"
+        );
+        CommandError::Refused(text)
+    })
 }

@@ -42,7 +42,8 @@ fn nonsense_in_its_records_is_a_crash_of_the_device(#[case] binary: &str, #[case
     device.run(SECOND, &|| false).expect("no fault of the rig");
     assert_eq!(timeline.now(), SECOND, "time goes on without it");
     let lane = lane(&device, &timeline);
-    let [DeviceEvent::PowerOn, DeviceEvent::Started(ResetCause::PowerOn), DeviceEvent::Crashed(told)] = &lane[..]
+    let [DeviceEvent::PowerOn, DeviceEvent::Started(ResetCause::PowerOn), DeviceEvent::Crashed(told)] =
+        &lane[..]
     else {
         panic!("{lane:?}")
     };

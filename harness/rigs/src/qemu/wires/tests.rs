@@ -74,7 +74,8 @@ fn a_burst_that_is_cut_leaves_its_edges_and_the_fall_of_the_wire() {
     bench.timeline.advance(AT + Duration::from_nanos(1500));
     bench.wires.device_halted(AT + Duration::from_nanos(1500));
     let edge = |after: u64, level| (AT + Duration::from_nanos(after), Kind::Edge(level));
-    let expected = [edge(0, Level::High), edge(800, Level::Low), edge(1250, Level::High), edge(1500, Level::Low)];
+    let expected =
+        [edge(0, Level::High), edge(800, Level::Low), edge(1250, Level::High), edge(1500, Level::Low)];
     assert_eq!(bench.kinds("gpio9"), expected);
 }
 
