@@ -38,10 +38,10 @@ pub mod boot {
     pub const FLASH_PROGRAM: usize = OFFSET + 36;
     /// `u32`: 1 if every change of a task's state is to be recorded.
     pub const RECORD_TASKS: usize = OFFSET + 40;
-    /// `u32`: nanoseconds of the device's clock at which the clock of the firmware stood at zero, low word.
-    pub const STARTED_LOW: usize = OFFSET + 44;
-    /// The same, high word.
-    pub const STARTED_HIGH: usize = OFFSET + 48;
+    /// `u64`: nanoseconds of the device's clock at which the clock of the firmware stood at zero.
+    pub const STARTED: usize = OFFSET + 44;
+    /// `u64`: nanoseconds that the device has passed over while it had nothing to do.
+    pub const PASSED_OVER: usize = OFFSET + 52;
     /// `u32`: bytes of the name of the defect that the firmware is to have; 0 for none.
     pub const DEFECT_LENGTH: usize = OFFSET + 60;
     /// Its name.

@@ -76,6 +76,8 @@ pub struct Wifi;
 
 impl platform::Wifi for Wifi {
     async fn open(&mut self, access_point: AccessPoint<'_>) -> bool {
+        // As long as the virtual board's radio takes.
+        embassy_time::Timer::after_millis(150).await;
         let AccessPoint { ssid, channel, .. } = access_point;
         agent::record(clock::now(), &Record::AccessPoint { channel, ssid: ssid.as_bytes() });
         agent::meet(Reason::Record);

@@ -463,8 +463,10 @@ pub fn run() -> ! {
 
 extern "C" fn idle(_: usize) -> ! {
     loop {
-        // SAFETY: `wfi` only waits.
-        unsafe { asm!("wfi") };
+        critical_section::with(|_| {
+            clock::pass_until(with(|kernel| kernel.alarm));
+            give_up_core();
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 use core::arch::{asm, global_asm};
 
 use prism_k1::Options;
-use rigor_agent::layout::Command;
+use rigor_agent::layout::{Command, Reason};
 
 use crate::{agent, chip, clock, heap, kernel};
 
@@ -72,6 +72,8 @@ extern "C" fn start() -> ! {
     }
     clock::start();
     heap::start();
+    // The rig looks at the heap before anybody has any of it.
+    agent::meet(Reason::Record);
     #[cfg(feature = "defects")]
     give_defect();
     // SAFETY: once a start.
