@@ -551,9 +551,9 @@ fn two_rigs_differ_until_somebody_says_why() {
     fs::write(toy.0.join("rigs/parity.toml"), declared).expect("a file of tolerances");
     toy.rigor(&["parity", "virtual", "mute"]).expect(0).out_has(&["documented limit: It is mute."]);
     toy.rigor(&["parity", "virtual", "twin"]).expect(0).out_has(&["stale: declaration 1"]);
+    toy.rigor(&["parity", "virtual", "virtual"]).expect(3).err_has("two rigs are called");
     fs::write(toy.0.join("rigs/parity.toml"), "schema = 7").expect("a file of tolerances");
     toy.rigor(&["parity", "virtual", "twin"]).expect(3).err_has("rigs/parity.toml: `schema = 7` is unknown");
-    toy.rigor(&["parity", "virtual", "virtual"]).expect(3).err_has("two rigs are called");
 }
 
 fn shells_and_manuals_know_the_command() {

@@ -1,20 +1,23 @@
 //! From a finished rig to its [`Account`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rigor_core::event::{AirEvent, ConnectionId, DeviceEvent, Direction, FlashBusy, FlashOperation};
+use rigor_core::event::{
+    AirEvent, ConnectionId, DeviceEvent, Direction, FlashBusy, FlashOperation, FlowKind,
+};
 use rigor_core::task::TASK_LANES;
 use rigor_core::{Event, Instant, Kind, Level, Rig, Source};
 use rigor_decode::console::LineDecoder;
 
 use super::network::Talk;
-use super::words::without_stamp;
+use super::words::{skeleton, without_stamp};
 use super::{Account, Entry};
 
 /// What happened on `rig`.
 pub(crate) fn of(rig: &Rig) -> Account {
     let mut account = Account::default();
     let mut talks: BTreeMap<ConnectionId, Talk> = BTreeMap::new();
+    let mut refused: BTreeSet<ConnectionId> = BTreeSet::new();
     for source in rig.timeline.sources() {
         let events = rig.timeline.events(source, Instant::ZERO, Instant::MAX);
         let name = name(rig, source);
@@ -26,26 +29,36 @@ pub(crate) fn of(rig: &Rig) -> Account {
             match &event.kind {
                 Kind::Flow(flow) => {
                     talks.entry(flow.connection).or_default();
+                    if flow.what == FlowKind::Refused {
+                        refused.insert(flow.connection);
+                    }
                 }
                 _ => plain(&mut account, &name, event),
             }
         }
     }
-    let order: BTreeMap<ConnectionId, usize> =
-        talks.keys().enumerate().map(|(place, id)| (*id, place)).collect();
+    // A case asks again until somebody listens, which is later on one rig than on the other: connections
+    // that came to nothing have no number, so that the others have the same on both.
+    let order: BTreeMap<ConnectionId, String> = talks
+        .keys()
+        .filter(|id| !refused.contains(id))
+        .enumerate()
+        .map(|(place, id)| (*id, format!("net {place}")))
+        .chain(refused.iter().map(|id| (*id, "net refused".to_owned())))
+        .collect();
     for source in rig.timeline.sources() {
         for event in rig.timeline.find_all(source, |event| matches!(event.kind, Kind::Flow(_))) {
             let Kind::Flow(flow) = &event.kind else { continue };
-            let (Some(talk), Some(&place)) = (talks.get_mut(&flow.connection), order.get(&flow.connection))
+            let (Some(talk), Some(lane)) = (talks.get_mut(&flow.connection), order.get(&flow.connection))
             else {
                 continue;
             };
-            talk.hear(event.at, &flow.what, &mut |by, entry| told(&mut account, place, by, entry));
+            talk.hear(event.at, &flow.what, &mut |by, entry| told(&mut account, lane, by, entry));
         }
     }
     for (id, mut talk) in talks {
-        let place = order.get(&id).copied().unwrap_or_default();
-        talk.finish(&mut |by, entry| told(&mut account, place, by, entry));
+        let Some(lane) = order.get(&id) else { continue };
+        talk.finish(&mut |by, entry| told(&mut account, lane, by, entry));
     }
     account.stimuli.entries.sort_by_key(|entry| entry.at_ns);
     for lane in account.lanes.values_mut() {
@@ -54,12 +67,12 @@ pub(crate) fn of(rig: &Rig) -> Account {
     account
 }
 
-/// What was said on the connection with this place in the order of connections.
-fn told(account: &mut Account, place: usize, by: Direction, entry: Entry) {
+/// What was said on the connection of `lane`.
+fn told(account: &mut Account, lane: &str, by: Direction, entry: Entry) {
     match by {
-        Direction::FromDut => account.did(&format!("net {place}"), entry),
+        Direction::FromDut => account.did(lane, entry),
         Direction::ToDut => {
-            let what = format!("net {place} → {}", entry.what);
+            let what = format!("{lane} → {}", entry.what);
             account.stimuli.push(Entry { what, ..entry });
         }
     }
@@ -75,7 +88,8 @@ fn name(rig: &Rig, source: Source) -> String {
 fn plain(account: &mut Account, name: &str, event: &Event) {
     let at = event.at.as_nanos();
     match &event.kind {
-        Kind::Action(text) => account.stimuli.push(Entry::text(at, format!("{name}: {text}"))),
+        // Its figures are names of connections, which count those that were refused.
+        Kind::Action(text) => account.stimuli.push(Entry::text(at, format!("{name}: {}", skeleton(text)))),
         Kind::Device(DeviceEvent::PowerOn) => account.stimuli.push(Entry::text(at, "power on")),
         Kind::Device(DeviceEvent::PowerOff) => account.stimuli.push(Entry::text(at, "power off")),
         Kind::Device(DeviceEvent::Started(cause)) => {

@@ -150,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn one_that_moved_far_does_not_cost_the_others() {
+        let (a, b) = (keys("xabc"), keys("abcx"));
+        assert_eq!(approximate(&a, &b), [(1, 0), (2, 1), (3, 2)]);
+        let (a, b) = (keys("abcx"), keys("xabc"));
+        assert_eq!(approximate(&a, &b), [(0, 1), (1, 2), (2, 3)]);
+    }
+
+    #[test]
     fn what_has_nothing_in_common_is_no_work() {
         let entries = |from: u64| -> Vec<Entry> {
             (from..from + 50_000)

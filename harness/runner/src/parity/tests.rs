@@ -71,6 +71,15 @@ fn a_late_response_is_late_after_its_cause() {
 }
 
 #[test]
+fn what_came_before_a_question_on_one_rig_does_not_answer_it() {
+    let a = account(&[(0, "on"), (50, "ask")], &[("console", &[(60, "line")])]);
+    let b = account(&[(0, "on"), (58, "ask")], &[("console", &[(55, "line")])]);
+    let told = between(&a, &b, &Tolerances::default());
+    assert_eq!((told.len(), told[0].cause.as_str()), (1, "on"));
+    assert_eq!(told[0].values(), Some((60_000.0, 55_000.0)));
+}
+
+#[test]
 fn figures_in_a_text_do_not_keep_it_from_its_like() {
     let a = account(&[], &[("console", &[(1, "heap 120 of 300"), (2, "up")])]);
     let b = account(&[], &[("console", &[(1, "heap 90 of 300"), (2, "up")])]);
