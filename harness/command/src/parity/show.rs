@@ -167,8 +167,7 @@ fn told(difference: &Difference, a: &str, b: &str) -> String {
 
 /// Harmless in a table of Markdown, whatever the device said.
 fn cell(text: &str) -> String {
-    let text = visible(text).replace('|', "\\|").replace('`', "'").replace('<', "&lt;");
-    text
+    visible(text).replace('|', "\\|").replace('`', "'").replace('<', "&lt;")
 }
 
 fn short(text: &str) -> String {
