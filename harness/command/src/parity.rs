@@ -45,8 +45,8 @@ const TOLERANCES: &str = "rigs/parity.toml";
 
 Everything found, with instants on both rigs, is in parity.md and parity.json of the run's folder.
 
-Exit codes, the first that applies:
-  1  an undeclared difference
+Exit codes:
+  1  an undeclared difference, whatever else happened
   3  a file, a variable or the command line is malformed, or the record could not be kept
   2  a rig could not be had for a case: nobody knows whether it differs
   0  every difference is declared")]
