@@ -72,6 +72,8 @@ pub mod report {
     pub const HEAP_FIRST: usize = OFFSET + 32;
     /// How many of them are kept.
     pub const HEAP_FIRST_MAX: usize = 64;
+    /// `u64` each: when they happened, in nanoseconds of the device's clock.
+    pub const HEAP_FIRST_AT: usize = HEAP_FIRST + 4 * HEAP_FIRST_MAX;
 }
 
 /// What the rig answers.
@@ -203,7 +205,7 @@ mod tests {
     fn no_place_overlaps_another() {
         let mut places = [
             (boot::OFFSET, boot::DEFECT + boot::DEFECT_MAX),
-            (report::OFFSET, report::HEAP_FIRST + 4 * report::HEAP_FIRST_MAX),
+            (report::OFFSET, report::HEAP_FIRST_AT + 8 * report::HEAP_FIRST_MAX),
             (order::OFFSET, order::CONSOLE + order::CONSOLE_MAX),
             (order::FRAMES, order::FRAMES + order::FRAMES_MAX),
             (records::OFFSET, records::OFFSET + records::MAX),

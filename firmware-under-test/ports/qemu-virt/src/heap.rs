@@ -11,7 +11,7 @@ use firmware_platform::HeapStatus;
 use rigor_agent::layout::report;
 use rlsf::Tlsf;
 
-use crate::memory;
+use crate::{clock, memory};
 
 /// Bytes of the heap (harness/board, the virtual board's default).
 const HEAP_BYTES: usize = 320 * 1024;
@@ -125,8 +125,10 @@ unsafe impl GlobalAlloc for Allocator {
                 heap.failures += 1;
                 return core::ptr::null_mut();
             };
-            if (heap.allocations as usize) < report::HEAP_FIRST_MAX {
-                memory::set_word(report::HEAP_FIRST + 4 * heap.allocations as usize, layout.size() as u32);
+            let index = heap.allocations as usize;
+            if index < report::HEAP_FIRST_MAX {
+                memory::set_word(report::HEAP_FIRST + 4 * index, layout.size() as u32);
+                memory::set_long(report::HEAP_FIRST_AT + 8 * index, clock::now());
                 memory::set_word(report::HEAP_FIRST_COUNT, heap.allocations + 1);
             }
             heap.allocations += 1;

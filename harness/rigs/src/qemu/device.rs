@@ -310,6 +310,7 @@ impl Device {
             Err(QemuError::OutsideRam(error)) => self.give_up(&format!("its records are damaged: {error}")),
             taken => taken?,
         }
+        self.take_first_allocations(at)?;
         if reason == Some(Reason::Reset) {
             self.enter_reset(at)?;
         }
@@ -412,6 +413,26 @@ impl Device {
         Ok(())
     }
 
+    /// Takes in the first allocations of this life that have come about up to `now`.
+    fn take_first_allocations(&mut self, now: Instant) -> Result<(), QemuError> {
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        let Life::Running { .. } = powered.life else { return Ok(()) };
+        let count = self.ram.read_u32(report::HEAP_FIRST_COUNT)?.min(report::HEAP_FIRST_MAX as u32);
+        for index in powered.allocations..count {
+            let bytes = self.ram.read_u32(report::HEAP_FIRST + 4 * index as usize)?;
+            let at = self.ram.read_u64(report::HEAP_FIRST_AT + 8 * index as usize)?;
+            let at = (powered.base + Duration::from_nanos(at)).min(now);
+            if let Err(error) =
+                self.timeline.push(self.heap.allocations, at, Duration::ZERO, Kind::Gauge(bytes.into()))
+            {
+                self.give_up(&format!("its record of allocations is damaged: {error}"));
+                return Ok(());
+            }
+        }
+        powered.allocations = powered.allocations.max(count);
+        Ok(())
+    }
+
     /// The device is in reset, by its own doing or as it was told.
     fn enter_reset(&mut self, at: Instant) -> Result<(), QemuError> {
         let Some(powered) = &mut self.powered else { return Ok(()) };
@@ -446,21 +467,15 @@ impl Device {
     fn sample_heap(&mut self, now: Instant) -> Result<(), QemuError> {
         let Some(powered) = &mut self.powered else { return Ok(()) };
         let Life::Running { heap_sample } = &mut powered.life else { return Ok(()) };
-        let count = self.ram.read_u32(report::HEAP_FIRST_COUNT)?.min(report::HEAP_FIRST_MAX as u32);
-        let mut gauges = Vec::new();
-        for index in powered.allocations..count {
-            let bytes = self.ram.read_u32(report::HEAP_FIRST + 4 * index as usize)?;
-            gauges.push((self.heap.allocations, bytes));
+        if *heap_sample > now {
+            return Ok(());
         }
-        powered.allocations = powered.allocations.max(count);
-        if *heap_sample <= now {
-            *heap_sample = now + HEAP_SAMPLE_PERIOD;
-            gauges.push((self.heap.free, self.ram.read_u32(report::HEAP_FREE)?));
-            gauges.push((self.heap.largest, self.ram.read_u32(report::HEAP_LARGEST)?));
-        }
-        for (source, value) in gauges {
+        *heap_sample = now + HEAP_SAMPLE_PERIOD;
+        for (source, word) in [(self.heap.free, report::HEAP_FREE), (self.heap.largest, report::HEAP_LARGEST)]
+        {
+            let bytes = self.ram.read_u32(word)?;
             // The clock only moves forward, and nobody else records here.
-            let _ = self.timeline.push(source, now, Duration::ZERO, Kind::Gauge(value.into()));
+            let _ = self.timeline.push(source, now, Duration::ZERO, Kind::Gauge(bytes.into()));
         }
         Ok(())
     }
