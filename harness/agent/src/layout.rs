@@ -108,6 +108,15 @@ pub mod records {
     pub const MAX: usize = 1024 * 1024;
 }
 
+/// Buffers and queues of the machine's own network interface, where the network is
+/// [`Interface`](Network::Interface). The rig keeps its hands off.
+pub mod interface {
+    /// Their first byte.
+    pub const OFFSET: usize = 0x0180_0000;
+    /// How many bytes at most.
+    pub const BYTES: usize = 64 * 1024;
+}
+
 /// The flash chip's cells. They keep what they hold when the machine is started anew, as long as the rig
 /// keeps the memory.
 pub mod flash {
@@ -209,13 +218,14 @@ mod tests {
             (order::OFFSET, order::CONSOLE + order::CONSOLE_MAX),
             (order::FRAMES, order::FRAMES + order::FRAMES_MAX),
             (records::OFFSET, records::OFFSET + records::MAX),
+            (interface::OFFSET, interface::OFFSET + interface::BYTES),
             (flash::OFFSET, flash::OFFSET + flash::BYTES),
         ];
         places.sort_unstable();
         for pair in places.windows(2) {
             assert!(pair[0].1 <= pair[1].0, "{pair:x?}");
         }
-        assert!(places[5].1 < RAM_BYTES);
+        assert!(places[6].1 < RAM_BYTES);
     }
 
     #[test]

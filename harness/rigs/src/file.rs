@@ -257,6 +257,19 @@ impl RigFile {
         }
     }
 
+    /// How far from the truth durations on this rig's clock may be, whatever its instruments say: 10 ms where
+    /// a device lives in the host's time, else nothing.
+    pub fn uncertainty(&self) -> Duration {
+        /// A time slice or two of a busy host's scheduler.
+        const IN_THE_HOST_S_TIME: Duration = Duration::from_millis(10);
+        match &self.back_end {
+            BackEnd::Qemu(Qemu { board: QemuBoard::Live | QemuBoard::Espressif(_), .. }) => {
+                IN_THE_HOST_S_TIME
+            }
+            BackEnd::Virtual(_) | BackEnd::Replay(_) | BackEnd::Qemu(_) => Duration::ZERO,
+        }
+    }
+
     /// What is known of the rig that this one replays; `None` if it replays none, or if nobody
     /// [looked](Self::look_up).
     pub fn recorded(&self) -> Option<&RecordedRig> {

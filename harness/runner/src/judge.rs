@@ -4,7 +4,10 @@
 //! says nothing of a requirement that it claims to decide, or something of another one, is a
 //! defect of the case; so is one that calls a requirement kept without asking its budget.
 
+use std::time::Duration;
+
 use rigor_core::Fidelity;
+use rigor_core::distribution::Distribution;
 use rigor_core::requirement::{Catalogue, Class, Requirement};
 use rigor_core::result::{Decision, Measured};
 use rigor_core::verdict::{Blame, Verdict};
@@ -20,6 +23,8 @@ pub struct Witness {
     pub rig: String,
     /// What the rig's clock is worth.
     pub fidelity: Fidelity,
+    /// How far from the truth durations on it may be, whatever its instruments say.
+    pub uncertainty: Duration,
 }
 
 impl Witness {
@@ -33,6 +38,11 @@ impl Witness {
             decision.reason = Some(text);
         }
         decision
+    }
+
+    /// `samples` as far as the rig's clock can be trusted; as they are if they are no durations.
+    fn trusts(&self, samples: &Distribution) -> Distribution {
+        samples.clone().uncertain_by(self.uncertainty).unwrap_or_else(|_| samples.clone())
     }
 
     /// The same blame for each of `decides`.
@@ -104,12 +114,12 @@ fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Dec
         Finding::Broken(seen) => witness.says(Verdict::Fail, seen),
         Finding::Unclear(reason) => witness.says(Verdict::Inconclusive, reason),
         Finding::Measured(samples) => match &requirement.budget {
-            Some(budget) => match budget.judge(samples) {
+            Some(budget) => match budget.judge(&witness.trusts(samples)) {
                 Ok(judgement) => Decision::judged(
                     &witness.case,
                     &witness.rig,
                     witness.fidelity,
-                    samples,
+                    &witness.trusts(samples),
                     budget,
                     judgement,
                 ),
@@ -132,7 +142,6 @@ fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Dec
 
 #[cfg(test)]
 mod tests {
-    use rigor_core::distribution::Distribution;
     use rigor_core::unit::Unit;
     use rigor_core::verdict::ProductError;
 
@@ -159,9 +168,14 @@ text = "It works."
 class = "must"
 "#;
 
+    fn witness() -> Witness {
+        let (case, rig, uncertainty) = ("c".into(), "r".into(), Duration::ZERO);
+        Witness { case, rig, fidelity: Fidelity::Modelled, uncertainty }
+    }
+
     fn verdicts(decides: &[&str], outcome: Outcome) -> Vec<Verdict> {
         let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
-        let witness = Witness { case: "c".into(), rig: "r".into(), fidelity: Fidelity::Modelled };
+        let witness = witness();
         let decides: Vec<String> = decides.iter().map(|&id| id.to_owned()).collect();
         decide(&catalogue, &decides, &witness, &outcome)
             .into_iter()
@@ -176,7 +190,7 @@ class = "must"
     #[test]
     fn a_figure_that_fails_is_joined_by_what_was_seen() {
         let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
-        let witness = Witness { case: "c".into(), rig: "r".into(), fidelity: Fidelity::Modelled };
+        let witness = witness();
         let mut findings = Findings::new();
         findings.measured("T-ONE", samples(7.0)).observed("T-ONE", false, "the third was late");
         let decision = decide_one(&catalogue, "T-ONE", &witness, &findings);
@@ -186,9 +200,27 @@ class = "must"
     }
 
     #[test]
+    fn a_clock_that_cannot_tell_decides_nothing() {
+        let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
+        let vague = Witness { uncertainty: Duration::from_millis(10), ..witness() };
+        let decided = |ms| {
+            let mut findings = Findings::new();
+            findings.measured("T-ONE", samples(ms));
+            decide_one(&catalogue, "T-ONE", &vague, &findings)
+        };
+        assert_eq!(
+            [4.0, 7.0, 100.0].map(|ms| decided(ms).verdict),
+            [Verdict::Inconclusive, Verdict::Inconclusive, Verdict::Fail]
+        );
+        // The report says by how much.
+        let Some(Measured::Distribution(figures)) = decided(4.0).measured else { panic!("no figures") };
+        assert_eq!(figures.uncertainty, 10.0);
+    }
+
+    #[test]
     fn words_are_not_joined_to_words() {
         let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
-        let witness = Witness { case: "c".into(), rig: "r".into(), fidelity: Fidelity::Modelled };
+        let witness = witness();
         let mut findings = Findings::new();
         findings.observed("T-TWO", false, "the first was late").observed("T-TWO", false, "all were late");
         let decision = decide_one(&catalogue, "T-TWO", &witness, &findings);

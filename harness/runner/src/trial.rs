@@ -239,7 +239,8 @@ fn watched(
 }
 
 fn witness(case: &Case, setup: &Setup) -> Witness {
-    Witness { case: case.name().to_owned(), rig: setup.rig.name.clone(), fidelity: setup.rig.fidelity() }
+    let (fidelity, uncertainty) = (setup.rig.fidelity(), setup.rig.uncertainty());
+    Witness { case: case.name().to_owned(), rig: setup.rig.name.clone(), fidelity, uncertainty }
 }
 
 fn blamed(case: &Case, setup: &Setup, blame: &Blame) -> Trial {
@@ -248,7 +249,7 @@ fn blamed(case: &Case, setup: &Setup, blame: &Blame) -> Trial {
 
 /// A case that did not run, by `cause` and for `reason`.
 fn not_run(case: &Case, witness: &Witness, cause: NotRun, reason: &str) -> Trial {
-    let Witness { case: name, rig, fidelity } = witness;
+    let Witness { case: name, rig, fidelity, .. } = witness;
     let decision = Decision::not_run(name, rig, *fidelity, cause, reason);
     without_rig(case.decides().iter().map(|id| (id.clone(), decision.clone())).collect())
 }

@@ -137,6 +137,7 @@ fn exchange(cs: CriticalSection<'_>, reason: Reason) {
         // SAFETY: the frames' place; the rig writes it only in an exchange.
         net::receive(cs, unsafe { memory::bytes(order::FRAMES, length) });
     }
+    net::poll(cs);
 }
 
 /// The meeting in reset, before anything of the firmware exists; what the rig orders.

@@ -1,28 +1,37 @@
-//! The network: embassy-net over an interface whose frames the rig carries, and listening ports with a
-//! backlog.
+//! The network: embassy-net over an interface whose frames the rig carries, or over the machine's own, and
+//! listening ports with a backlog.
 //!
 //! Everything here runs in the task that binds the first port, on its executor: embassy-net's stack is
 //! not made for several.
 
+mod carried;
 mod interface;
 mod listener;
+mod virtio;
 
-use core::cell::{Cell, OnceCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::net::SocketAddr;
 
 use edge_nal::{TcpBind, UdpBind};
 use edge_nal_embassy::{Udp, UdpBuffers, UdpError};
 use embassy_net::{Config, Ipv4Address, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+use rigor_agent::layout::{Network, boot};
+use static_cell::{ConstStaticCell, StaticCell};
 
-use static_cell::ConstStaticCell;
+use crate::{kernel, memory};
 
-use crate::kernel;
-
-pub use interface::receive;
+pub use carried::receive;
+pub use interface::poll;
 pub use listener::{Acceptor, NetError};
 
 /// Of the device on the link to the rig, as an ESP32's access point has it by default.
 const ADDRESS: Ipv4Address = Ipv4Address::new(192, 168, 4, 1);
+/// Of the device behind the machine's own interface, and of the way out: QEMU's user network has them
+/// (`-netdev user`).
+const OWN_ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
+const GATEWAY: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
+/// Bytes of the longest frame: Ethernet's header and 1500 bytes.
+const FRAME_BYTES: usize = 1514;
 /// Locally administered (harness/rigs, the rig's end of the link).
 const MAC: [u8; 6] = [0x02, b'R', b'G', 0, 0, 1];
 /// TCP sockets at once: six being served, four waiting for a client on each of two ports, and two that wait
@@ -42,6 +51,9 @@ type UdpMemory = UdpBuffers<UDP_SOCKETS, UDP_BYTES, UDP_BYTES, 2>;
 static RESOURCES: ConstStaticCell<StackResources<{ TCP_SOCKETS + UDP_SOCKETS }>> =
     ConstStaticCell::new(StackResources::new());
 
+/// Outside of the stack that is handed from task to task, which has no room for it.
+static VIRTIO: StaticCell<RefCell<virtio::Virtio>> = StaticCell::new();
+
 struct ForOneTask(UdpMemory);
 // SAFETY: only the task that brings the stack up reaches it.
 unsafe impl Sync for ForOneTask {}
@@ -59,10 +71,17 @@ impl Net {
     /// A stack that does not run yet. Once a start, and on its stack: to put it together takes more than
     /// the task has that runs it.
     pub fn new() -> Self {
-        let address = Ipv4Cidr::new(ADDRESS, 24);
+        let (interface, address, gateway) = match Network::from_word(memory::word(boot::NETWORK)) {
+            Some(Network::Interface) => {
+                let own = interface::Interface::Own(VIRTIO.init(RefCell::new(virtio::Virtio::new())));
+                (own, OWN_ADDRESS, Some(GATEWAY))
+            }
+            Some(Network::Carried) | None => (interface::Interface::Carried, ADDRESS, None),
+        };
+        let address = Ipv4Cidr::new(address, 24);
         let config =
-            Config::ipv4_static(StaticConfigV4 { address, gateway: None, dns_servers: heapless::Vec::new() });
-        let (stack, runner) = embassy_net::new(interface::Interface, config, RESOURCES.take(), SEED);
+            Config::ipv4_static(StaticConfigV4 { address, gateway, dns_servers: heapless::Vec::new() });
+        let (stack, runner) = embassy_net::new(interface, config, RESOURCES.take(), SEED);
         Net {
             stack,
             pool: OnceCell::new(),

@@ -12,17 +12,21 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use rigor_agent::layout::{Cause, Command, Network, Reason, boot, flash, order, records, report};
+use rigor_agent::layout::{Command, Network, Reason, boot, flash, order, records, report};
 use rigor_agent::{Record, Records};
 use rigor_board::BoardConfig;
 use rigor_core::event::{DeviceEvent, Direction, ResetCause, Serial};
 use rigor_core::time::nanos;
 use rigor_core::{Instant, Kind, Source, Timeline};
 
+use super::boot::{cause, new_memory, set_cause, write_block};
 use super::command_line::{Launch, Time};
 use super::error::QemuError;
 use super::guest::Guest;
+use super::heap::{Heap, SAMPLE_PERIOD};
 use super::link::Link;
+use super::machine::{Machine, Prepared};
+use super::parts::Emulated;
 use super::ram::GuestRam;
 use super::wires::Wires;
 use crate::file::Exact;
@@ -32,17 +36,6 @@ use crate::file::Exact;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a device may ring while its clock stands still.
 const RINGS_AT_ONCE: u32 = 10_000;
-/// As often as the virtual board looks at its device's heap.
-const HEAP_SAMPLE_PERIOD: Duration = Duration::from_secs(1);
-
-/// What it takes to start the machine.
-pub(super) struct Machine {
-    pub(super) binary: std::path::PathBuf,
-    pub(super) name: String,
-    pub(super) image: std::path::PathBuf,
-    pub(super) arguments: Vec<String>,
-    pub(super) exact: Exact,
-}
 
 /// How far the device has come since it has power.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,13 +62,12 @@ struct Powered {
     reset: bool,
     /// How often it has rung at this instant.
     rings: u32,
-    /// How many of its first allocations are recorded.
-    allocations: u32,
 }
 
 /// The emulated device, and the rig's ends of its wires.
 pub(super) struct Device {
     machine: Machine,
+    exact: Exact,
     config: BoardConfig,
     defect: Option<String>,
     timeline: Timeline,
@@ -90,50 +82,35 @@ pub(super) struct Device {
     typing_until: Instant,
     typed_source: Source,
     device_source: Source,
-    heap: HeapSources,
+    heap: Heap,
     random: ChaCha8Rng,
     interrupt: Arc<AtomicBool>,
 }
 
-struct HeapSources {
-    free: Source,
-    largest: Source,
-    allocations: Source,
-}
-
 impl Device {
-    /// A device without power whose flash chip holds `image`.
+    /// A device without power.
     pub(super) fn new(
-        machine: Machine,
-        config: BoardConfig,
-        defect: Option<String>,
-        flash_image: Vec<(u32, Vec<u8>)>,
+        prepared: Prepared,
+        exact: Exact,
         timeline: &Timeline,
         interrupt: Arc<AtomicBool>,
-        memory_mib: u32,
     ) -> Result<Self, QemuError> {
-        let ram = GuestRam::new(memory_mib as usize * 1024 * 1024)?;
-        ram.write(flash::OFFSET, &vec![0xFF; flash::BYTES])?;
-        for (address, bytes) in flash_image {
-            ram.write(flash::OFFSET + address as usize, &bytes)?;
-        }
+        let Prepared { machine, config, defect, flash_image, memory_mib } = prepared;
+        let ram = new_memory(memory_mib, flash_image)?;
         Ok(Device {
-            wires: Wires::new(timeline, config.baud),
+            wires: Wires::new(timeline, config.baud, Duration::ZERO),
             link: Link::new(config.link, timeline),
             arrived: Vec::new(),
             typed: VecDeque::new(),
             typing_until: Instant::ZERO,
             typed_source: timeline.source("console.input"),
             device_source: timeline.source("device"),
-            heap: HeapSources {
-                free: timeline.source("heap.free"),
-                largest: timeline.source("heap.largest"),
-                allocations: timeline.source("heap.allocations"),
-            },
+            heap: Heap::new(timeline, Duration::ZERO),
             random: ChaCha8Rng::seed_from_u64(config.seed),
             timeline: timeline.clone(),
             powered: None,
             machine,
+            exact,
             config,
             defect,
             ram,
@@ -143,128 +120,6 @@ impl Device {
 
     pub(super) fn device_source(&self) -> Source {
         self.device_source
-    }
-
-    pub(super) fn ram(&self) -> &GuestRam {
-        &self.ram
-    }
-
-    /// Proves that the emulator is well.
-    pub(super) fn check(&mut self) -> Result<(), QemuError> {
-        match &mut self.powered {
-            Some(powered) if powered.life != Life::Dead => powered.guest.check(),
-            _ => Ok(()),
-        }
-    }
-
-    /// Switches the supply on. Nothing if it is on.
-    pub(super) fn power_on(&mut self) -> Result<(), QemuError> {
-        if self.powered.is_some() {
-            return Ok(());
-        }
-        let now = self.timeline.now();
-        self.write_boot_block()?;
-        let launch = Launch {
-            binary: &self.machine.binary,
-            machine: &self.machine.name,
-            image: &self.machine.image,
-            arguments: &self.machine.arguments,
-            time: Time::Exact(self.machine.exact),
-        };
-        let guest = Guest::start(&launch, &self.ram)?;
-        self.tell(now, DeviceEvent::PowerOn);
-        let life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::PowerOn };
-        self.powered =
-            Some(Powered { guest, base: now, stands: false, life, reset: false, rings: 0, allocations: 0 });
-        Ok(())
-    }
-
-    fn write_boot_block(&self) -> Result<(), QemuError> {
-        // Handles, cause and clock of an earlier life are gone with the supply. Whether tasks are recorded was
-        // the rig's own word.
-        let record_tasks = self.ram.read_u32(boot::RECORD_TASKS)?;
-        self.ram.write(boot::OFFSET, &[0; records::OFFSET - boot::OFFSET])?;
-        let in_nanos = |duration: Duration| u32::try_from(duration.as_nanos()).unwrap_or(u32::MAX);
-        for (place, value) in [
-            (boot::MAGIC, boot::MAGIC_VALUE),
-            (boot::VERSION, boot::VERSION_VALUE),
-            (boot::NETWORK, Network::Carried.word()),
-            (boot::CAUSE, Cause::PowerOn.word()),
-            (boot::BAUD, self.config.baud),
-            (boot::FLASH_TRANSFER, in_nanos(self.config.flash.transfer_byte)),
-            (boot::FLASH_ERASE, in_nanos(self.config.flash.erase_sector)),
-            (boot::FLASH_PROGRAM, in_nanos(self.config.flash.program_page)),
-            (boot::RECORD_TASKS, record_tasks),
-        ] {
-            self.ram.write_u32(place, value)?;
-        }
-        if let Some(defect) = self.defect.as_ref().map(String::as_bytes) {
-            let length = defect.len().min(boot::DEFECT_MAX);
-            self.ram.write_u32(boot::DEFECT_LENGTH, length as u32)?;
-            self.ram.write(boot::DEFECT, &defect[..length])?;
-        }
-        Ok(())
-    }
-
-    /// Cuts the supply, in the middle of whatever the device does: the emulator is killed. Nothing if
-    /// it is off.
-    pub(super) fn power_off(&mut self) -> Result<(), QemuError> {
-        let Some(mut powered) = self.powered.take() else { return Ok(()) };
-        powered.guest.kill();
-        let now = self.timeline.now();
-        self.halt(now);
-        self.wires.power_cut(now, &self.ram, &mut self.random)?;
-        self.tell(now, DeviceEvent::PowerOff);
-        Ok(())
-    }
-
-    /// Pulses the reset pin. Nothing without a supply.
-    pub(super) fn reset(&mut self) {
-        let Some(powered) = &mut self.powered else { return };
-        if powered.life == Life::Dead {
-            return;
-        }
-        powered.reset = true;
-        let now = self.timeline.now();
-        powered.life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::Pin };
-        self.halt(now);
-    }
-
-    /// Has every change of a task's state recorded from now on.
-    pub(super) fn record_tasks(&self) -> Result<(), QemuError> {
-        Ok(self.ram.write_u32(boot::RECORD_TASKS, 1)?)
-    }
-
-    /// Sends `bytes` to the console, after what is being sent.
-    pub(super) fn type_in(&mut self, bytes: &[u8]) {
-        let byte_time = self.wires.byte_time();
-        let started = self.typing_until.max(self.timeline.now());
-        self.typing_until = started + byte_time.saturating_mul(bytes.len() as u32);
-        let arrival = |index: usize| started + byte_time.saturating_mul(index as u32 + 1);
-        self.typed.extend(bytes.iter().enumerate().map(|(index, &byte)| (arrival(index), byte)));
-        let serial = Serial { direction: Direction::ToDut, bytes: Arc::from(bytes), byte_time };
-        // What is still being typed began earlier and ends when this begins: the order is kept.
-        let _ = self.timeline.push(self.typed_source, started, Duration::ZERO, Kind::Serial(serial));
-    }
-
-    /// Lets rig and device live until `woken` says so or the clock shows `until`.
-    pub(super) fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), QemuError> {
-        loop {
-            if woken() {
-                return Ok(());
-            }
-            let now = self.timeline.now();
-            if now >= until {
-                return Ok(());
-            }
-            let next = self.next_event().map_or(until, |next| next.clamp(now, until));
-            let alive = self.powered.as_ref().is_some_and(|powered| powered.life != Life::Dead);
-            if alive {
-                self.meet(next)?;
-            } else {
-                self.advance_to(next)?;
-            }
-        }
     }
 
     /// When something happens at the rig's ends of the wires that the device does not know of yet.
@@ -335,8 +190,8 @@ impl Device {
             _ if std::mem::take(&mut powered.reset) => Command::Reset,
             Life::Reset { until, cause } if until <= now => {
                 powered.life = Life::Running { heap_sample: now };
-                powered.allocations = 0;
-                self.ram.write_u32(boot::CAUSE, cause_word(cause))?;
+                self.heap.device_starts();
+                set_cause(&self.ram, cause)?;
                 Command::Run
             }
             Life::Reset { .. } | Life::Running { .. } | Life::Dying | Life::Dead => Command::Continue,
@@ -378,8 +233,7 @@ impl Device {
         self.ram.write(order::FRAMES, &carried)?;
         powered.guest.answer()?;
         if command == Command::Run {
-            let cause =
-                Cause::from_word(self.ram.read_u32(boot::CAUSE)?).map_or(ResetCause::PowerOn, cause_of);
+            let cause = cause(&self.ram, ResetCause::PowerOn)?;
             self.link.device_is_up(true);
             self.tell(now, DeviceEvent::Started(cause));
         }
@@ -415,21 +269,10 @@ impl Device {
 
     /// Takes in the first allocations of this life that have come about up to `now`.
     fn take_first_allocations(&mut self, now: Instant) -> Result<(), QemuError> {
-        let Some(powered) = &mut self.powered else { return Ok(()) };
-        let Life::Running { .. } = powered.life else { return Ok(()) };
-        let count = self.ram.read_u32(report::HEAP_FIRST_COUNT)?.min(report::HEAP_FIRST_MAX as u32);
-        for index in powered.allocations..count {
-            let bytes = self.ram.read_u32(report::HEAP_FIRST + 4 * index as usize)?;
-            let at = self.ram.read_u64(report::HEAP_FIRST_AT + 8 * index as usize)?;
-            let at = (powered.base + Duration::from_nanos(at)).min(now);
-            if let Err(error) =
-                self.timeline.push(self.heap.allocations, at, Duration::ZERO, Kind::Gauge(bytes.into()))
-            {
-                self.give_up(&format!("its record of allocations is damaged: {error}"));
-                return Ok(());
-            }
+        let Some(Powered { base, life: Life::Running { .. }, .. }) = self.powered else { return Ok(()) };
+        if let Err(error) = self.heap.take_first(&self.ram, base, now)? {
+            self.give_up(&format!("its record of allocations is damaged: {error}"));
         }
-        powered.allocations = powered.allocations.max(count);
         Ok(())
     }
 
@@ -439,7 +282,7 @@ impl Device {
         if matches!(powered.life, Life::Reset { .. }) {
             return Ok(());
         }
-        let cause = Cause::from_word(self.ram.read_u32(boot::CAUSE)?).map_or(ResetCause::Software, cause_of);
+        let cause = cause(&self.ram, ResetCause::Software)?;
         powered.life = Life::Reset { until: at + self.config.boot_rom, cause };
         self.halt(at);
         Ok(())
@@ -470,14 +313,8 @@ impl Device {
         if *heap_sample > now {
             return Ok(());
         }
-        *heap_sample = now + HEAP_SAMPLE_PERIOD;
-        for (source, word) in [(self.heap.free, report::HEAP_FREE), (self.heap.largest, report::HEAP_LARGEST)]
-        {
-            let bytes = self.ram.read_u32(word)?;
-            // The clock only moves forward, and nobody else records here.
-            let _ = self.timeline.push(source, now, Duration::ZERO, Kind::Gauge(bytes.into()));
-        }
-        Ok(())
+        *heap_sample = now + SAMPLE_PERIOD;
+        self.heap.sample(&self.ram, now)
     }
 
     /// The firmware of this life does nothing any more.
@@ -504,25 +341,94 @@ impl Device {
     }
 }
 
-fn cause_of(cause: Cause) -> ResetCause {
-    match cause {
-        Cause::PowerOn => ResetCause::PowerOn,
-        Cause::Pin => ResetCause::Pin,
-        Cause::Software => ResetCause::Software,
-        Cause::Panic => ResetCause::Panic,
-        Cause::Watchdog => ResetCause::Watchdog,
+impl Emulated for Device {
+    fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), QemuError> {
+        loop {
+            if woken() {
+                return Ok(());
+            }
+            let now = self.timeline.now();
+            if now >= until {
+                return Ok(());
+            }
+            let next = self.next_event().map_or(until, |next| next.clamp(now, until));
+            let alive = self.powered.as_ref().is_some_and(|powered| powered.life != Life::Dead);
+            if alive {
+                self.meet(next)?;
+            } else {
+                self.advance_to(next)?;
+            }
+        }
     }
-}
 
-fn cause_word(cause: ResetCause) -> u32 {
-    match cause {
-        ResetCause::PowerOn => Cause::PowerOn,
-        ResetCause::Pin => Cause::Pin,
-        ResetCause::Software => Cause::Software,
-        ResetCause::Panic => Cause::Panic,
-        ResetCause::Watchdog => Cause::Watchdog,
+    fn check(&mut self) -> Result<(), QemuError> {
+        match &mut self.powered {
+            Some(powered) if powered.life != Life::Dead => powered.guest.check(),
+            _ => Ok(()),
+        }
     }
-    .word()
+
+    fn power_on(&mut self) -> Result<(), QemuError> {
+        if self.powered.is_some() {
+            return Ok(());
+        }
+        let now = self.timeline.now();
+        write_block(&self.ram, Network::Carried, &self.config, self.defect.as_deref())?;
+        let launch = Launch {
+            binary: &self.machine.binary,
+            machine: &self.machine.name,
+            image: &self.machine.image,
+            arguments: &self.machine.arguments,
+            time: Time::Exact(self.exact),
+        };
+        let guest = Guest::start(&launch, &self.ram)?;
+        self.tell(now, DeviceEvent::PowerOn);
+        let life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::PowerOn };
+        self.powered = Some(Powered { guest, base: now, stands: false, life, reset: false, rings: 0 });
+        Ok(())
+    }
+
+    /// In the middle of whatever the device does: the emulator is killed.
+    fn power_off(&mut self) -> Result<(), QemuError> {
+        let Some(mut powered) = self.powered.take() else { return Ok(()) };
+        powered.guest.kill();
+        let now = self.timeline.now();
+        self.halt(now);
+        self.wires.power_cut(now, &self.ram, &mut self.random)?;
+        self.tell(now, DeviceEvent::PowerOff);
+        Ok(())
+    }
+
+    fn reset(&mut self) -> Result<(), QemuError> {
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        if powered.life == Life::Dead {
+            return Ok(());
+        }
+        powered.reset = true;
+        let now = self.timeline.now();
+        powered.life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::Pin };
+        self.halt(now);
+        Ok(())
+    }
+
+    fn type_in(&mut self, bytes: &[u8]) {
+        let byte_time = self.wires.byte_time();
+        let started = self.typing_until.max(self.timeline.now());
+        self.typing_until = started + byte_time.saturating_mul(bytes.len() as u32);
+        let arrival = |index: usize| started + byte_time.saturating_mul(index as u32 + 1);
+        self.typed.extend(bytes.iter().enumerate().map(|(index, &byte)| (arrival(index), byte)));
+        let serial = Serial { direction: Direction::ToDut, bytes: Arc::from(bytes), byte_time };
+        // What is still being typed began earlier and ends when this begins: the order is kept.
+        let _ = self.timeline.push(self.typed_source, started, Duration::ZERO, Kind::Serial(serial));
+    }
+
+    fn record_tasks(&self) -> Result<(), QemuError> {
+        Ok(self.ram.write_u32(boot::RECORD_TASKS, 1)?)
+    }
+
+    fn cells(&self) -> (&GuestRam, usize, usize) {
+        (&self.ram, flash::OFFSET, flash::BYTES)
+    }
 }
 
 #[cfg(test)]

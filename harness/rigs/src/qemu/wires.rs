@@ -51,18 +51,21 @@ pub(super) struct Wires {
     flash: Source,
     panel: Source,
     byte_time: Duration,
+    /// How far from the truth the device's clock may be.
+    uncertainty: Duration,
     on_wire: Vec<OnWire>,
     tasks: Vec<Task>,
     refused: Option<TimelineError>,
 }
 
 impl Wires {
-    pub(super) fn new(timeline: &Timeline, baud: u32) -> Self {
+    pub(super) fn new(timeline: &Timeline, baud: u32, uncertainty: Duration) -> Self {
         Wires {
             console: timeline.source("console"),
             flash: timeline.source("flash"),
             panel: timeline.source("panel"),
             byte_time: Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1))),
+            uncertainty,
             on_wire: Vec::new(),
             tasks: Vec::new(),
             refused: None,
@@ -293,7 +296,7 @@ impl Wires {
     }
 
     fn push(&mut self, source: Source, at: Instant, kind: Kind) {
-        if let Err(error) = self.timeline.push(source, at, Duration::ZERO, kind) {
+        if let Err(error) = self.timeline.push(source, at, self.uncertainty, kind) {
             self.refused.get_or_insert(error);
         }
     }

@@ -1,4 +1,4 @@
-//! The interface: frames go to the rig as records and come with its orders.
+//! The network interface that the stack has: the one that the boot block says.
 
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::task::{Context, Waker};
@@ -6,76 +6,17 @@ use core::task::{Context, Waker};
 use critical_section::{CriticalSection, Mutex};
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 use heapless::Vec;
-use rigor_agent::Record;
-use rigor_agent::layout::Reason;
 
-use super::MAC;
-use crate::{agent, clock};
+use super::virtio::{Held, Virtio};
+use super::{FRAME_BYTES, MAC, carried};
 
-/// Bytes of the longest frame: Ethernet's header and 1500 bytes.
-const FRAME_BYTES: usize = 1514;
-/// Frames that wait for the stack, as many as ESP-IDF's driver keeps (`CONFIG_ESP_WIFI_STATIC_RX_BUFFER_NUM`
-/// is 10). One that finds no place is lost.
-const WAITING: usize = 10;
 /// Ports that can listen.
 const PORTS: usize = 4;
-
-/// Frames' memory. None of it passes over the stack of the task, which is small.
-struct Frames(UnsafeCell<[[u8; FRAME_BYTES]; WAITING]>);
-// SAFETY: the oldest waiting frame is the stack's until it lets go of it, free places are the agent's, and
-// which is which changes in critical sections only.
-unsafe impl Sync for Frames {}
-static FRAMES: Frames = Frames(UnsafeCell::new([[0; FRAME_BYTES]; WAITING]));
-
-/// Which places hold frames: the oldest, how many, and their lengths.
-struct Waiting {
-    oldest: usize,
-    count: usize,
-    lengths: [usize; WAITING],
-}
-
-impl Waiting {
-    fn let_go(&mut self) {
-        self.oldest = (self.oldest + 1) % WAITING;
-        self.count -= 1;
-    }
-}
-
-static RECEIVED: Mutex<RefCell<Waiting>> =
-    Mutex::new(RefCell::new(Waiting { oldest: 0, count: 0, lengths: [0; WAITING] }));
-static READER: Mutex<Cell<Option<Waker>>> = Mutex::new(Cell::new(None));
 
 struct Outgoing(UnsafeCell<[u8; FRAME_BYTES]>);
 // SAFETY: one task sends, one frame at a time.
 unsafe impl Sync for Outgoing {}
 static OUTGOING: Outgoing = Outgoing(UnsafeCell::new([0; FRAME_BYTES]));
-
-/// The place of frame `index`.
-fn place(index: usize) -> *mut u8 {
-    // The address of a field of the cell's array; nothing is read.
-    FRAMES.0.get().cast::<[u8; FRAME_BYTES]>().wrapping_add(index).cast()
-}
-
-/// Frames have arrived, each behind its length.
-pub fn receive(cs: CriticalSection<'_>, mut frames: &[u8]) {
-    let mut waiting = RECEIVED.borrow_ref_mut(cs);
-    while let Some((length, rest)) = frames.split_first_chunk::<2>() {
-        let length = u16::from_le_bytes(*length) as usize;
-        let Some((frame, rest)) = rest.split_at_checked(length) else { break };
-        frames = rest;
-        if length <= FRAME_BYTES && waiting.count < WAITING {
-            let index = (waiting.oldest + waiting.count) % WAITING;
-            // SAFETY: a free place, and it fits.
-            unsafe { place(index).copy_from_nonoverlapping(frame.as_ptr(), length) };
-            waiting.lengths[index] = length;
-            waiting.count += 1;
-        }
-    }
-    drop(waiting);
-    if let Some(waker) = READER.borrow(cs).take() {
-        waker.wake();
-    }
-}
 
 /// Sockets that wait for a client, for each port that has any.
 static LISTENING: Mutex<RefCell<Vec<(u16, usize), PORTS>>> = Mutex::new(RefCell::new(Vec::new()));
@@ -119,36 +60,67 @@ fn comes_too_early(cs: CriticalSection<'_>, frame: &[u8]) -> bool {
     }
 }
 
-/// The end of the link inside the device.
-pub struct Interface;
+/// Whoever waits for a frame of the machine's own interface.
+static READER: Mutex<Cell<Option<Waker>>> = Mutex::new(Cell::new(None));
 
-/// The right to take the oldest frame.
-pub struct Receive;
-/// The right to send a frame.
-pub struct Send;
+/// Has the machine's own interface looked at, if somebody waits for it.
+pub fn poll(cs: CriticalSection<'_>) {
+    if let Some(waker) = READER.borrow(cs).take() {
+        waker.wake();
+    }
+}
+
+/// The end of the link inside the device.
+pub enum Interface {
+    /// The rig carries the frames.
+    Carried,
+    /// The machine's own interface.
+    Own(&'static RefCell<Virtio>),
+}
+
+/// The right to take a frame.
+pub enum Receive {
+    /// The oldest that the rig has brought.
+    Carried,
+    /// One of the machine's own interface.
+    Own(&'static RefCell<Virtio>, Held),
+}
+
+/// The right to send a frame, there.
+pub enum Send {
+    /// To the rig.
+    Carried,
+    /// By the machine's own interface.
+    Own(&'static RefCell<Virtio>),
+}
 
 impl Driver for Interface {
     type RxToken<'a> = Receive;
     type TxToken<'a> = Send;
 
     fn receive(&mut self, context: &mut Context<'_>) -> Option<(Receive, Send)> {
-        critical_section::with(|cs| {
-            let mut waiting = RECEIVED.borrow_ref_mut(cs);
-            while waiting.count > 0 {
-                let (index, length) = (waiting.oldest, waiting.lengths[waiting.oldest]);
-                // SAFETY: the oldest frame, which nobody has been given.
-                if !comes_too_early(cs, unsafe { core::slice::from_raw_parts(place(index), length) }) {
-                    return Some((Receive, Send));
+        match self {
+            Interface::Carried => carried::waiting(context.waker(), comes_too_early)
+                .then_some((Receive::Carried, Send::Carried)),
+            Interface::Own(own) => {
+                // Before the interface is looked at, so that nothing slips through.
+                critical_section::with(|cs| READER.borrow(cs).set(Some(context.waker().clone())));
+                loop {
+                    let mut held = own.borrow_mut().waiting()?;
+                    if !critical_section::with(|cs| comes_too_early(cs, held.bytes())) {
+                        return Some((Receive::Own(own, held), Send::Own(own)));
+                    }
+                    own.borrow_mut().let_go(held);
                 }
-                waiting.let_go();
             }
-            READER.borrow(cs).set(Some(context.waker().clone()));
-            None
-        })
+        }
     }
 
     fn transmit(&mut self, _: &mut Context<'_>) -> Option<Send> {
-        Some(Send)
+        Some(match self {
+            Interface::Carried => Send::Carried,
+            Interface::Own(own) => Send::Own(own),
+        })
     }
 
     fn link_state(&mut self, _: &mut Context<'_>) -> LinkState {
@@ -168,16 +140,14 @@ impl Driver for Interface {
 
 impl RxToken for Receive {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, consume: F) -> R {
-        let (index, length) = critical_section::with(|cs| {
-            let waiting = RECEIVED.borrow_ref(cs);
-            (waiting.oldest, waiting.lengths[waiting.oldest])
-        });
-        // SAFETY: whoever has the token has the oldest frame, until it is let go of below.
-        let result = consume(unsafe { core::slice::from_raw_parts_mut(place(index), length) });
-        critical_section::with(|cs| {
-            RECEIVED.borrow_ref_mut(cs).let_go();
-        });
-        result
+        match self {
+            Receive::Carried => carried::take(consume),
+            Receive::Own(own, mut held) => {
+                let result = consume(held.bytes());
+                own.borrow_mut().let_go(held);
+                result
+            }
+        }
     }
 }
 
@@ -187,8 +157,10 @@ impl TxToken for Send {
         let frame = unsafe { &mut *OUTGOING.0.get() };
         let frame = &mut frame[..length.min(FRAME_BYTES)];
         let result = fill(frame);
-        agent::record(clock::now(), &Record::Frame(frame));
-        agent::meet(Reason::Record);
+        match self {
+            Send::Carried => carried::send(frame),
+            Send::Own(own) => own.borrow_mut().send(frame),
+        }
         result
     }
 }

@@ -13,11 +13,16 @@ fn device(binary: &str, timeline: &Timeline) -> Device {
         name: "virt".to_owned(),
         image: PathBuf::from("/no/image"),
         arguments: Vec::new(),
-        exact: Exact { icount_shift: 3 },
+    };
+    let prepared = Prepared {
+        machine,
+        config: BoardConfig::default(),
+        defect: None,
+        flash_image: vec![(0x8000, vec![1, 2, 3])],
+        memory_mib: 64,
     };
     let interrupt = Arc::new(AtomicBool::new(false));
-    let image = vec![(0x8000, vec![1, 2, 3])];
-    Device::new(machine, BoardConfig::default(), None, image, timeline, interrupt, 64).expect("memory")
+    Device::new(prepared, Exact { icount_shift: 3 }, timeline, interrupt).expect("memory")
 }
 
 /// What the device's lane holds.
@@ -69,12 +74,12 @@ fn without_a_supply_time_passes_and_the_flash_chip_keeps_its_cells() {
     device.run(SECOND, &|| false).expect("nothing to do");
     assert_eq!((timeline.now(), lane(&device, &timeline)), (SECOND, Vec::new()));
     let mut cells = [0; 4];
-    device.ram().read(flash::OFFSET + 0x8000, &mut cells).expect("within the chip");
+    device.cells().0.read(flash::OFFSET + 0x8000, &mut cells).expect("within the chip");
     assert_eq!(cells, [1, 2, 3, 0xFF]);
     device.power_on().expect("a process");
     device.power_off().expect("it ends");
     device.power_off().expect("once is enough");
     assert_eq!(lane(&device, &timeline), [DeviceEvent::PowerOn, DeviceEvent::PowerOff]);
-    device.ram().read(flash::OFFSET + 0x8000, &mut cells).expect("within the chip");
+    device.cells().0.read(flash::OFFSET + 0x8000, &mut cells).expect("within the chip");
     assert_eq!(cells, [1, 2, 3, 0xFF]);
 }

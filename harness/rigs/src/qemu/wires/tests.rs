@@ -14,7 +14,7 @@ struct Bench {
 
 fn bench() -> Bench {
     let timeline = Timeline::new();
-    let wires = Wires::new(&timeline, 115_200);
+    let wires = Wires::new(&timeline, 115_200, Duration::ZERO);
     let ram = GuestRam::new(rigor_agent::layout::RAM_BYTES).expect("memory");
     ram.write(OFFSET, &[0xFF; 2 * SECTOR_BYTES]).expect("cells");
     Bench { timeline, wires, ram }

@@ -1,0 +1,382 @@
+//! An emulated device in the host's time.
+//!
+//! It rings as in exact time and is answered at once, once a millisecond at least. Its clock is the host's
+//! from the start of the machine, so the rig's clock goes by what it says; without a machine it goes by the
+//! host's own.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant as HostInstant};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rigor_agent::layout::{Command, Network, Reason, flash, order, records, report};
+use rigor_agent::{Record, Records};
+use rigor_board::BoardConfig;
+use rigor_core::event::{DeviceEvent, Direction, ResetCause, Serial};
+use rigor_core::time::nanos;
+use rigor_core::{Instant, Kind, Source, Timeline};
+
+use super::super::boot::{cause, new_memory, set_cause, write_block};
+use super::super::command_line::{Forward, Launch, Time};
+use super::super::error::QemuError;
+use super::super::guest::Guest;
+use super::super::heap::{Heap, SAMPLE_PERIOD};
+use super::super::machine::{Machine, Prepared};
+use super::super::parts::Emulated;
+use super::super::ram::GuestRam;
+use super::super::wires::Wires;
+use super::loopback::Loopback;
+
+/// How long a device may not ring, of the host's time.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it runs between two meetings at most: what arrives on the console comes no later.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// How far the device has come since it has power.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Life {
+    /// In reset until then.
+    Reset { until: Instant, cause: ResetCause },
+    /// The firmware runs.
+    Running { heap_sample: Instant },
+    /// The firmware has given up and will reset itself.
+    Dying,
+    /// Nothing is to be expected any more until the supply is cut.
+    Dead,
+}
+
+/// A machine with power.
+struct Powered {
+    guest: Guest,
+    /// When its clock stood at zero, once it has said what it shows.
+    base: Option<Instant>,
+    life: Life,
+    /// The reset pin was pulsed since it was answered last.
+    reset: bool,
+}
+
+/// The emulated device, and the rig's ends of its wires.
+pub(super) struct LiveDevice {
+    machine: Machine,
+    forwards: Vec<Forward>,
+    config: BoardConfig,
+    defect: Option<String>,
+    timeline: Timeline,
+    /// When the timeline's clock stood at zero.
+    epoch: HostInstant,
+    ram: GuestRam,
+    powered: Option<Powered>,
+    pub(super) wires: Wires,
+    net: Loopback,
+    /// What is on its way to the console, each byte with the instant at which it is there.
+    typed: VecDeque<(Instant, u8)>,
+    typing_until: Instant,
+    typed_source: Source,
+    pub(super) source: Source,
+    heap: Heap,
+    random: ChaCha8Rng,
+    interrupt: Arc<AtomicBool>,
+    /// How far from the truth its clock may be.
+    uncertainty: Duration,
+}
+
+impl LiveDevice {
+    /// A device without power.
+    pub(super) fn new(
+        prepared: Prepared,
+        net: Loopback,
+        timeline: &Timeline,
+        interrupt: Arc<AtomicBool>,
+        uncertainty: Duration,
+    ) -> Result<Self, QemuError> {
+        let Prepared { machine, config, defect, flash_image, memory_mib } = prepared;
+        Ok(LiveDevice {
+            forwards: net.forwards(),
+            ram: new_memory(memory_mib, flash_image)?,
+            wires: Wires::new(timeline, config.baud, uncertainty),
+            net,
+            typed: VecDeque::new(),
+            typing_until: Instant::ZERO,
+            typed_source: timeline.source("console.input"),
+            source: timeline.source("device"),
+            heap: Heap::new(timeline, uncertainty),
+            random: ChaCha8Rng::seed_from_u64(config.seed),
+            timeline: timeline.clone(),
+            epoch: HostInstant::now(),
+            powered: None,
+            machine,
+            config,
+            defect,
+            interrupt,
+            uncertainty,
+        })
+    }
+
+    /// What the host's clock shows, on the timeline's.
+    fn host_now(&self) -> Instant {
+        (Instant::ZERO + self.epoch.elapsed()).max(self.timeline.now())
+    }
+
+    /// Lets the device run until it rings, and takes in what it tells.
+    fn meet(&mut self) -> Result<(), QemuError> {
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        match powered.guest.wait_for_bell(PATIENCE, &self.interrupt) {
+            Ok(()) => {}
+            Err(QemuError::Interrupted) => return Ok(()),
+            // It has come so far: what does not ring is the device, not the emulator.
+            Err(QemuError::Silent { within, .. }) if powered.base.is_some() => {
+                self.give_up(&format!("it hangs: without an interrupt for {within:?}"));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        let clock = Duration::from_nanos(self.ram.read_u64(report::NOW)?);
+        let host = self.host_now();
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        let known = Instant::from_nanos(nanos(host.since(Instant::ZERO).saturating_sub(clock)));
+        let at = *powered.base.get_or_insert(known) + clock;
+        let reason = Reason::from_word(self.ram.read_u32(report::REASON)?);
+        let mut told = vec![0; (self.ram.read_u32(report::RECORDS)? as usize).min(records::MAX)];
+        self.ram.read(records::OFFSET, &mut told)?;
+        match self.take(&told, at) {
+            Err(QemuError::OutsideRam(error)) => self.give_up(&format!("its records are damaged: {error}")),
+            taken => taken?,
+        }
+        self.take_first_allocations(at)?;
+        if reason == Some(Reason::Reset) {
+            self.enter_reset(at)?;
+        }
+        self.advance_to(at)?;
+        if let Some(error) = self.wires.refused() {
+            self.give_up(&format!("its records contradict each other: {error}"));
+            return Ok(());
+        }
+        self.answer(at)
+    }
+
+    /// Tells a device that has rung what there is, and how far it may run.
+    fn answer(&mut self, now: Instant) -> Result<(), QemuError> {
+        let next_end = self.wires.next_end();
+        let Some(powered) = self.powered.as_mut().filter(|powered| powered.life != Life::Dead) else {
+            return Ok(());
+        };
+        let Some(base) = powered.base else { return Ok(()) };
+        let command = match powered.life {
+            _ if std::mem::take(&mut powered.reset) => Command::Reset,
+            Life::Reset { until, cause } if until <= now => {
+                powered.life = Life::Running { heap_sample: now };
+                self.heap.device_starts();
+                set_cause(&self.ram, cause)?;
+                Command::Run
+            }
+            Life::Reset { .. } | Life::Running { .. } | Life::Dying | Life::Dead => Command::Continue,
+        };
+        let slice = now + SLICE;
+        let until = match powered.life {
+            // To the first sample of the heap, before the firmware's first instruction.
+            _ if command == Command::Run => now,
+            Life::Reset { until, .. } => until.min(slice),
+            // The end of a flash operation is an instant that the device waits for.
+            _ => next_end.map_or(slice, |end| end.clamp(now, slice)),
+        };
+        let samples = matches!(powered.life, Life::Running { heap_sample } if heap_sample <= until);
+        let mut typed = Vec::new();
+        while let Some(&(at, byte)) = self.typed.front()
+            && at <= now
+            && typed.len() < order::CONSOLE_MAX
+        {
+            self.typed.pop_front();
+            typed.push(byte);
+        }
+        if !matches!(powered.life, Life::Running { .. }) {
+            // Nobody is there to hear.
+            typed.clear();
+        }
+        self.ram.write_u64(order::UNTIL, nanos(until.since(base)))?;
+        self.ram.write_u32(order::COMMAND, command.word())?;
+        self.ram.write_u32(order::SAMPLE_HEAP, samples.into())?;
+        self.ram.write_u32(order::CONSOLE_LENGTH, typed.len() as u32)?;
+        self.ram.write(order::CONSOLE, &typed)?;
+        self.ram.write_u32(order::FRAMES_LENGTH, 0)?;
+        powered.guest.answer()?;
+        if command == Command::Run {
+            let cause = cause(&self.ram, ResetCause::PowerOn)?;
+            self.tell(now, DeviceEvent::Started(cause));
+        }
+        Ok(())
+    }
+
+    /// Takes in the records that the device has made up to `now`.
+    fn take(&mut self, told: &[u8], now: Instant) -> Result<(), QemuError> {
+        let Some(base) = self.powered.as_ref().and_then(|powered| powered.base) else { return Ok(()) };
+        for record in Records::new(told) {
+            let (at, record) = match record {
+                Ok((at, record)) => (base + Duration::from_nanos(at), record),
+                Err(error) => {
+                    self.give_up(&format!("its records are damaged: {error}"));
+                    return Ok(());
+                }
+            };
+            let at = at.min(now);
+            // What was on a wire before is over: a flash chip does one thing after the other.
+            self.wires.end_what_is_due(at, &self.ram)?;
+            if let Record::Crash(words) = record {
+                self.wires.device_halted(at);
+                self.tell(at, DeviceEvent::Crashed(String::from_utf8_lossy(words).into()));
+                if let Some(powered) = &mut self.powered {
+                    powered.life = Life::Dying;
+                }
+            } else {
+                self.wires.take(at, &record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The device is in reset, by its own doing or as it was told.
+    fn enter_reset(&mut self, at: Instant) -> Result<(), QemuError> {
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        if matches!(powered.life, Life::Reset { .. }) {
+            return Ok(());
+        }
+        let cause = cause(&self.ram, ResetCause::Software)?;
+        powered.life = Life::Reset { until: at + self.config.boot_rom, cause };
+        self.wires.device_halted(at);
+        Ok(())
+    }
+
+    /// Moves the rig's clock to `now`, with what is over on its wires by then.
+    fn advance_to(&mut self, now: Instant) -> Result<(), QemuError> {
+        while let Some(at) = self.wires.next_end().filter(|&at| at <= now) {
+            self.timeline.advance(at);
+            self.wires.end_what_is_due(at, &self.ram)?;
+        }
+        self.timeline.advance(now);
+        self.sample_heap(now)
+    }
+
+    fn sample_heap(&mut self, now: Instant) -> Result<(), QemuError> {
+        let Some(powered) = &mut self.powered else { return Ok(()) };
+        let Life::Running { heap_sample } = &mut powered.life else { return Ok(()) };
+        if *heap_sample > now {
+            return Ok(());
+        }
+        *heap_sample = now + SAMPLE_PERIOD;
+        self.heap.sample(&self.ram, now)
+    }
+
+    /// Takes in the first allocations of this life that have come about up to `now`.
+    fn take_first_allocations(&mut self, now: Instant) -> Result<(), QemuError> {
+        let Some(Powered { base: Some(base), life: Life::Running { .. }, .. }) = self.powered else {
+            return Ok(());
+        };
+        if let Err(error) = self.heap.take_first(&self.ram, base, now)? {
+            self.give_up(&format!("its record of allocations is damaged: {error}"));
+        }
+        Ok(())
+    }
+
+    /// The firmware has done what no firmware may; the machine is stopped.
+    fn give_up(&mut self, why: &str) {
+        let now = self.timeline.now();
+        self.wires.device_halted(now);
+        self.tell(now, DeviceEvent::Crashed(why.into()));
+        if let Some(powered) = &mut self.powered {
+            powered.guest.kill();
+            powered.life = Life::Dead;
+        }
+    }
+
+    fn tell(&self, at: Instant, event: DeviceEvent) {
+        // The clock only moves forward, and nobody else records here.
+        let _ = self.timeline.push(self.source, at, self.uncertainty, Kind::Device(event));
+    }
+}
+
+impl Emulated for LiveDevice {
+    fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), QemuError> {
+        loop {
+            self.net.attend();
+            if woken() || self.timeline.now() >= until || self.interrupt.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if self.powered.as_ref().is_some_and(|powered| powered.life != Life::Dead) {
+                self.meet()?;
+            } else {
+                thread::sleep(SLICE.min(until.since(self.timeline.now())));
+                self.advance_to(self.host_now().min(until))?;
+            }
+        }
+    }
+
+    fn check(&mut self) -> Result<(), QemuError> {
+        match &mut self.powered {
+            Some(powered) if powered.life != Life::Dead => powered.guest.check(),
+            _ => Ok(()),
+        }
+    }
+
+    fn power_on(&mut self) -> Result<(), QemuError> {
+        if self.powered.is_some() {
+            return Ok(());
+        }
+        self.advance_to(self.host_now())?;
+        let now = self.timeline.now();
+        write_block(&self.ram, Network::Interface, &self.config, self.defect.as_deref())?;
+        let launch = Launch {
+            binary: &self.machine.binary,
+            machine: &self.machine.name,
+            image: &self.machine.image,
+            arguments: &self.machine.arguments,
+            time: Time::Live(&self.forwards),
+        };
+        let guest = Guest::start(&launch, &self.ram)?;
+        self.tell(now, DeviceEvent::PowerOn);
+        let life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::PowerOn };
+        self.powered = Some(Powered { guest, base: None, life, reset: false });
+        Ok(())
+    }
+
+    fn power_off(&mut self) -> Result<(), QemuError> {
+        let Some(mut powered) = self.powered.take() else { return Ok(()) };
+        powered.guest.kill();
+        let now = self.timeline.now();
+        self.wires.device_halted(now);
+        self.wires.power_cut(now, &self.ram, &mut self.random)?;
+        self.tell(now, DeviceEvent::PowerOff);
+        Ok(())
+    }
+
+    fn reset(&mut self) -> Result<(), QemuError> {
+        let Some(powered) = self.powered.as_mut().filter(|powered| powered.life != Life::Dead) else {
+            return Ok(());
+        };
+        powered.reset = true;
+        let now = self.timeline.now();
+        powered.life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::Pin };
+        self.wires.device_halted(now);
+        Ok(())
+    }
+
+    fn type_in(&mut self, bytes: &[u8]) {
+        let byte_time = self.wires.byte_time();
+        let started = self.typing_until.max(self.timeline.now());
+        self.typing_until = started + byte_time.saturating_mul(bytes.len() as u32);
+        let arrival = |index: usize| started + byte_time.saturating_mul(index as u32 + 1);
+        self.typed.extend(bytes.iter().enumerate().map(|(index, &byte)| (arrival(index), byte)));
+        let serial = Serial { direction: Direction::ToDut, bytes: Arc::from(bytes), byte_time };
+        // What is still being typed began earlier and ends when this begins: the order is kept.
+        let _ = self.timeline.push(self.typed_source, started, self.uncertainty, Kind::Serial(serial));
+    }
+
+    fn record_tasks(&self) -> Result<(), QemuError> {
+        Ok(self.ram.write_u32(rigor_agent::layout::boot::RECORD_TASKS, 1)?)
+    }
+
+    fn cells(&self) -> (&GuestRam, usize, usize) {
+        (&self.ram, flash::OFFSET, flash::BYTES)
+    }
+}
