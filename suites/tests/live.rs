@@ -2,7 +2,7 @@
 //! tests but `fixtures/oracles/live.sh`.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,26 +14,17 @@ use rigor_rigs::{Order, RigFile};
 /// Of the rig's clock, which is the host's. A busy host is slow to start an emulator.
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("its own address").port()
-}
-
-/// The rig of the repository on ports that are free, with power.
-fn powered() -> (Rig, u16) {
+/// The rig of the repository with power, and where a browser goes.
+fn powered() -> (Rig, SocketAddr) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let text = std::fs::read_to_string(root.join("rigs/qemu-live/prism-k1.toml")).expect("a rig file");
-    let port = free_port();
-    let own = text
-        .replace("f = 18000", &format!("f = {port}"))
-        .replace("n = 18080", &format!("n = {}", free_port()));
-    assert_ne!(text, own);
-    let mut file = RigFile::parse("live.toml", &own).expect("valid");
+    let mut file = RigFile::parse("live.toml", &text).expect("valid");
     file.look_up(&root);
     let (firmwares, interrupt) = (rigor_suites::firmwares(), Arc::default());
     let rig = rigor_rigs::take(&Order::new(&file, &firmwares, 1, &interrupt)).expect("a rig");
     rig.parts.power.as_ref().expect("a switch").on().expect("power");
-    (rig, port)
+    let address = rig.parts.forwards["f"];
+    (rig, address)
 }
 
 /// Lets the rig live until `done` says so.
@@ -61,9 +52,9 @@ fn console(rig: &Rig) -> String {
 }
 
 /// What a client like a browser hears, in a thread of its own as it would be in a process of its own.
-fn ask(port: u16) -> std::thread::JoinHandle<String> {
+fn ask(address: SocketAddr) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a forwarded port");
+        let mut stream = TcpStream::connect(address).expect("a forwarded port");
         stream.set_read_timeout(Some(LIMIT)).expect("a limit");
         stream.write_all(b"GET / HTTP/1.1\r\nHost: prism\r\nConnection: close\r\n\r\n").expect("a request");
         let mut answer = Vec::new();
@@ -75,12 +66,12 @@ fn ask(port: u16) -> std::thread::JoinHandle<String> {
 #[test]
 #[ignore = "needs QEMU and the image"]
 fn a_browser_gets_a_page_before_and_after_a_reset() {
-    let (mut rig, port) = powered();
+    let (mut rig, address) = powered();
     let leds = rig.parts.leds[0].source;
     for _ in 0..2 {
         let (said, shown) = (console(&rig).len(), recorded(&rig, leds).len());
         live(&mut rig, |rig| console(rig).len() > said && recorded(rig, leds).len() > shown);
-        let client = ask(port);
+        let client = ask(address);
         live(&mut rig, |_| client.is_finished());
         let answer = client.join().expect("a client");
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("<html"), "{answer:?}");
@@ -91,7 +82,7 @@ fn a_browser_gets_a_page_before_and_after_a_reset() {
 #[test]
 #[ignore = "needs QEMU and the image"]
 fn a_case_speaks_to_the_device_and_a_power_cut_ends_it() {
-    let (mut rig, port) = powered();
+    let (mut rig, address) = powered();
     let leds = rig.parts.leds[0].source;
     live(&mut rig, |rig| !recorded(rig, leds).is_empty());
     let net = rig.parts.net.clone().expect("a network");
@@ -116,7 +107,7 @@ fn a_case_speaks_to_the_device_and_a_power_cut_ends_it() {
     };
     live(&mut rig, |rig| flows(rig).iter().any(ended));
     // Nobody is there any more, and nothing of it is left on the host.
-    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+    assert!(TcpStream::connect(address).is_err());
     let refused = net.connect(80).expect("an attempt");
     let is_refused = |kind: &Kind| matches!(kind, Kind::Flow(flow) if flow.connection == refused && flow.what == FlowKind::Refused);
     live(&mut rig, |rig| flows(rig).iter().any(is_refused));

@@ -4,6 +4,7 @@
 //! missing one carries the reason, which becomes the reason why a case did not run.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::part::{Air, Console, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
@@ -49,6 +50,9 @@ pub struct Parts {
     pub gauges: BTreeMap<String, Source>,
     /// TCP ports of the device's services by name, from the rig file.
     pub ports: BTreeMap<String, u16>,
+    /// Where other programs on this host reach those services, by name, without the rig's part in it. Empty
+    /// where they cannot: on all rigs whose network is the rig's own.
+    pub forwards: BTreeMap<String, SocketAddr>,
     /// Why parts that are missing cannot be had on this rig at all, by their table of the rig file, such
     /// as `[[leds]]`.
     pub lacking: BTreeMap<&'static str, String>,

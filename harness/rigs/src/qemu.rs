@@ -14,6 +14,7 @@ mod device;
 mod error;
 mod espressif;
 mod exact;
+mod forward;
 mod guest;
 mod heap;
 pub mod image;

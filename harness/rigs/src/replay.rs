@@ -166,6 +166,7 @@ fn parts(header: &Header, script: &Rc<RefCell<Script>>) -> Result<Parts, RigErro
         leds: leds.collect::<Result<_, RigError>>()?,
         gauges: table.gauges.iter().map(by_name).collect::<Result<_, _>>()?,
         ports: table.ports.clone(),
+        forwards: Default::default(),
         lacking: RigFile::parse("", &header.rig_file).map(|file| file.lacking()).unwrap_or_default(),
     })
 }

@@ -81,6 +81,7 @@ pub fn take(order: &Order<'_>, board: &VirtualBoard) -> Result<Rig, RigError> {
             .map(|name| (name.to_owned(), timeline.source(name)))
             .into(),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
+        forwards: BTreeMap::new(),
         lacking: BTreeMap::new(),
     };
     let rig = Rig {

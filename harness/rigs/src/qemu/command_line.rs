@@ -2,11 +2,10 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::RawFd;
 use std::path::Path;
 
-use super::error::QemuError;
+use super::forward::Forward;
 use crate::file::{Chip, Exact};
 
 /// The descriptors that the emulator finds open. The device opens its ends of the pipes itself, by
@@ -20,32 +19,6 @@ pub(super) const MEMORY: RawFd = 12;
 pub(super) const CONSOLE: RawFd = 13;
 /// The fuses of a chip of Espressif's.
 pub(super) const FUSES: RawFd = 14;
-
-/// A port of the host's loopback interface that leads to one of the device's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Forward {
-    /// On `127.0.0.1`.
-    pub(crate) host: u16,
-    /// On the device.
-    pub(crate) device: u16,
-}
-
-impl Forward {
-    /// A port that leads to port `device`: `host`, or any that is free. Somebody else may take that one
-    /// before QEMU does, which QEMU then [dies](QemuError::Died) of.
-    pub(crate) fn to(device: u16, host: Option<u16>) -> Result<Self, QemuError> {
-        if let Some(host) = host {
-            return Ok(Forward { host, device });
-        }
-        let refused = |error: std::io::Error| QemuError::Host {
-            what: "a free port of the loopback interface",
-            why: error.to_string(),
-            remedy: "name ports in `forward` in the rig file",
-        };
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        Ok(Forward { host: free.map_err(refused)?.port(), device })
-    }
-}
 
 /// Whose time a machine lives in, and what comes with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -99,7 +99,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use super::super::command_line::Forward;
+    use super::super::forward::Forward;
     use super::super::stand_in;
     use super::*;
     use crate::file::Chip;

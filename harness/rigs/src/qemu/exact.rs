@@ -40,6 +40,7 @@ pub(super) fn take(order: &Order<'_>, qemu: &Qemu, exact: Exact) -> Result<Rig, 
         leds: lanes(file, &timeline),
         gauges: gauges(&timeline),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
+        forwards: Default::default(),
         lacking: file.lacking(),
     };
     let fidelity = file.fidelity();

@@ -9,11 +9,11 @@ use rigor_core::rig::Parts;
 use rigor_core::verdict::RigError;
 use rigor_core::{Rig, Timeline};
 
-use super::command_line::Forward;
+use super::forward::ways;
 use super::machine::{Prepared, gauges, lanes};
 use super::parts::Handle;
 use crate::Order;
-use crate::file::{Qemu, RigFile};
+use crate::file::Qemu;
 use device::LiveDevice;
 use loopback::Loopback;
 
@@ -25,9 +25,10 @@ pub(super) fn take(order: &Order<'_>, qemu: &Qemu) -> Result<Rig, RigError> {
     let file = order.file;
     let prepared = Prepared::new(order, qemu)?;
     let timeline = Timeline::new();
-    let net = Loopback::new(forwards(file)?, &timeline, file.uncertainty());
+    let net = Loopback::new(ways(file)?, &timeline, file.uncertainty());
     let device =
         LiveDevice::new(prepared, net.clone(), &timeline, order.interrupt.clone(), file.uncertainty())?;
+    let forwards = net.addresses();
     let (console, flash_source, device_source) =
         (device.wires.console(), device.wires.flash(), device.source);
     let handle = Handle::new(device);
@@ -48,14 +49,8 @@ pub(super) fn take(order: &Order<'_>, qemu: &Qemu) -> Result<Rig, RigError> {
         leds: lanes(file, &timeline),
         gauges: gauges(&timeline),
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
+        forwards,
         lacking: file.lacking(),
     };
     Ok(Rig { name: file.name.clone(), fidelity: file.fidelity(), timeline, parts, drive: Box::new(handle) })
-}
-
-/// The host's ports that lead to the services of `file`.
-pub(super) fn forwards(file: &RigFile) -> Result<Vec<Forward>, RigError> {
-    let Some(net) = &file.net else { return Ok(Vec::new()) };
-    let forward = |(name, &port): (&String, &u16)| Ok(Forward::to(port, net.forward.get(name).copied())?);
-    net.ports.iter().map(forward).collect()
 }

@@ -37,6 +37,7 @@ pub(super) fn recorded(parts: Parts, recording: &Recording) -> Parts {
         leds,
         gauges,
         ports,
+        forwards,
         lacking,
     } = parts;
     Parts {
@@ -58,6 +59,7 @@ pub(super) fn recorded(parts: Parts, recording: &Recording) -> Parts {
         leds,
         gauges,
         ports,
+        forwards,
         lacking,
     }
 }

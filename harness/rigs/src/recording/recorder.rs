@@ -403,6 +403,8 @@ fn parts_table(parts: &Parts) -> PartsTable {
         leds,
         gauges,
         ports,
+        // Of that run of the rig, and gone with it.
+        forwards: _,
         // The rig file says it.
         lacking: _,
     } = parts;

@@ -7,8 +7,8 @@ use std::{env, fs, mem, panic, thread};
 
 use rstest::rstest;
 
-use super::super::command_line::Forward;
 use super::super::error::Ending;
+use super::super::forward::Way;
 use super::super::version::installed;
 use super::super::{LastWords, stand_in};
 use super::*;
@@ -322,8 +322,8 @@ fn qemu_stands_still_while_it_waits_and_keeps_its_memory() {
 fn a_live_guest_has_a_console_and_ports_of_the_loopback_interface() {
     let qemu = installed(Path::new("qemu-system-riscv32")).expect("QEMU");
     let ((_file, image), ram) = (program(), GuestRam::new(16 * 1024 * 1024).expect("memory"));
-    let forward = Forward::to(80, None).expect("a free port");
-    let forwards = [forward];
+    let way = Way::to("f", 80, None).expect("a free port");
+    let (forward, forwards) = (way.forward, [way.forward]);
     let launch = Launch { image: &image, ..launch(&qemu.path, Time::Live(&forwards)) };
     let mut guest = Guest::start(&launch, &ram).expect("a process");
     bell(&mut guest).unwrap_or_else(|error| panic!("{error}"));

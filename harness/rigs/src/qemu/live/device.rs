@@ -20,8 +20,9 @@ use rigor_core::time::nanos;
 use rigor_core::{Instant, Kind, Source, Timeline};
 
 use super::super::boot::{cause, new_memory, set_cause, write_block};
-use super::super::command_line::{Forward, Launch, Time};
+use super::super::command_line::{Launch, Time};
 use super::super::error::QemuError;
+use super::super::forward::Forward;
 use super::super::guest::Guest;
 use super::super::heap::{Heap, SAMPLE_PERIOD};
 use super::super::machine::{Machine, Prepared};

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use rigor_core::part::{Net, Recipient};
 use rigor_core::verdict::RigError;
 use rigor_core::{Source, Timeline};
 
-use super::super::command_line::Forward;
+use super::super::forward::{Forward, Way};
 
 /// The host answers for its own ports at once.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ struct State {
     source: Source,
     /// How far from the truth the rig's clock may be.
     uncertainty: Duration,
-    forwards: Vec<Forward>,
+    ways: Vec<Way>,
     connections: BTreeMap<ConnectionId, Connection>,
     /// What the case has not been told yet.
     pending: Vec<(ConnectionId, FlowKind)>,
@@ -54,12 +54,12 @@ struct Connection {
 
 impl Loopback {
     /// An idle rig. What happens is recorded by the source `net` of `timeline`.
-    pub(crate) fn new(forwards: Vec<Forward>, timeline: &Timeline, uncertainty: Duration) -> Self {
+    pub(crate) fn new(ways: Vec<Way>, timeline: &Timeline, uncertainty: Duration) -> Self {
         Loopback(Rc::new(RefCell::new(State {
             source: timeline.source("net"),
             timeline: timeline.clone(),
             uncertainty,
-            forwards,
+            ways,
             connections: BTreeMap::new(),
             pending: Vec::new(),
             next_id: 1,
@@ -68,7 +68,13 @@ impl Loopback {
 
     /// The ports that lead to the device.
     pub(crate) fn forwards(&self) -> Vec<Forward> {
-        self.0.borrow().forwards.clone()
+        self.0.borrow().ways.iter().map(|way| way.forward).collect()
+    }
+
+    /// Where programs on the host reach the services, by name.
+    pub(crate) fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        let address = |way: &Way| (way.service.clone(), way.forward.address());
+        self.0.borrow().ways.iter().map(address).collect()
     }
 
     /// Sends and takes what there is, and records it at the present moment. Never waits.
@@ -152,12 +158,12 @@ fn is_for_later(error: &io::Error) -> bool {
 
 impl State {
     fn connect(&mut self, port: u16) -> Result<ConnectionId, RigError> {
-        let forward = self.forwards.iter().find(|forward| forward.device == port).ok_or_else(|| {
+        let way = self.ways.iter().find(|way| way.forward.device == port).ok_or_else(|| {
             RigError(format!(
                 "no port of the host leads to TCP port {port}; name it in [net] of the rig file"
             ))
         })?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, forward.host));
+        let address = way.forward.address();
         let id = ConnectionId(self.next_id);
         self.next_id += 1;
         let refused = |error: io::Error| {
