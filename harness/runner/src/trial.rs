@@ -103,7 +103,7 @@ pub struct Trial {
     /// The last lines of the device's console, if the case did not pass.
     pub log_tail: Vec<String>,
     /// What each task, by name, reserved for its stack when it first started, in bytes; none where the rig
-    /// does not see tasks.
+    /// does not see tasks, or of tasks whose start the case has dropped from the timeline.
     pub stacks: BTreeMap<String, u64>,
     /// What [`Drive::reached_defects`](rigor_core::rig::Drive::reached_defects) said at the end;
     /// `None` too for a trial that did not come to its own end.
