@@ -415,6 +415,8 @@ defects! {
     MemoryUnchecked = "memory-unchecked",
     /// All templates are read into RAM at the boot (specification section 14, item 24).
     TemplatesCached = "templates-cached",
+    /// Small pieces of memory are taken all over the heap, and every second one is kept.
+    HeapRiddled = "heap-riddled",
     /// Nobody starts the watchdog.
     WatchdogAbsent = "watchdog-absent",
     /// A device that was restarted by its watchdog waits to be looked at.

@@ -34,6 +34,9 @@ pub(crate) const TAG: &str = "templates";
 const CHUNK_BYTES: usize = 1024;
 /// How long to wait for a block when the pool is exhausted.
 const RETRY: Duration = Duration::from_millis(10);
+/// What a defect takes of the heap, and keeps half of: most of what is free.
+const RIDDLED_PIECES: usize = 40;
+const RIDDLED_BYTES: usize = 3 * 1024;
 
 /// Logs the first lines of specification section 9 item 10. For the boot sequence; the rest comes
 /// from [`task`] when nothing more important is to be done.
@@ -168,6 +171,14 @@ pub async fn task<C: Cpu>(storage: Storage, pools: Pools, cpu: C, log: Log) {
         let room = |bytes: &usize| storage.has_memory(*bytes + 8 * 1024);
         let cached: alloc::vec::Vec<_> = bytes.filter(room).map(|bytes| alloc::vec![0u8; bytes]).collect();
         core::mem::forget(cached);
+    }
+    if defect::present(Defect::HeapRiddled) {
+        let pieces = || (0..RIDDLED_PIECES).map(|_| alloc::vec![0u8; RIDDLED_BYTES]);
+        for (place, piece) in pieces().collect::<alloc::vec::Vec<_>>().into_iter().enumerate() {
+            if place % 2 == 0 {
+                core::mem::forget(piece);
+            }
+        }
     }
     // Templates are read from the flash; there is no cache in RAM that entries could be in.
     log.info(
