@@ -74,6 +74,8 @@ impl Lane {
 /// A case on a rig.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Account {
+    /// When the case ended, in nanoseconds on the rig's clock.
+    pub ended_ns: u64,
     /// What the rig and the case did to the device.
     pub stimuli: Lane,
     /// What the device did, by lane: `console`, `leds.0`, `net 1` for the second connection.

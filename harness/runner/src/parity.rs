@@ -9,9 +9,10 @@
 //! Everything here is pure: it knows accounts and nothing of rigs. What was done to the device on one rig
 //! is paired with the same thing on the other (*the same cause*), what the device did is paired lane by
 //! lane, and each pair's distance from its latest common cause is compared. So a device that starts late
-//! is late once for each thing that it does of itself, and answers in time all the same.
+//! is late once, and answers in time all the same.
 
 mod align;
+mod lane;
 #[cfg(test)]
 mod tests;
 mod tolerance;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, Entry, Lane, numbers};
 
+use lane::Causes;
 pub use tolerance::{Bounds, Cause, Tolerance, ToleranceError, Tolerances};
 
 /// Lane of differences between verdicts.
@@ -116,7 +118,7 @@ pub fn compare(a: Found<'_>, b: Found<'_>, tolerances: &Tolerances) -> Vec<Diffe
         decisions(id, one, other, &mut found);
     }
     if let (Some(a), Some(b)) = (a.account, b.account) {
-        accounts(a, b, &mut found);
+        accounts(a, b, &tolerances.latency, &mut found);
     }
     found.retain(|difference| !tolerances.is_usual(difference));
     found
@@ -175,14 +177,14 @@ fn decisions(id: &str, a: &Decision, b: &Decision, found: &mut Vec<Difference>) 
     }
 }
 
-fn accounts(a: &Account, b: &Account, found: &mut Vec<Difference>) {
-    let causes = Causes::of(&a.stimuli, &b.stimuli);
-    lane(STIMULI, &a.stimuli, &b.stimuli, &causes, found);
+fn accounts(a: &Account, b: &Account, latency: &Bounds, found: &mut Vec<Difference>) {
+    let causes = Causes::of(a, b);
+    lane::compare(STIMULI, &a.stimuli, &b.stimuli, &causes, latency, found);
     let none = Lane::default();
     let names: std::collections::BTreeSet<&String> = a.lanes.keys().chain(b.lanes.keys()).collect();
     for name in names {
         let (one, other) = (a.lanes.get(name).unwrap_or(&none), b.lanes.get(name).unwrap_or(&none));
-        lane(name, one, other, &causes, found);
+        lane::compare(name, one, other, &causes, latency, found);
     }
     let names: std::collections::BTreeSet<&String> = a.figures.keys().chain(b.figures.keys()).collect();
     for name in names {
@@ -206,85 +208,8 @@ fn accounts(a: &Account, b: &Account, found: &mut Vec<Difference>) {
     }
 }
 
-/// What was done on both rigs, in order.
-struct Causes<'a>(Vec<(&'a Entry, &'a Entry)>);
-
-impl<'a> Causes<'a> {
-    fn of(a: &'a Lane, b: &'a Lane) -> Self {
-        let pairs = align::pairs(&a.entries, &b.entries);
-        Causes(pairs.into_iter().map(|(one, other)| (&a.entries[one], &b.entries[other])).collect())
-    }
-
-    /// The latest one strictly before these instants; what was done with an instant is not its own cause.
-    fn before(&self, a_ns: u64, b_ns: u64) -> Option<(&'a Entry, &'a Entry)> {
-        let count = self.0.partition_point(|(one, other)| one.at_ns < a_ns && other.at_ns < b_ns);
-        self.0.get(count.checked_sub(1)?).copied()
-    }
-}
-
 fn side(entry: &Entry, value: Option<f64>) -> Option<Side> {
     Some(Side { at_ns: Some(entry.at_ns), text: entry.what.clone(), value })
-}
-
-fn lane(name: &str, a: &Lane, b: &Lane, causes: &Causes<'_>, found: &mut Vec<Difference>) {
-    let pairs = align::pairs(&a.entries, &b.entries);
-    let lone = |at: (u64, u64)| causes.before(at.0, at.1).map_or("", |(cause, _)| cause.what.as_str());
-    let (mut next_a, mut next_b) = (0, 0);
-    let end = (a.entries.len(), b.entries.len());
-    for (one, other) in pairs.into_iter().chain([end]) {
-        for entry in &a.entries[next_a..one] {
-            found.push(Difference {
-                lane: name.to_owned(),
-                what: What::Missing,
-                cause: lone((entry.at_ns, u64::MAX)).to_owned(),
-                a: side(entry, None),
-                b: None,
-            });
-        }
-        for entry in &b.entries[next_b..other] {
-            found.push(Difference {
-                lane: name.to_owned(),
-                what: What::Extra,
-                cause: lone((u64::MAX, entry.at_ns)).to_owned(),
-                a: None,
-                b: side(entry, None),
-            });
-        }
-        (next_a, next_b) = (one + 1, other + 1);
-        if (one, other) == end {
-            break;
-        }
-        let (one, other) = (&a.entries[one], &b.entries[other]);
-        let cause = causes.before(one.at_ns, other.at_ns);
-        let told = cause.map_or("", |(cause, _)| cause.what.as_str());
-        figures(name, one, other, told, found);
-        let from = cause.map_or((0, 0), |(a, b)| (a.at_ns, b.at_ns));
-        let micros = |entry: &Entry, from: u64| entry.at_ns.saturating_sub(from) as f64 / 1e3;
-        let (late_a, late_b) = (micros(one, from.0), micros(other, from.1));
-        // A case acts when it has been answered: that it acts later is no more than the answer's lateness.
-        if late_a != late_b && name != STIMULI {
-            found.push(Difference {
-                lane: name.to_owned(),
-                what: What::Latency,
-                cause: told.to_owned(),
-                a: side(one, Some(late_a)),
-                b: side(other, Some(late_b)),
-            });
-        }
-    }
-    if a.left_out != b.left_out {
-        let told = |lane: &Lane| {
-            let text = format!("{} entries too many to compare", lane.left_out);
-            Some(Side { at_ns: None, text, value: Some(lane.left_out as f64) })
-        };
-        found.push(Difference {
-            lane: name.to_owned(),
-            what: What::Figure,
-            cause: String::new(),
-            a: told(a),
-            b: told(b),
-        });
-    }
 }
 
 /// The figures of two entries that are the same but for these: those that are furthest apart.

@@ -1,6 +1,7 @@
 //! From a finished rig to its [`Account`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rigor_core::event::{
     AirEvent, ConnectionId, DeviceEvent, Direction, FlashBusy, FlashOperation, FlowKind,
@@ -13,14 +14,24 @@ use super::network::Talk;
 use super::words::{skeleton, without_stamp};
 use super::{Account, Entry};
 
+/// Edges further apart are of different frames (WS2812B data sheet: a reset is 50 µs low or more).
+const STRIP_RESET: Duration = Duration::from_micros(50);
+
+/// The lane with the sizes of the first allocations.
+const ALLOCATIONS: &str = "heap.allocations";
+
 /// What happened on `rig`.
 pub(crate) fn of(rig: &Rig) -> Account {
-    let mut account = Account::default();
+    let mut account = Account { ended_ns: rig.timeline.now().as_nanos(), ..Account::default() };
     let mut talks: BTreeMap<ConnectionId, Talk> = BTreeMap::new();
     let mut refused: BTreeSet<ConnectionId> = BTreeSet::new();
     for source in rig.timeline.sources() {
         let events = rig.timeline.events(source, Instant::ZERO, Instant::MAX);
         let name = name(rig, source);
+        let strip = rig.parts.leds.iter().any(|lane| lane.source == source);
+        if strip {
+            cut_off(&mut account, &name, &events);
+        }
         console(&mut account, &name, &events);
         flash(&mut account, &name, &events);
         frames(&mut account, &name, &events);
@@ -33,6 +44,7 @@ pub(crate) fn of(rig: &Rig) -> Account {
                         refused.insert(flow.connection);
                     }
                 }
+                Kind::Edge(_) if strip => {}
                 _ => plain(&mut account, &name, event),
             }
         }
@@ -206,9 +218,20 @@ fn frames(account: &mut Account, name: &str, events: &[Event]) {
     figure("max", 100);
 }
 
-/// The range of a gauge. States of tasks are gauges too and tell nothing here.
+/// What a strip was sent when its device lost power in a frame: edges instead of a burst.
+fn cut_off(account: &mut Account, name: &str, events: &[Event]) {
+    let edges: Vec<Instant> =
+        events.iter().filter(|event| matches!(event.kind, Kind::Edge(_))).map(|event| event.at).collect();
+    for burst in edges.chunk_by(|one, next| next.since(*one) < STRIP_RESET) {
+        let what = format!("cut off after {} edges", burst.len());
+        account.did(name, Entry::text(burst[0].as_nanos(), what));
+    }
+}
+
+/// The range of a gauge. States of tasks are gauges too and tell nothing here, and a record of sizes has
+/// no range.
 fn gauge(account: &mut Account, name: &str, events: &[Event]) {
-    if name.starts_with(TASK_LANES) {
+    if name.starts_with(TASK_LANES) || name == ALLOCATIONS {
         return;
     }
     let values = || {

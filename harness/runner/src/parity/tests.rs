@@ -17,7 +17,7 @@ fn lane(told: &[(u64, &str)]) -> Lane {
 
 fn account(stimuli: &[(u64, &str)], lanes: &[(&str, &[(u64, &str)])]) -> Account {
     let lanes = lanes.iter().map(|(name, told)| ((*name).to_owned(), lane(told))).collect();
-    Account { stimuli: lane(stimuli), lanes, figures: BTreeMap::new() }
+    Account { ended_ns: 1_000_000_000, stimuli: lane(stimuli), lanes, figures: BTreeMap::new() }
 }
 
 fn between(a: &Account, b: &Account, tolerances: &Tolerances) -> Vec<Difference> {
@@ -90,7 +90,11 @@ fn figures_in_a_text_do_not_keep_it_from_its_like() {
     let bytes = |content: &[u8]| {
         let entries = vec![Entry::bytes(0, "frame, 1 pixels", content)];
         let lane = Lane { entries, left_out: 0 };
-        Account { lanes: BTreeMap::from([("leds.0".to_owned(), lane)]), ..Account::default() }
+        Account {
+            ended_ns: 1_000_000_000,
+            lanes: BTreeMap::from([("leds.0".to_owned(), lane)]),
+            ..Account::default()
+        }
     };
     let told: Vec<What> =
         between(&bytes(b"one"), &bytes(b"two"), &latency(1.0)).iter().map(|found| found.what).collect();
@@ -106,7 +110,46 @@ fn lanes_are_independent_of_each_other() {
     assert_eq!(between(&one, &other, &latency(2.0)), []);
     let swapped =
         account(&[(0, "on")], &[("console", &[(5, "b"), (9, "a")]), ("net 0", &[(6, "x"), (8, "y")])]);
-    assert_ne!(between(&one, &swapped, &latency(10.0)), [], "within a lane it does");
+    assert_eq!(between(&one, &swapped, &latency(4.0)), [], "two tasks, each of them in time");
+    assert_ne!(between(&one, &swapped, &latency(3.9)), [], "one of them is late");
+    let turned = account(&[(0, "on")], &[("console", console), ("net 0", &[(6, "y"), (8, "x")])]);
+    assert_ne!(between(&one, &turned, &latency(10.0)), [], "a connection has an order");
+}
+
+#[test]
+fn a_delay_is_told_once_and_slow_drift_when_it_is_large() {
+    let lines: Vec<String> = (0..20).map(|line| format!("line {}", char::from(b'a' + line))).collect();
+    let told = |at: &dyn Fn(u64) -> u64| {
+        let lines: Vec<(u64, &str)> =
+            lines.iter().enumerate().map(|(place, line)| (at(place as u64), line.as_str())).collect();
+        account(&[(0, "on")], &[("console", &lines)])
+    };
+    let punctual = told(&|place| 20 * place);
+    let once = told(&|place| 20 * place + if place < 7 { 0 } else { 9 });
+    let found = between(&punctual, &once, &latency(2.0));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].text(), found[0].values()), ("line h", Some((140_000.0, 149_000.0))));
+    // A millisecond more with each line: told when it is 3 ms, and then every 3 ms.
+    let drifting = told(&|place| 21 * place);
+    let found = between(&punctual, &drifting, &latency(2.0));
+    assert_eq!(found.len(), 6, "{found:?}");
+    assert_eq!(
+        (found[1].cause.as_str(), found[1].values()),
+        ("on, +3000.0 µs already", Some((120_000.0, 123_000.0)))
+    );
+}
+
+#[test]
+fn nobody_misses_what_there_was_no_time_for() {
+    let a = account(&[(0, "on"), (50, "off")], &[("console", &[(10, "one"), (47, "two")])]);
+    let mut b = account(&[(0, "on"), (40, "off")], &[("console", &[(10, "one")])]);
+    assert_eq!(between(&a, &b, &Tolerances::default()), [], "it was switched off before");
+    b.stimuli = lane(&[(0, "on"), (48, "off")]);
+    assert_eq!(kinds(&a, &b, &Tolerances::default()).len(), 1, "it had the time");
+    let (a, mut b) = (account(&[(0, "on")], &[("leds.0", &[(500, "frame")])]), account(&[(0, "on")], &[]));
+    assert_eq!(between(&a, &b, &Tolerances::default()).len(), 1);
+    b.ended_ns = 499_000_000;
+    assert_eq!(between(&a, &b, &Tolerances::default()), [], "the case was over");
 }
 
 #[test]
@@ -167,7 +210,7 @@ fn rows_gather_what_is_alike_and_keep_the_first_and_the_worst() {
             .collect();
         account(&[], &[("net 3", &told)])
     };
-    let (a, b) = (told([1, 2, 3, 4, 5, 6, 7, 8]), told([2, 3, 4, 5, 6, 9, 9, 9]));
+    let (a, b) = (told([1, 2, 3, 4, 5, 6, 7, 8]), told([2, 4, 6, 8, 10, 15, 17, 19]));
     let rows = rows("case", between(&a, &b, &Tolerances::default()), &Tolerances::default());
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].lane.as_str(), rows[0].count, rows[0].examples.len()), ("net", 8, 5));

@@ -21,7 +21,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    fn hold(&self, (a, b): (f64, f64)) -> bool {
+    pub(super) fn hold(&self, (a, b): (f64, f64)) -> bool {
         let allowed = self.absolute.unwrap_or(0.0) + self.relative.unwrap_or(0.0) * a.abs().max(b.abs());
         (a - b).abs() <= allowed
     }
