@@ -3,8 +3,8 @@
 //! - A delay is told where it comes about: what follows in the lane, from the same cause, is measured from
 //!   there. Delays below the usual bounds add up until they are above.
 //! - What only one rig has is no difference if the other had no time for it: if the case was over there, or
-//!   the next thing was done to the device. What a device does of itself meets a case's end, or a power cut,
-//!   now on this side and now on the other.
+//!   the next thing was done to the device, before the lane would have come to it, as late as it is. What a
+//!   device does of itself meets a case's end, or a power cut, now on this side and now on the other.
 //! - Where several tasks speak on one lane, their order says nothing as long as each speaks in time. The
 //!   messages of one connection have an order.
 
@@ -62,6 +62,12 @@ impl<'a> Causes<'a> {
         at_ns.saturating_sub(from) as f64 / 1e3
     }
 
+    /// The number of causes before both, and how long after the last of them each is, in microseconds.
+    fn latencies(&self, a: &Entry, b: &Entry) -> (usize, (f64, f64)) {
+        let count = self.count(Rig::A, a.at_ns).min(self.count(Rig::B, b.at_ns));
+        (count, (self.micros(Rig::A, count, a.at_ns), self.micros(Rig::B, count, b.at_ns)))
+    }
+
     /// How long the device was left to itself after the last of `count` causes, in microseconds.
     fn time_for(&self, rig: Rig, count: usize) -> f64 {
         let ended = match rig {
@@ -72,6 +78,9 @@ impl<'a> Causes<'a> {
         self.micros(rig, count, until)
     }
 }
+
+/// What is further from its like on the other rig, in microseconds, is not the same thing.
+const MOVED_MICROS: f64 = 250_000.0;
 
 /// Entries without a match.
 #[derive(Default)]
@@ -88,10 +97,10 @@ pub(super) fn compare(
     latency: &Bounds,
     found: &mut Vec<Difference>,
 ) {
-    let (pairs, lone) = matched(name, a, b);
-    let latest = late(name, (a, b), &pairs, causes, latency, found);
+    let (pairs, lone) = matched(name, a, b, causes);
+    let largest = late(name, (a, b), &pairs, causes, latency, found);
     let has_time = |rig: Rig, count: usize, micros: f64| {
-        let left = causes.time_for(rig, count) - latest.get(&count).copied().unwrap_or(0.0);
+        let left = causes.time_for(rig, count) - largest;
         micros < left && !latency.hold((micros, left))
     };
     for &place in &lone.a {
@@ -123,7 +132,7 @@ pub(super) fn compare(
 }
 
 /// The entries that are the same, in the order of rig A, and those that only one rig has.
-fn matched(name: &str, a: &Lane, b: &Lane) -> (Vec<(usize, usize)>, Lone) {
+fn matched(name: &str, a: &Lane, b: &Lane, causes: &Causes<'_>) -> (Vec<(usize, usize)>, Lone) {
     let mut pairs = align::pairs(&a.entries, &b.entries);
     let without = |length: usize, taken: Vec<usize>| -> Vec<usize> {
         let mut is_taken = vec![false; length];
@@ -143,9 +152,16 @@ fn matched(name: &str, a: &Lane, b: &Lane) -> (Vec<(usize, usize)>, Lone) {
         moved.entry(b.entries[place].key).or_default().push(place);
     }
     lone.a.retain(|&place| {
-        let other = moved.get_mut(&a.entries[place].key).and_then(Vec::pop);
-        pairs.extend(other.map(|other| (place, other)));
-        other.is_none()
+        let entry = &a.entries[place];
+        let Some(known) = moved.get_mut(&entry.key) else { return true };
+        let Some(other) = known.pop_if(|other| {
+            let (late_a, late_b) = causes.latencies(entry, &b.entries[*other]).1;
+            (late_a - late_b).abs() <= MOVED_MICROS
+        }) else {
+            return true;
+        };
+        pairs.push((place, other));
+        false
     });
     lone.b = moved.into_values().flatten().collect();
     lone.b.sort_unstable();
@@ -153,8 +169,7 @@ fn matched(name: &str, a: &Lane, b: &Lane) -> (Vec<(usize, usize)>, Lone) {
     (pairs, lone)
 }
 
-/// Tells figures and delays of `pairs`; the largest delay of rig B after each number of causes, in
-/// microseconds.
+/// Tells figures and delays of `pairs`; how far two of them are apart at most, in microseconds.
 fn late(
     name: &str,
     (a, b): (&Lane, &Lane),
@@ -162,21 +177,18 @@ fn late(
     causes: &Causes<'_>,
     latency: &Bounds,
     found: &mut Vec<Difference>,
-) -> BTreeMap<usize, f64> {
-    let mut largest: BTreeMap<usize, f64> = BTreeMap::new();
+) -> f64 {
+    let mut largest: f64 = 0.0;
     // What is known to be late, and after how many causes.
     let (mut known, mut known_of) = (0.0, 0);
     for &(one, other) in pairs {
         let (one, other) = (&a.entries[one], &b.entries[other]);
-        let count = causes.count(Rig::A, one.at_ns).min(causes.count(Rig::B, other.at_ns));
+        let (count, (late_a, late_b)) = causes.latencies(one, other);
         figures(name, one, other, causes.told(count), found);
         if count != known_of {
             (known, known_of) = (0.0, count);
         }
-        let (late_a, late_b) =
-            (causes.micros(Rig::A, count, one.at_ns), causes.micros(Rig::B, count, other.at_ns));
-        let apart = largest.entry(count).or_default();
-        *apart = apart.max((late_b - late_a).abs());
+        largest = largest.max((late_b - late_a).abs());
         // A case acts when it has been answered: that it acts later is no more than the answer's lateness.
         if name == STIMULI || latency.hold((late_a, late_b - known)) {
             continue;
