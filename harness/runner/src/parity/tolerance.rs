@@ -58,8 +58,8 @@ impl Cause {
     }
 }
 
-/// An entry of the file: which differences it declares. Patterns hold `*` for anything; what is left out
-/// matches all.
+/// An entry of the file: which differences it declares. Patterns hold `*` for anything and `|` between
+/// alternatives; what is left out matches all.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tolerance {
@@ -187,8 +187,12 @@ impl Tolerance {
     }
 }
 
-/// Whether `text` is what `pattern` describes, whose `*` stand for anything.
-fn matches(pattern: &str, text: &str) -> bool {
+/// Whether `text` is what one of the patterns between `|` describes, whose `*` stand for anything.
+fn matches(patterns: &str, text: &str) -> bool {
+    patterns.split('|').any(|pattern| matches_one(pattern, text))
+}
+
+fn matches_one(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     let parts: Vec<&str> = parts.collect();
@@ -216,6 +220,9 @@ mod tests {
             ("a*b*c", "a-b-c", true),
             ("a*b*c", "a-c-b", false),
             ("ab*ba", "aba", false),
+            ("leds.*|flash", "flash", true),
+            ("leds.*|flash", "leds.1", true),
+            ("leds.*|flash", "leds", false),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }
