@@ -11,6 +11,7 @@ pub mod connection;
 pub mod distribution;
 pub mod event;
 pub mod evidence;
+pub mod host;
 pub mod kill;
 pub mod part;
 pub mod requirement;

@@ -24,6 +24,7 @@ mod machine;
 mod parts;
 mod process;
 mod ram;
+mod typing;
 mod version;
 mod wires;
 

@@ -4,12 +4,12 @@
 //! says nothing of a requirement that it claims to decide, or something of another one, is a
 //! defect of the case; so is one that calls a requirement kept without asking its budget.
 
-use std::time::Duration;
-
 use rigor_core::Fidelity;
 use rigor_core::distribution::Distribution;
+use rigor_core::host::HostDelay;
 use rigor_core::requirement::{Catalogue, Class, Requirement};
 use rigor_core::result::{Decision, Measured};
+use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, Verdict};
 
 use crate::case::{Finding, Findings, Outcome};
@@ -23,8 +23,8 @@ pub struct Witness {
     pub rig: String,
     /// What the rig's clock is worth.
     pub fidelity: Fidelity,
-    /// How far from the truth durations on it may be, whatever its instruments say.
-    pub uncertainty: Duration,
+    /// What the host did to it, if it lives in the host's time.
+    pub host: Option<HostDelay>,
 }
 
 impl Witness {
@@ -42,12 +42,32 @@ impl Witness {
 
     /// `samples` as far as the rig's clock can be trusted; as they are if they are no durations.
     fn trusts(&self, samples: &Distribution) -> Distribution {
-        samples.clone().uncertain_by(self.uncertainty).unwrap_or_else(|_| samples.clone())
+        let samples = samples.clone();
+        match self.host {
+            Some(host) => samples.clone().uncertain_by(host.longest).unwrap_or(samples),
+            None => samples,
+        }
+    }
+
+    /// The same decision, but no failure where the host was too slow: a device that is held up misses frames
+    /// and deadlines too, and whatever depends on them.
+    fn excuses(&self, mut decision: Decision) -> Decision {
+        if let Some(host) = self.host.filter(|host| !host.is_kept() && decision.verdict == Verdict::Fail) {
+            decision.verdict = Verdict::Inconclusive;
+            let seen = decision.reason.take().unwrap_or_default();
+            let (longest, promised) = (Amount::from(host.longest), Amount::from(host.promised));
+            decision.reason = Some(format!(
+                "{seen}; but the host held the device up for {longest}, and only up to {promised} can be told from \
+                 its own doing: run fewer cases at a time (--test-threads=1), or on a rig in exact time"
+            ));
+        }
+        decision
     }
 
     /// The same blame for each of `decides`.
     pub fn blames(&self, decides: &[String], blame: &Blame) -> Vec<(String, Decision)> {
-        decides.iter().map(|id| (id.clone(), self.says(blame.verdict(), blame.to_string()))).collect()
+        let decision = self.excuses(self.says(blame.verdict(), blame.to_string()));
+        decides.iter().map(|id| (id.clone(), decision.clone())).collect()
     }
 }
 
@@ -66,7 +86,8 @@ pub fn decide(
         let reason = format!("the case reports on {stray} but does not claim to decide it");
         return decides.iter().map(|id| (id.clone(), witness.says(Verdict::HarnessBug, &reason))).collect();
     }
-    decides.iter().map(|id| (id.clone(), decide_one(catalogue, id, witness, findings))).collect()
+    let decide = |id: &String| witness.excuses(decide_one(catalogue, id, witness, findings));
+    decides.iter().map(|id| (id.clone(), decide(id))).collect()
 }
 
 fn decide_one(catalogue: &Catalogue, id: &str, witness: &Witness, findings: &Findings) -> Decision {
@@ -129,7 +150,7 @@ fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Dec
             None if requirement.class == Class::Report => {
                 let mut decision =
                     Decision::new(&witness.case, &witness.rig, witness.fidelity, Verdict::Pass);
-                decision.measured = Some(Measured::figures(samples, None));
+                decision.measured = Some(Measured::figures(&witness.trusts(samples), None));
                 decision
             }
             None => witness.says(
@@ -142,6 +163,8 @@ fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Dec
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rigor_core::unit::Unit;
     use rigor_core::verdict::ProductError;
 
@@ -169,8 +192,7 @@ class = "must"
 "#;
 
     fn witness() -> Witness {
-        let (case, rig, uncertainty) = ("c".into(), "r".into(), Duration::ZERO);
-        Witness { case, rig, fidelity: Fidelity::Modelled, uncertainty }
+        Witness { case: "c".into(), rig: "r".into(), fidelity: Fidelity::Modelled, host: None }
     }
 
     fn verdicts(decides: &[&str], outcome: Outcome) -> Vec<Verdict> {
@@ -202,7 +224,7 @@ class = "must"
     #[test]
     fn a_clock_that_cannot_tell_decides_nothing() {
         let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
-        let vague = Witness { uncertainty: Duration::from_millis(10), ..witness() };
+        let vague = Witness { host: Some(held_up(10)), ..witness() };
         let decided = |ms| {
             let mut findings = Findings::new();
             findings.measured("T-ONE", samples(ms));
@@ -215,6 +237,42 @@ class = "must"
         // The report says by how much.
         let Some(Measured::Distribution(figures)) = decided(4.0).measured else { panic!("no figures") };
         assert_eq!(figures.uncertainty, 10.0);
+    }
+
+    /// By a host that was to hold it up for 10 ms at most.
+    fn held_up(longest_ms: u64) -> HostDelay {
+        let [promised, longest] = [10, longest_ms].map(Duration::from_millis);
+        HostDelay { promised, longest }
+    }
+
+    #[test]
+    fn nothing_fails_that_a_slow_host_may_have_spoilt() {
+        let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
+        let decides = ["T-TWO".to_owned()];
+        let decided = |outcome: &Outcome, longest_ms| {
+            let witness = Witness { host: Some(held_up(longest_ms)), ..witness() };
+            decide(&catalogue, &decides, &witness, outcome).remove(0).1
+        };
+        let found = |holds| {
+            let mut findings = Findings::new();
+            findings.observed("T-TWO", holds, "5 of 60 frames");
+            Ok(findings)
+        };
+        let gave_up = Err(ProductError("no answer".into()).into());
+        for outcome in [found(false), gave_up] {
+            assert_eq!(decided(&outcome, 10).verdict, Verdict::Fail, "the host had its time");
+            let excused = decided(&outcome, 134);
+            assert_eq!(excused.verdict, Verdict::Inconclusive);
+            let reason = excused.reason.expect("a reason");
+            assert!(reason.contains("held the device up for 134 ms, and only up to 10 ms"), "{reason}");
+        }
+        assert_eq!(decided(&found(true), 134).verdict, Verdict::Pass, "it came through all the same");
+        // A figure that misses its limit by far still misses it by as much as the host is to blame for.
+        let mut slow = Findings::new();
+        slow.measured("T-ONE", samples(100.0));
+        let witness = Witness { host: Some(held_up(20)), ..witness() };
+        let decided = decide(&catalogue, &["T-ONE".to_owned()], &witness, &Ok(slow)).remove(0).1;
+        assert_eq!(decided.verdict, Verdict::Inconclusive);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant as WallInstant};
 
 use rigor_core::event::{DeviceEvent, Kind};
 use rigor_core::evidence::Evidence;
+use rigor_core::host::HostDelay;
 use rigor_core::requirement::{Catalogue, Class};
 use rigor_core::result::{Decision, NotRun};
 use rigor_core::task::{TASK_LANES, TaskStart};
@@ -239,8 +240,8 @@ fn watched(
 }
 
 fn witness(case: &Case, setup: &Setup) -> Witness {
-    let (fidelity, uncertainty) = (setup.rig.fidelity(), setup.rig.uncertainty());
-    Witness { case: case.name().to_owned(), rig: setup.rig.name.clone(), fidelity, uncertainty }
+    let (case, rig) = (case.name().to_owned(), setup.rig.name.clone());
+    Witness { case, rig, fidelity: setup.rig.fidelity(), host: None }
 }
 
 fn blamed(case: &Case, setup: &Setup, blame: &Blame) -> Trial {
@@ -317,6 +318,7 @@ fn on_rig(
         }
     };
     let outcome = check_evidence(&rig, &bench, outcome);
+    let witness = Witness { host: HostDelay::of(&rig.timeline), ..witness };
     let mut decisions = judge::decide(catalogue, case.decides(), &witness, &outcome);
     // What a case finds wrong is as much a suspicion as what it gives up waiting for.
     if decisions.iter().any(|(_, decision)| decision.verdict == Verdict::Fail)

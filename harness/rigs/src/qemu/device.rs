@@ -5,7 +5,6 @@
 //! the same run. What the rig's end of a wire needs to do between two meetings happens here, in the order
 //! of time.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rigor_agent::layout::{Command, Network, Reason, boot, flash, order, records, report};
 use rigor_agent::{Record, Records};
 use rigor_board::BoardConfig;
-use rigor_core::event::{DeviceEvent, Direction, ResetCause, Serial};
+use rigor_core::event::{DeviceEvent, ResetCause};
 use rigor_core::time::nanos;
 use rigor_core::{Instant, Kind, Source, Timeline};
 
@@ -28,6 +27,7 @@ use super::link::Link;
 use super::machine::{Machine, Prepared};
 use super::parts::Emulated;
 use super::ram::GuestRam;
+use super::typing::Typing;
 use super::wires::Wires;
 use crate::file::Exact;
 
@@ -77,10 +77,7 @@ pub(super) struct Device {
     pub(super) link: Link,
     /// Frames that the device has not fetched yet.
     arrived: Vec<Vec<u8>>,
-    /// What is on its way to the console, each byte with the instant at which it is there.
-    typed: VecDeque<(Instant, u8)>,
-    typing_until: Instant,
-    typed_source: Source,
+    typing: Typing,
     device_source: Source,
     heap: Heap,
     random: ChaCha8Rng,
@@ -97,13 +94,13 @@ impl Device {
     ) -> Result<Self, QemuError> {
         let Prepared { machine, config, defect, flash_image, memory_mib } = prepared;
         let ram = new_memory(memory_mib, flash_image)?;
+        let wires = Wires::new(timeline, config.baud, Duration::ZERO);
+        let link = Link::new(config.link, timeline);
         Ok(Device {
-            wires: Wires::new(timeline, config.baud, Duration::ZERO),
-            link: Link::new(config.link, timeline),
+            typing: Typing::new(timeline, wires.byte_time(), Duration::ZERO),
+            wires,
+            link,
             arrived: Vec::new(),
-            typed: VecDeque::new(),
-            typing_until: Instant::ZERO,
-            typed_source: timeline.source("console.input"),
             device_source: timeline.source("device"),
             heap: Heap::new(timeline, Duration::ZERO),
             random: ChaCha8Rng::seed_from_u64(config.seed),
@@ -129,8 +126,7 @@ impl Device {
             Life::Running { heap_sample } => Some(heap_sample),
             Life::Dying | Life::Dead => None,
         });
-        let typed = self.typed.front().map(|(at, _)| *at);
-        [self.wires.next_end(), self.link.next_event(), typed, life].into_iter().flatten().min()
+        [self.wires.next_end(), self.link.next_event(), self.typing.next(), life].into_iter().flatten().min()
     }
 
     /// Lets the device run until it rings, at `until` at the latest, and takes in what it tells.
@@ -203,14 +199,7 @@ impl Device {
         }
         let samples = matches!(powered.life, Life::Running { heap_sample } if heap_sample <= until);
         let clock = nanos(until.since(powered.base));
-        let mut typed = Vec::new();
-        while let Some(&(at, byte)) = self.typed.front()
-            && at <= now
-            && typed.len() < order::CONSOLE_MAX
-        {
-            self.typed.pop_front();
-            typed.push(byte);
-        }
+        let mut typed = self.typing.arrived(now, order::CONSOLE_MAX);
         let mut carried = Vec::new();
         for frame in self.arrived.drain(..) {
             let room = order::FRAMES_MAX - carried.len();
@@ -412,14 +401,7 @@ impl Emulated for Device {
     }
 
     fn type_in(&mut self, bytes: &[u8]) {
-        let byte_time = self.wires.byte_time();
-        let started = self.typing_until.max(self.timeline.now());
-        self.typing_until = started + byte_time.saturating_mul(bytes.len() as u32);
-        let arrival = |index: usize| started + byte_time.saturating_mul(index as u32 + 1);
-        self.typed.extend(bytes.iter().enumerate().map(|(index, &byte)| (arrival(index), byte)));
-        let serial = Serial { direction: Direction::ToDut, bytes: Arc::from(bytes), byte_time };
-        // What is still being typed began earlier and ends when this begins: the order is kept.
-        let _ = self.timeline.push(self.typed_source, started, Duration::ZERO, Kind::Serial(serial));
+        self.typing.type_in(bytes);
     }
 
     fn record_tasks(&self) -> Result<(), QemuError> {

@@ -1,5 +1,6 @@
 //! The QEMU rig in the host's time: for browsers and other people's clients, and not for figures.
 
+pub(super) mod clock;
 mod device;
 pub(super) mod loopback;
 

@@ -4,18 +4,17 @@
 //! from the start of the machine, so the rig's clock goes by what it says; without a machine it goes by the
 //! host's own.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant as HostInstant};
+use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rigor_agent::layout::{Command, Network, Reason, flash, order, records, report};
 use rigor_agent::{Record, Records};
 use rigor_board::BoardConfig;
-use rigor_core::event::{DeviceEvent, Direction, ResetCause, Serial};
+use rigor_core::event::{DeviceEvent, ResetCause};
 use rigor_core::time::nanos;
 use rigor_core::{Instant, Kind, Source, Timeline};
 
@@ -28,7 +27,9 @@ use super::super::heap::{Heap, SAMPLE_PERIOD};
 use super::super::machine::{Machine, Prepared};
 use super::super::parts::Emulated;
 use super::super::ram::GuestRam;
+use super::super::typing::Typing;
 use super::super::wires::Wires;
+use super::clock::HostClock;
 use super::loopback::Loopback;
 
 /// How long a device may not ring, of the host's time.
@@ -55,6 +56,8 @@ struct Powered {
     /// When its clock stood at zero, once it has said what it shows.
     base: Option<Instant>,
     life: Life,
+    /// When it is to ring at the latest.
+    due: Option<Instant>,
     /// The reset pin was pulsed since it was answered last.
     reset: bool,
 }
@@ -66,22 +69,16 @@ pub(super) struct LiveDevice {
     config: BoardConfig,
     defect: Option<String>,
     timeline: Timeline,
-    /// When the timeline's clock stood at zero.
-    epoch: HostInstant,
+    clock: HostClock,
     ram: GuestRam,
     powered: Option<Powered>,
     pub(super) wires: Wires,
     net: Loopback,
-    /// What is on its way to the console, each byte with the instant at which it is there.
-    typed: VecDeque<(Instant, u8)>,
-    typing_until: Instant,
-    typed_source: Source,
+    typing: Typing,
     pub(super) source: Source,
     heap: Heap,
     random: ChaCha8Rng,
     interrupt: Arc<AtomicBool>,
-    /// How far from the truth its clock may be.
-    uncertainty: Duration,
 }
 
 impl LiveDevice {
@@ -94,31 +91,24 @@ impl LiveDevice {
         uncertainty: Duration,
     ) -> Result<Self, QemuError> {
         let Prepared { machine, config, defect, flash_image, memory_mib } = prepared;
+        let wires = Wires::new(timeline, config.baud, uncertainty);
         Ok(LiveDevice {
+            clock: HostClock::new(timeline, uncertainty),
+            typing: Typing::new(timeline, wires.byte_time(), uncertainty),
+            wires,
             forwards: net.forwards(),
             ram: new_memory(memory_mib, flash_image)?,
-            wires: Wires::new(timeline, config.baud, uncertainty),
             net,
-            typed: VecDeque::new(),
-            typing_until: Instant::ZERO,
-            typed_source: timeline.source("console.input"),
             source: timeline.source("device"),
             heap: Heap::new(timeline, uncertainty),
             random: ChaCha8Rng::seed_from_u64(config.seed),
             timeline: timeline.clone(),
-            epoch: HostInstant::now(),
             powered: None,
             machine,
             config,
             defect,
             interrupt,
-            uncertainty,
         })
-    }
-
-    /// What the host's clock shows, on the timeline's.
-    fn host_now(&self) -> Instant {
-        (Instant::ZERO + self.epoch.elapsed()).max(self.timeline.now())
     }
 
     /// Lets the device run until it rings, and takes in what it tells.
@@ -135,7 +125,7 @@ impl LiveDevice {
             Err(error) => return Err(error),
         }
         let clock = Duration::from_nanos(self.ram.read_u64(report::NOW)?);
-        let host = self.host_now();
+        let host = self.clock.now();
         let Some(powered) = &mut self.powered else { return Ok(()) };
         let known = Instant::from_nanos(nanos(host.since(Instant::ZERO).saturating_sub(clock)));
         let at = *powered.base.get_or_insert(known) + clock;
@@ -151,11 +141,19 @@ impl LiveDevice {
             self.enter_reset(at)?;
         }
         self.advance_to(at)?;
+        self.note_delay(at);
         if let Some(error) = self.wires.refused() {
             self.give_up(&format!("its records contradict each other: {error}"));
             return Ok(());
         }
         self.answer(at)
+    }
+
+    /// The device has rung at `at`. If that is later than it was told to, it is the host's doing, on either
+    /// side of the bell: nothing in the firmware keeps interrupts off for long.
+    fn note_delay(&mut self, at: Instant) {
+        let due = self.powered.as_mut().and_then(|powered| powered.due.take());
+        self.clock.note_delay(at, due.map_or(Duration::ZERO, |due| at.since(due)));
     }
 
     /// Tells a device that has rung what there is, and how far it may run.
@@ -184,14 +182,7 @@ impl LiveDevice {
             _ => next_end.map_or(slice, |end| end.clamp(now, slice)),
         };
         let samples = matches!(powered.life, Life::Running { heap_sample } if heap_sample <= until);
-        let mut typed = Vec::new();
-        while let Some(&(at, byte)) = self.typed.front()
-            && at <= now
-            && typed.len() < order::CONSOLE_MAX
-        {
-            self.typed.pop_front();
-            typed.push(byte);
-        }
+        let mut typed = self.typing.arrived(now, order::CONSOLE_MAX);
         if !matches!(powered.life, Life::Running { .. }) {
             // Nobody is there to hear.
             typed.clear();
@@ -203,6 +194,7 @@ impl LiveDevice {
         self.ram.write(order::CONSOLE, &typed)?;
         self.ram.write_u32(order::FRAMES_LENGTH, 0)?;
         powered.guest.answer()?;
+        powered.due = matches!(powered.life, Life::Running { .. }).then_some(until);
         if command == Command::Run {
             let cause = cause(&self.ram, ResetCause::PowerOn)?;
             self.tell(now, DeviceEvent::Started(cause));
@@ -293,7 +285,7 @@ impl LiveDevice {
 
     fn tell(&self, at: Instant, event: DeviceEvent) {
         // The clock only moves forward, and nobody else records here.
-        let _ = self.timeline.push(self.source, at, self.uncertainty, Kind::Device(event));
+        let _ = self.timeline.push(self.source, at, self.clock.uncertainty(), Kind::Device(event));
     }
 }
 
@@ -308,7 +300,7 @@ impl Emulated for LiveDevice {
                 self.meet()?;
             } else {
                 thread::sleep(SLICE.min(until.since(self.timeline.now())));
-                self.advance_to(self.host_now().min(until))?;
+                self.advance_to(self.clock.now().min(until))?;
             }
         }
     }
@@ -324,7 +316,7 @@ impl Emulated for LiveDevice {
         if self.powered.is_some() {
             return Ok(());
         }
-        self.advance_to(self.host_now())?;
+        self.advance_to(self.clock.now())?;
         let now = self.timeline.now();
         write_block(&self.ram, Network::Interface, &self.config, self.defect.as_deref())?;
         let launch = Launch {
@@ -337,7 +329,7 @@ impl Emulated for LiveDevice {
         let guest = Guest::start(&launch, &self.ram)?;
         self.tell(now, DeviceEvent::PowerOn);
         let life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::PowerOn };
-        self.powered = Some(Powered { guest, base: None, life, reset: false });
+        self.powered = Some(Powered { guest, base: None, life, due: None, reset: false });
         Ok(())
     }
 
@@ -363,14 +355,7 @@ impl Emulated for LiveDevice {
     }
 
     fn type_in(&mut self, bytes: &[u8]) {
-        let byte_time = self.wires.byte_time();
-        let started = self.typing_until.max(self.timeline.now());
-        self.typing_until = started + byte_time.saturating_mul(bytes.len() as u32);
-        let arrival = |index: usize| started + byte_time.saturating_mul(index as u32 + 1);
-        self.typed.extend(bytes.iter().enumerate().map(|(index, &byte)| (arrival(index), byte)));
-        let serial = Serial { direction: Direction::ToDut, bytes: Arc::from(bytes), byte_time };
-        // What is still being typed began earlier and ends when this begins: the order is kept.
-        let _ = self.timeline.push(self.typed_source, started, self.uncertainty, Kind::Serial(serial));
+        self.typing.type_in(bytes);
     }
 
     fn record_tasks(&self) -> Result<(), QemuError> {

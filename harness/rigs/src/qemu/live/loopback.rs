@@ -260,3 +260,6 @@ impl Net for Loopback {
         self.0.borrow().source
     }
 }
+
+#[cfg(test)]
+mod tests;
