@@ -6,8 +6,6 @@
 //! descriptors (`process`), so nothing of it is on a disk, and it ends with whoever started it. The other end
 //! of its network is in the harness (`link`).
 
-#![cfg_attr(not(test), expect(dead_code, reason = "chips of Espressif's are not taken yet"))]
-
 mod boot;
 mod command_line;
 mod device;
@@ -36,19 +34,14 @@ use crate::file::{Qemu, QemuBoard};
 
 pub use error::{Ending, LastWords, QemuError, When};
 pub use ram::OutsideRam;
-pub use version::{Installed, Version, installed};
+pub use version::{Installed, Version, emulates, installed};
 
 /// The rig of `order`, on the machine that its file describes.
 pub(crate) fn take(order: &Order<'_>, qemu: &Qemu) -> Result<Rig, RigError> {
     match qemu.board {
         QemuBoard::Exact(exact) => exact::take(order, qemu, exact),
         QemuBoard::Live => live::take(order, qemu),
-        QemuBoard::Espressif(chip) => Err(RigError(format!(
-            "rig `{}`: no case can be run on an {} yet; correct `preset` in {}",
-            order.file.name,
-            chip.name(),
-            order.file.path
-        ))),
+        QemuBoard::Espressif(chip) => espressif::take(order, qemu, chip),
     }
 }
 

@@ -37,6 +37,9 @@ fn check(rig: &RigFile, status: Status, found: &str, remedy: Option<String>) -> 
     }
 }
 
+/// How to get Espressif's QEMU.
+const FORK: &str = "idf_tools.py install qemu-xtensa qemu-riscv32 (of ESP-IDF), and name it in `binary`";
+
 fn look(qemu: &Qemu, root: &Path) -> (Status, String, Option<String>) {
     let installed = match qemu::installed(&qemu.binary) {
         Ok(installed) => installed,
@@ -49,13 +52,16 @@ fn look(qemu: &Qemu, root: &Path) -> (Status, String, Option<String>) {
             let (found, remedy) = text.split_once("; ").unwrap_or((&text, "name another `binary`"));
             let remedy = match qemu.board {
                 QemuBoard::Exact(_) | QemuBoard::Live => remedy.to_owned(),
-                QemuBoard::Espressif(_) => {
-                    "idf_tools.py install qemu-xtensa qemu-riscv32, and name it in `binary`".to_owned()
-                }
+                QemuBoard::Espressif(_) => FORK.to_owned(),
             };
             return (status, found.to_owned(), Some(remedy));
         }
     };
+    // A QEMU of a distribution has the fork's name and none of its chips.
+    if matches!(qemu.board, QemuBoard::Espressif(_)) && !qemu::emulates(&installed.path, &qemu.machine) {
+        let found = format!("QEMU {} without the machine `{}`", installed.version, qemu.machine);
+        return (Status::Unusable, found, Some(FORK.to_owned()));
+    }
     let image = qemu.image.strip_prefix(root).unwrap_or(&qemu.image).display();
     let emulator = format!("QEMU {}", installed.version);
     match std::fs::metadata(&qemu.image) {

@@ -518,6 +518,9 @@ fn the_doctor_looks_at_emulators_and_images() {
     fs::write(toy.0.join(image), [0; 1025]).expect("an image");
     is(["ok", &format!("QEMU 7.2.0, {image} with 2 KiB"), ""], diagnosis());
     rig("binary = \"./emulator\"\npreset = \"esp32c3\"");
+    let fork = "idf_tools.py install qemu-xtensa qemu-riscv32 (of ESP-IDF), and name it in `binary`";
+    is(["unusable", "QEMU 7.2.0 without the machine `esp32c3`", fork], diagnosis());
+    stand_in("7.2.0; echo 'esp32c3  a chip'");
     let image = "target/firmware/images/toy-esp32c3.bin";
     is(["missing", &format!("QEMU 7.2.0, but no {image}"), "espflash save-image --merge"], diagnosis());
     rig("preset = \"esp32s3\"\nbinary = \"emulator\"");

@@ -15,7 +15,7 @@ pub(super) const BELL: RawFd = 10;
 pub(super) const ANSWER: RawFd = 11;
 /// The memory of a device of ours, or the flash chip of one of Espressif's.
 pub(super) const MEMORY: RawFd = 12;
-/// A socket: the device's UART.
+/// A socket: the UART of a chip of Espressif's.
 pub(super) const CONSOLE: RawFd = 13;
 /// The fuses of a chip of Espressif's.
 pub(super) const FUSES: RawFd = 14;
@@ -25,7 +25,7 @@ pub(super) const FUSES: RawFd = 14;
 pub(crate) enum Time<'a> {
     /// Its own. Nothing of the host's reaches it but through memory and bell.
     Exact(Exact),
-    /// The host's, with a network and a UART.
+    /// The host's, with a network.
     Live(&'a [Forward]),
 }
 
@@ -70,7 +70,8 @@ pub(super) fn virt(launch: &Launch<'_>, bytes: usize) -> Vec<OsString> {
     line.add("-display none -nodefaults -no-user-config -monitor none");
     line.add(&format!("-machine {machine},memory-backend=ram -smp 1 -m {bytes}B"));
     line.add(&format!("-object memory-backend-file,id=ram,size={bytes}B,mem-path=/dev/fd/{MEMORY},share=on"));
-    line.add("-semihosting-config enable=on,target=native");
+    // What it prints is among its records.
+    line.add("-semihosting-config enable=on,target=native -serial none");
     match time {
         Time::Exact(Exact { icount_shift }) => {
             // Without sleep, time in which the device waits is skipped. Its calendar and what it takes for
@@ -78,10 +79,8 @@ pub(super) fn virt(launch: &Launch<'_>, bytes: usize) -> Vec<OsString> {
             line.add(&format!(
                 "-icount shift={icount_shift},sleep=off -rtc base=2000-01-01,clock=vm -seed 1"
             ));
-            line.add("-serial none");
         }
         Time::Live(forwards) => {
-            line.add(&format!("-chardev socket,id=console,fd={CONSOLE} -serial chardev:console"));
             line.add(&format!("-netdev user,id=net,restrict=on{}", forwarded(forwards)));
             line.add("-global virtio-mmio.force-legacy=false");
             line.add("-device virtio-net-device,netdev=net,bus=virtio-mmio-bus.0");
@@ -171,8 +170,8 @@ mod tests {
             "-display none -nodefaults -no-user-config -monitor none \
              -machine virt,memory-backend=ram -smp 1 -m 67108864B \
              -object memory-backend-file,id=ram,size=67108864B,mem-path=/dev/fd/12,share=on \
-             -semihosting-config enable=on,target=native \
-             -icount shift=3,sleep=off -rtc base=2000-01-01,clock=vm -seed 1 -serial none \
+             -semihosting-config enable=on,target=native -serial none \
+             -icount shift=3,sleep=off -rtc base=2000-01-01,clock=vm -seed 1 \
              -bios /a b/k1,v2.elf"
         );
         // A path is one argument, whatever it holds.
@@ -189,8 +188,7 @@ mod tests {
             "-display none -nodefaults -no-user-config -monitor none \
              -machine virt,memory-backend=ram -smp 1 -m 16777216B \
              -object memory-backend-file,id=ram,size=16777216B,mem-path=/dev/fd/12,share=on \
-             -semihosting-config enable=on,target=native \
-             -chardev socket,id=console,fd=13 -serial chardev:console \
+             -semihosting-config enable=on,target=native -serial none \
              -netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:18000-:80,hostfwd=tcp:127.0.0.1:18080-:8080 \
              -global virtio-mmio.force-legacy=false -device virtio-net-device,netdev=net,bus=virtio-mmio-bus.0 \
              -bios /a b/k1,v2.elf -d in asm"

@@ -52,12 +52,12 @@ impl Way {
             (Some(_), Errno::ADDRINUSE) => QemuError::Host {
                 what: "a port of the loopback interface that another program listens on",
                 why: format!("port {} for service `{service}`: {error}", host.unwrap_or_default()),
-                remedy: "end that program, or name another port in `forward` of the rig file",
+                remedy: "end that program, or name another port (`forward` in the rig file, `--port` of `rigor simulate`)",
             },
             _ => QemuError::Host {
                 what: "a port of the loopback interface",
                 why: error.to_string(),
-                remedy: "name free ones above 1023 in `forward` of the rig file",
+                remedy: "name a free one above 1023 (`forward` in the rig file, `--port` of `rigor simulate`)",
             },
         })?;
         Ok(Way { service: service.to_owned(), forward: Forward { host: port, device }, _kept: kept })

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::command_line::{ANSWER, BELL, CONSOLE, Launch, MEMORY, Time, virt};
+use super::command_line::{ANSWER, BELL, Launch, MEMORY, virt};
 use super::error::{QemuError, When};
 use super::process::Process;
 use super::ram::GuestRam;
@@ -23,8 +22,6 @@ pub(crate) struct Guest {
     bell: OwnedFd,
     /// What it waits for then.
     answer: OwnedFd,
-    /// Its UART, until somebody takes it.
-    console: Option<OwnedFd>,
     /// How often it has rung.
     bells: u64,
 }
@@ -41,14 +38,9 @@ impl Guest {
         let (hears, answer) = pipe_with(PipeFlags::CLOEXEC).map_err(refused)?;
         ioctl_fionbio(&bell, true).map_err(refused)?;
         ioctl_fionbio(&answer, true).map_err(refused)?;
-        let mut handed = vec![(BELL, rings.as_fd()), (ANSWER, hears.as_fd()), (MEMORY, ram.file())];
-        let uart = match launch.time {
-            Time::Exact(_) => None,
-            Time::Live(_) => Some(uart()?),
-        };
-        handed.extend(uart.as_ref().map(|(_, theirs)| (CONSOLE, theirs.as_fd())));
+        let handed = [(BELL, rings.as_fd()), (ANSWER, hears.as_fd()), (MEMORY, ram.file())];
         let process = Process::start(launch.binary, &arguments, &handed)?;
-        Ok(Guest { process, bell, answer, console: uart.map(|(ours, _)| ours), bells: 0 })
+        Ok(Guest { process, bell, answer, bells: 0 })
     }
 
     /// Waits until the device rings, for at most `within` of the host's time, or until `interrupt` is set.
@@ -115,12 +107,6 @@ impl Guest {
         }
     }
 
-    /// The harness' end of the device's UART, a socket that does not block. Once, and only of a machine that
-    /// lives in the host's time.
-    pub(crate) fn take_console(&mut self) -> Option<OwnedFd> {
-        self.console.take()
-    }
-
     /// Switches it off at once, as a power cut does.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
@@ -129,14 +115,6 @@ impl Guest {
     fn when(&self) -> When {
         if self.bells == 0 { When::AtStart } else { When::AfterBells(self.bells) }
     }
-}
-
-/// Both ends of a UART: ours, which does not block, and the emulator's.
-pub(super) fn uart() -> Result<(OwnedFd, OwnedFd), QemuError> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(refused)?;
-    ioctl_fionbio(&ours, true).map_err(refused)?;
-    Ok((ours, theirs))
 }
 
 fn refused(error: Errno) -> QemuError {

@@ -97,7 +97,6 @@ impl Link {
             endpoints: Endpoints::default(),
             next_id: 1,
             device_up: false,
-            unplugged: false,
             introduced: None,
             arrived: Vec::new(),
             told: BTreeSet::new(),
@@ -111,9 +110,6 @@ impl Link {
     /// should as long as that is ahead: `at` plus the latency.
     pub(crate) fn sent_by_device(&self, at: Instant, frame: &[u8]) {
         let mut state = self.0.borrow_mut();
-        if state.unplugged {
-            return;
-        }
         let carried = state.from_device.carry(at, frame.to_vec());
         state.note(carried, "device");
     }
@@ -148,13 +144,6 @@ impl Link {
         state.introduced = None;
     }
 
-    /// From now on nothing passes in either direction, and nothing is heard of any connection.
-    pub(crate) fn unplug(&self) {
-        let mut state = self.0.borrow_mut();
-        state.catch_up();
-        state.unplugged = true;
-    }
-
     /// The rig's end, for cases.
     pub(crate) fn part(&self) -> Rc<dyn Net> {
         Rc::new(self.clone())
@@ -184,7 +173,6 @@ struct State {
     endpoints: Endpoints,
     next_id: u32,
     device_up: bool,
-    unplugged: bool,
     /// When the device was last told the rig's hardware address, of which it may know nothing yet.
     introduced: Option<Instant>,
     /// Frames for the device that nobody has fetched yet.
@@ -214,9 +202,6 @@ impl State {
     }
 
     fn next_event(&self) -> Option<Instant> {
-        if self.unplugged {
-            return None;
-        }
         let given_up = self.unanswered.first().map(|(at, _)| *at);
         let due = [self.from_device.next(), self.stack.next_timer(), given_up, self.next_introduction()];
         due.into_iter().chain([self.to_device.next()]).flatten().min()
@@ -318,9 +303,6 @@ impl State {
 
     /// Lets the rig's end say all that it has to say at this moment.
     fn flush(&mut self) {
-        if self.unplugged {
-            return;
-        }
         while !self.to_device.is_full()
             && let Some(packet) = self.stack.speak(self.clock)
         {
@@ -349,9 +331,6 @@ impl State {
 
     /// Puts `frame` on the link, and the rig's hardware address ahead of it if the device may need it.
     fn send(&mut self, may_be_forgotten: bool, frame: Vec<u8>) {
-        if self.unplugged {
-            return;
-        }
         let remembered = self.introduced.is_some_and(|at| self.clock < at + REMEMBERED_FOR);
         if may_be_forgotten || !remembered {
             self.introduce();

@@ -7,9 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use rustix::fs::{
-    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, ftruncate, memfd_create,
-};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::error::QemuError;
@@ -108,18 +106,6 @@ impl GuestRam {
             at += 1;
         }
         Ok(())
-    }
-
-    /// Makes `bytes` at `offset` read as zero, as memory does that had no supply. Costs the same however many
-    /// they are.
-    pub(crate) fn clear(&self, offset: usize, bytes: usize) -> Result<(), QemuError> {
-        self.check(offset, bytes)?;
-        if bytes == 0 {
-            return Ok(());
-        }
-        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        fallocate(&self.file, hole, offset as u64, bytes as u64)
-            .map_err(refused("to clear the device's memory"))
     }
 
     /// The device's word at `offset`, a multiple of four. What the device wrote before it stored the word
@@ -240,11 +226,6 @@ mod tests {
         let mut same = vec![0; bytes];
         ram.read(offset, &mut same).expect("within");
         assert_eq!(same, text);
-        ram.clear(offset, bytes).expect("within");
-        ram.read(0, &mut all).expect("within");
-        assert!(all[offset..offset + bytes].iter().all(|&byte| byte == 0));
-        let around = all[..offset].iter().chain(&all[offset + bytes..]);
-        assert!(around.into_iter().all(|&byte| byte == 0xAA));
     }
 
     #[test]
@@ -269,7 +250,6 @@ mod tests {
         let outside = Err(OutsideRam { offset, bytes, size: 8192 });
         assert_eq!(ram.read(offset, &mut vec![0; bytes]), outside);
         assert_eq!(ram.write(offset, &vec![0; bytes]), outside);
-        assert_eq!(ram.clear(offset, bytes), outside.map_err(QemuError::from));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether there is a QEMU, and which.
+//! Whether there is a QEMU, which, and what it emulates.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,9 +16,9 @@ use super::process::end_with_this_thread;
 const MINIMUM: Version = Version { major: 7, minor: 2, patch: 0 };
 
 /// A program that does not say its version within this time does not say it at all.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of an answer that are looked at.
-const MAX_ANSWER: u64 = 4096;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of an answer that are looked at: a list of all machines is shorter.
+const MAX_ANSWER: u64 = 64 * 1024;
 
 /// A version of QEMU.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -61,6 +61,19 @@ pub fn installed(binary: &Path) -> Result<Installed, QemuError> {
     Ok(Installed { path, version })
 }
 
+/// Whether the QEMU at `path` emulates `machine`, as `-machine` is told: its name, and settings behind a comma.
+/// It is asked once in the life of this process.
+pub fn emulates(path: &Path, machine: &str) -> bool {
+    static ASKED: Mutex<Option<HashMap<PathBuf, String>>> = Mutex::new(None);
+    let mut asked = ASKED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let known = asked.get_or_insert_default();
+    // One that does not answer has none.
+    let ask = || answer(path, &["-machine", "help"], PATIENCE).unwrap_or_default();
+    let machines = known.entry(path.to_owned()).or_insert_with(ask);
+    let name = machine.split(',').next().unwrap_or_default();
+    machines.lines().any(|line| line.split_whitespace().next() == Some(name))
+}
+
 /// The file that `binary` names, if somebody may execute it.
 fn find(binary: &Path) -> Option<PathBuf> {
     if binary.components().count() > 1 {
@@ -77,7 +90,7 @@ fn is_executable(path: &Path) -> bool {
 
 fn ask(path: &Path, patience: Duration) -> Result<Version, QemuError> {
     let complain = |complaint: String| QemuError::NoVersion { binary: path.to_owned(), complaint };
-    let said = answer(path, patience).map_err(complain)?;
+    let said = answer(path, &["--version"], patience).map_err(complain)?;
     let version = parse(&said).ok_or_else(|| complain("does not say that it is one".to_owned()))?;
     if version < MINIMUM {
         return Err(QemuError::TooOld { binary: path.to_owned(), version, minimum: MINIMUM });
@@ -85,10 +98,10 @@ fn ask(path: &Path, patience: Duration) -> Result<Version, QemuError> {
     Ok(version)
 }
 
-/// What `path --version` writes to its standard output.
-fn answer(path: &Path, patience: Duration) -> Result<String, String> {
+/// What `path` writes to its standard output if it is told `arguments`.
+fn answer(path: &Path, arguments: &[&str], patience: Duration) -> Result<String, String> {
     let mut command = Command::new(path);
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     end_with_this_thread(&mut command);
     let mut child = command.spawn().map_err(|error| format!("cannot be executed ({error})"))?;
     let ended = wait(&mut child, patience);
@@ -170,6 +183,18 @@ mod tests {
             assert!(text.starts_with(&format!("`{missing}` is not there")), "{text}");
             assert!(text.contains("apt-get install qemu-system-misc"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_machine_is_one_of_those_that_it_lists() {
+        let fork = stand_in("qemu-of-espressif");
+        for machine in ["esp32s3", "esp32c3", "esp32c3,memory-backend=ram"] {
+            assert!(emulates(&fork, machine), "{machine}");
+        }
+        for machine in ["esp32", "esp32s", "Espressif", "virt", ""] {
+            assert!(!emulates(&fork, machine), "{machine}");
+        }
+        assert!(!emulates(Path::new("/dev/null"), "esp32c3"));
     }
 
     #[test]

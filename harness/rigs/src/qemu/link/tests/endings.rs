@@ -173,24 +173,6 @@ fn a_client_that_vanished_before_it_was_answered_sees_nothing() {
     }
 }
 
-#[test]
-fn an_unplugged_link_carries_nothing_more() {
-    let mut bench = Bench::serving(echo());
-    let id = bench.open();
-    bench.net.send(id, b"on its way").unwrap();
-    bench.run_for(MS);
-    bench.link.unplug();
-    let (heard, known) = (bench.to_device.len(), bench.flows(id).len());
-    let other = bench.connect();
-    bench.net.send(id, b"more").unwrap();
-    bench.device.as_mut().unwrap().socket().send_slice(b"hello?").unwrap();
-    bench.run_for(30_000 * MS);
-    assert_eq!(bench.to_device.len(), heard);
-    assert_eq!(bench.flows(id).len(), known);
-    assert_eq!(bench.flows(other), []);
-    assert_eq!(bench.link.next_event(), None);
-}
-
 /// More than the link holds at once: what does not fit waits.
 #[test]
 fn three_hundred_connections_at_once() {
