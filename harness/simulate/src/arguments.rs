@@ -9,12 +9,15 @@ use clap::{Args, ValueEnum};
 
 use crate::pace::Speed;
 
-/// Run a virtual board in real time.
+/// Run a virtual or an emulated board in real time.
 ///
 /// The board runs its firmware against the host's clock. Each TCP port of the device is a port on this
 /// machine's loopback interface, where any client may connect: a browser, a WebSocket library, curl. The
 /// console is this terminal or a pseudo-terminal for other programs. What is shown of LEDs is decoded from
 /// the board's data pins, bit by bit.
+///
+/// With `--rig rigs/qemu-live` the board is QEMU's: the firmware as machine code, which clients reach by its own
+/// TCP/IP stack. Such a board has the host's clock, so its time can be neither stopped nor stretched.
 ///
 /// Everything ends with Ctrl-C (or `q` in the view), and nothing stays behind: the board has no storage
 /// but in memory.
@@ -25,7 +28,7 @@ pub struct Arguments {
     #[arg(value_name = "SYSTEM", default_value = "prism-k1")]
     pub system: String,
 
-    /// Another rig file; its back end must be `virtual`
+    /// Another rig file, of a `virtual` board or of a `qemu` one in `live` mode, or a folder with one for the system
     #[arg(long, value_name = "FILE")]
     pub rig: Option<PathBuf>,
 
@@ -85,6 +88,8 @@ Examples:
       The same as a page for a browser; the console is on this terminal.
   rigor simulate prism-k1 --view none --console pty --port 0 --ready board.json
       For scripts: any free ports, a pseudo-terminal, and a file that says which.
+  rigor simulate prism-k1 --rig rigs/qemu-live
+      The same on QEMU; `cargo xtask firmware build` makes the image.
   rigor simulate prism-k1 --frames frames.jsonl --for 10
       Ten seconds of the board, and what its LEDs showed.
 
@@ -153,12 +158,17 @@ const FIRST_USER_PORT: u16 = 1024;
 const MOVED_BY: u16 = 9000;
 
 impl Arguments {
-    /// Where port `device` of `service` is to be on this machine.
-    pub(crate) fn port_of(&self, service: &str, device: u16) -> u16 {
+    /// Where somebody wants `service` to be on this machine.
+    pub(crate) fn chosen(&self, service: &str) -> Option<u16> {
         let named = self.ports.iter().rfind(|choice| choice.service.as_deref() == Some(service));
         let chosen = named.or_else(|| self.ports.iter().rfind(|choice| choice.service.is_none()));
-        match chosen {
-            Some(choice) => choice.port,
+        chosen.map(|choice| choice.port)
+    }
+
+    /// Where port `device` of `service` is to be on this machine.
+    pub(crate) fn port_of(&self, service: &str, device: u16) -> u16 {
+        match self.chosen(service) {
+            Some(port) => port,
             None if device < FIRST_USER_PORT => device + MOVED_BY,
             None => device,
         }

@@ -1,9 +1,10 @@
-//! `rigor simulate`: a virtual board in real time.
+//! `rigor simulate`: a virtual or an emulated board in real time.
 //!
 //! In the flow (action, event, decode, **show**) this crate stands beside the runner: it takes the same
 //! rig, and instead of a case it puts people and programs in front of it. The board's clock follows the
 //! host's ([`pace`]); its TCP ports are ports of this machine ([`bridge`]); its console is a terminal
-//! ([`console`]); and what its wires do is decoded and shown ([`scene`], [`frames`]).
+//! ([`console`]); and what its wires do is decoded and shown ([`scene`], [`frames`]). A board that QEMU emulates
+//! has the host's clock already, and ports of this machine that lead to it without us.
 //!
 //! One thread owns board, sockets, terminals and files, and waits for all of them at once. A second one
 //! hears signals. Both end with [`run`], and with them everything that they opened.
@@ -33,7 +34,7 @@ use rigor_rigs::{Firmwares, Order, Refusal};
 
 pub use arguments::Arguments;
 use arguments::{ConsoleChoice, ViewChoice};
-use bridge::{Bridge, PortTaken};
+use bridge::{Bridge, Door, PortTaken};
 use console::Console;
 use frames::FrameFile;
 use ready::{Service, Whereabouts};
@@ -109,9 +110,16 @@ pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateE
         (service.clone(), port, here)
     });
     let bridge = match &rig.parts.net {
+        // Others reach it without us.
+        Some(_) if !rig.parts.forwards.is_empty() => None,
         Some(net) => Some(Bridge::open(net.clone(), arguments.address, ports)?),
         None => None,
     };
+    let forwarded = rig.parts.forwards.iter().filter_map(|(service, &address)| {
+        let (service, &device_port) = rig.parts.ports.get_key_value(service)?;
+        Some(Door { service: service.clone(), device_port, address })
+    });
+    let forwarded: Vec<Door> = forwarded.collect();
     let frames = arguments.frames.as_deref().map(FrameFile::create).transpose();
     let frames = frames.map_err(SimulateError::Frames)?;
     let choice = arguments.view.unwrap_or_else(default_view);
@@ -126,7 +134,7 @@ pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateE
     let whereabouts = Whereabouts {
         rig: rig.name.clone(),
         firmware: firmwares.get(&file.dut).map_or(String::new(), |firmware| firmware.version().to_owned()),
-        services: bridge.iter().flat_map(Bridge::doors).map(Service::from).collect(),
+        services: bridge.iter().flat_map(Bridge::doors).chain(&forwarded).map(Service::from).collect(),
         console: console.path().map(Into::into),
         view: page.as_ref().map(|page| format!("http://{}/", page.address())),
     };

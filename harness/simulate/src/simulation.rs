@@ -8,6 +8,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant as HostInstant};
 
+use rigor_core::host::HostDelay;
 use rigor_core::part::{Drive, Pin};
 use rigor_core::rig::Rig;
 use rigor_core::timeline::Cursor;
@@ -39,6 +40,9 @@ const COMPLAINT_PERIOD: Duration = Duration::from_secs(5);
 /// A key has no release in a terminal: a button is held for this long, in time of the board.
 const PRESS: Duration = Duration::from_millis(150);
 
+/// A device that lives in the host's time is let go on for so long before the outside is attended to.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// What is put around a rig.
 pub(crate) struct Surroundings {
     pub(crate) bridge: Option<Bridge>,
@@ -53,6 +57,8 @@ pub(crate) struct Simulation {
     /// First, so that a view is closed before a board that it shows is gone.
     view: View,
     rig: Rig,
+    /// Nobody but the host has a hand on its clock.
+    in_host_time: bool,
     pace: Pace,
     speedometer: Speedometer,
     bridge: Option<Bridge>,
@@ -82,6 +88,7 @@ impl Simulation {
         let start = |source| rig.timeline.cursor_at_start(source);
         Simulation {
             view,
+            in_host_time: HostDelay::of(&rig.timeline).is_some(),
             pace: Pace::new(host, now, arguments.speed),
             speedometer: Speedometer::new(host, now, arguments.speed),
             bridge,
@@ -130,9 +137,10 @@ impl Simulation {
 
     /// Lets the board live up to `now`, or for a slice; whether it got there.
     fn advance(&mut self, now: HostInstant) -> Result<bool, SimulateError> {
-        let lag = self.pace.lag(now, self.now());
+        let lag = self.lag(now);
         self.complain(now, lag);
-        let target = self.pace.target(now).min(self.end);
+        let target = if self.in_host_time { self.now() + MOMENT } else { self.pace.target(now) };
+        let target = target.min(self.end);
         let steps = Cell::new(0_u32);
         let enough = || {
             steps.set(steps.get().wrapping_add(1));
@@ -140,6 +148,12 @@ impl Simulation {
         };
         self.rig.drive.run(target, &enough)?;
         Ok(self.now() >= target)
+    }
+
+    /// How far the board's clock is behind, where it could be elsewhere.
+    fn lag(&mut self, now: HostInstant) -> Duration {
+        let board = self.now();
+        if self.in_host_time { Duration::ZERO } else { self.pace.lag(now, board) }
     }
 
     fn complain(&mut self, now: HostInstant, lag: Duration) {
@@ -191,6 +205,9 @@ impl Simulation {
 
     /// How long nothing is to be done.
     fn rest(&self, now: HostInstant) -> Duration {
+        if self.in_host_time {
+            return Duration::ZERO;
+        }
         let released = self.held.iter().map(|(until, _)| *until);
         let next = released.chain(self.rig.drive.next_event()).chain([self.end]).min().unwrap_or(self.end);
         let picture = self.view.until_due(self.drawn, now).unwrap_or(IDLE);
@@ -203,7 +220,7 @@ impl Simulation {
             return Ok(());
         }
         self.drawn = now;
-        let board = self.rig.timeline.now();
+        let (board, lag) = (self.now(), self.lag(now));
         let shown = Shown {
             now: board,
             scene: &self.scene,
@@ -213,7 +230,7 @@ impl Simulation {
             keeping: Keeping {
                 measured: self.speedometer.read(now, board),
                 wanted: self.pace.speed().factor(),
-                lag: self.pace.lag(now, board),
+                lag,
                 given_up: self.pace.given_up(),
                 is_paused: self.pace.is_paused(),
             },
@@ -257,6 +274,7 @@ impl Simulation {
                     if self.scene.device.state == State::Off { power.on() } else { power.off() }?;
                 }
             }
+            Act::Pause | Act::Faster | Act::Slower if self.in_host_time => {}
             Act::Pause if self.pace.is_paused() => self.pace.go_on(now),
             Act::Pause => self.pace.pause(self.now()),
             Act::Faster => self.change_speed(now, Speed::faster),
