@@ -1,6 +1,7 @@
 //! What can be done with a port.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::SystemTime;
 
@@ -30,6 +31,14 @@ pub(crate) fn build(port: &Port, options: &Options) -> Result<(), TaskError> {
     run(&mut command, "building the firmware")?;
     image::tell(&image::deliver(port, options.variant, begun)?);
     Ok(())
+}
+
+/// Builds the image that counts; where it is. Whoever calls holds the lock.
+pub(crate) fn build_counting_image(port: &Port, options: &Options) -> Result<PathBuf, TaskError> {
+    let mut command = cargo(port, "build", options)?;
+    command.args(["--package", port.package, "--bin", Port::COUNTING_BINARY]);
+    run(&mut command, "building the image that counts")?;
+    Ok(port.counting_image())
 }
 
 /// Sees whether the port compiles.
@@ -75,7 +84,8 @@ pub(crate) fn clean(port: &Port) -> Result<(), TaskError> {
     Ok(())
 }
 
-fn find(port: &Port) -> Result<Compiler, TaskError> {
+/// The compiler that is taken for the port.
+pub(crate) fn find(port: &Port) -> Result<Compiler, TaskError> {
     if !port.root().join("Cargo.toml").exists() {
         return Err(TaskError::NoPort { folder: port.root().to_owned() });
     }

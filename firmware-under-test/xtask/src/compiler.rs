@@ -85,6 +85,12 @@ impl Compiler {
         }
     }
 
+    /// Its name and number, without where it comes from.
+    pub(crate) fn version(&self) -> String {
+        let (Compiler::Active { version } | Compiler::System(System { version, .. })) = self;
+        version.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    }
+
     /// A call of cargo in the port's folder, for the chip, that keeps what it builds where the port says.
     /// `job` is cargo's subcommand.
     ///

@@ -59,6 +59,24 @@ pub(crate) enum TaskError {
     /// What was built is no image.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// What was counted is not to be relied on.
+    #[error("{what}; the counting image is firmware-under-test/ports/qemu-virt/src/costs")]
+    Counts {
+        /// What is wrong.
+        what: String,
+    },
+    /// The firmware takes something else than the table says.
+    #[error(
+        "{count} counts differ from {}; if that is meant, run `cargo xtask firmware costs`, and then the suite: \
+         the virtual board charges by it",
+        path.display()
+    )]
+    CostsDiffer {
+        /// The table.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+    },
     /// The operating system refused.
     #[error("cannot {action} {}: {source}; check that it may be written and that the disk is not full", path.display())]
     Io {
@@ -76,7 +94,10 @@ impl TaskError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             TaskError::NoCompiler { .. } | TaskError::NotInstalled { .. } => EXIT_NOT_INSTALLED,
-            TaskError::Failed { .. } | TaskError::Image(_) => EXIT_FIRMWARE,
+            TaskError::Failed { .. }
+            | TaskError::Image(_)
+            | TaskError::Counts { .. }
+            | TaskError::CostsDiffer { .. } => EXIT_FIRMWARE,
             TaskError::Program { .. } | TaskError::NoPort { .. } | TaskError::Io { .. } => EXIT_OTHERWISE,
         }
     }

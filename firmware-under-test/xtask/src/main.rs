@@ -5,10 +5,12 @@
 //! as well. What it needs besides is a compiler that has the library `core` for its target, and not every
 //! machine has rustup's. This command finds one ([`compiler`]), builds the library if only its sources are
 //! there ([`sysroot`]), calls cargo in an [`environment`] that does not depend on the caller's, and leaves
-//! the image where rig files name it ([`image`]).
+//! the image where rig files name it ([`image`]). It also counts what the firmware's computing takes
+//! ([`costs`]).
 
 mod commands;
 mod compiler;
+mod costs;
 mod environment;
 mod error;
 mod image;
@@ -48,14 +50,16 @@ enum Task {
         after_long_help = "\
 Exit codes:
   0  all is well
-  1  the firmware does not build, or does not please clippy or rustdoc
-  2  there is no compiler for it; what to install is told
+  1  the firmware does not build, does not please clippy or rustdoc, or takes something else than the table
+     of its costs says
+  2  there is no compiler for it, or no emulator; what to install is told
   3  anything else, also a malformed command line
 
 Examples:
   cargo xtask firmware build                  the image that rigs/qemu names
   cargo xtask firmware build --release-image  the one without what only a test bench wants
-  cargo xtask firmware sizes                  what the images take of flash and RAM"
+  cargo xtask firmware sizes                  what the images take of flash and RAM
+  cargo xtask firmware costs                  count instructions for the virtual board"
     )]
     Firmware {
         #[command(subcommand)]
@@ -81,6 +85,15 @@ enum Job {
     Doc,
     /// Show what the images take of flash and RAM, as they are
     Sizes,
+    /// Count what the firmware's computing takes, and write the table that the virtual board charges by
+    ///
+    /// Builds an image that runs each kind of work by itself, and runs it on QEMU (`apt-get install
+    /// qemu-system-misc`), whose clock counts its instructions.
+    Costs {
+        /// Write nothing; compare, and fail where it differs from the table by more than a tenth
+        #[arg(long)]
+        check: bool,
+    },
     /// Tell which compiler would be taken
     Compiler,
     /// Remove all that was built for chips, the compiler's library included
@@ -114,6 +127,7 @@ fn run(Task::Firmware { job, release_image, locked }: Task) -> Result<(), TaskEr
         Job::Check => commands::check(&port, &options),
         Job::Clippy => commands::clippy(&port, &options),
         Job::Doc => commands::doc(&port, &options),
+        Job::Costs { check } => costs::run(&port, &options, check),
         Job::Sizes => commands::sizes(&port),
         Job::Compiler => commands::compiler(&port),
         Job::Clean => commands::clean(&port),
@@ -129,7 +143,7 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
-        for line in ["build --release-image", "--locked clippy", "sizes", "clean"] {
+        for line in ["build --release-image", "--locked clippy", "sizes", "costs --check", "clean"] {
             let words = ["xtask", "firmware"].into_iter().chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
         }

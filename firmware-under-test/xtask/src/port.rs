@@ -78,6 +78,14 @@ impl Port {
         self.target().join(TARGET).join("release").join(self.binary)
     }
 
+    /// The binary that counts what the firmware's computing takes.
+    pub(crate) const COUNTING_BINARY: &str = "costs";
+
+    /// What cargo leaves when it has built that one.
+    pub(crate) fn counting_image(&self) -> PathBuf {
+        self.target().join(TARGET).join("release").join(Self::COUNTING_BINARY)
+    }
+
     /// What the image depends on besides the sources that cargo lists.
     pub(crate) fn manifests(&self) -> Vec<PathBuf> {
         let own = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"].map(|name| self.folder().join(name));

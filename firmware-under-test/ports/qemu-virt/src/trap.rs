@@ -5,8 +5,7 @@
 
 use core::arch::global_asm;
 
-use crate::start::interrupt_stack;
-use crate::{kernel, panic};
+use crate::{entry, kernel, panic};
 
 /// The registers of a task that does not run: x1, x3 to x31, then `mepc` and `mstatus`.
 #[repr(C, align(16))]
@@ -130,7 +129,7 @@ unsafe extern "C" fn on_interrupt_stack(frame: *mut Frame, cause: usize, value: 
 }
 
 extern "C" fn interrupt_stack_of() -> usize {
-    interrupt_stack()
+    entry::stack()
 }
 
 /// Machine timer interrupt (`mcause`; RISC-V privileged specification, table 3.6).
