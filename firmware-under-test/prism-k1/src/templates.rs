@@ -137,7 +137,7 @@ async fn provision<C: Cpu>(
     for frame in 0..FRAMES {
         cpu.work(cost::times(cost::PAINT_PER_PIXEL + cost::PACK_PER_PIXEL, LANE_LEDS));
         let packed = packer.pack(&template.frame(frame));
-        cpu.work(cost::times(2 * cost::CRC_PER_BYTE + cost::COPY_PER_BYTE, packed.len()));
+        cpu.work(cost::times(cost::CRC_PER_BYTE + cost::CRC_PER_BYTE + cost::COPY_PER_BYTE, packed.len()));
         spout.put_payload(&packed).await;
     }
     spout.finish().await

@@ -100,7 +100,7 @@ impl<S: Source> Checker<S> {
         }
         let bytes = decoder.advance()?;
         self.checked += 1;
-        Ok(Some(cost::P11_FRAME + cost::times(cost::P11_PER_BYTE + cost::CRC_PER_BYTE, bytes as usize)))
+        Ok(Some(cost::P11_FRAME + cost::times(cost::P11_CHECK_PER_BYTE, bytes as usize)))
     }
 
     /// The pattern, once [`step`](Self::step) has said that it is sound.

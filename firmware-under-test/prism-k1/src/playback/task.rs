@@ -140,6 +140,7 @@ impl Playback {
             cycles += cost::times(cost::LUT_PER_ENTRY, table.len());
         }
         if lit {
+            cycles += cost::times(cost::RENDER_PER_BYTE, FRAME_BYTES);
             wire.paint(table);
         } else if !defect::present(Defect::StopKeepsPicture) {
             wire.clear();
@@ -150,7 +151,7 @@ impl Playback {
         if starved {
             self.0.log.warning(TAG, format_args!("Frame queue empty: frame repeated"));
         }
-        cycles + cost::times(cost::RENDER_PER_BYTE, FRAME_BYTES)
+        cycles
     }
 
     /// What the task does for one frame, without its pins: the first byte shown, the frames left.

@@ -126,7 +126,8 @@ impl<F: NorFlash, C: Cpu> Storage for Device<F, C> {
         while !rest.is_empty() {
             let room = (PAGE_BYTES - address % PAGE_BYTES) as usize;
             let (page, behind) = rest.split_at(room.min(rest.len()));
-            self.cpu.work(cost::FLASH_CALL + cost::times(cost::FLASH_PER_BYTE, page.len()));
+            let each = cost::FLASH_PER_BYTE + cost::STORE_PER_BYTE;
+            self.cpu.work(cost::FLASH_CALL + cost::times(each, page.len()));
             self.flash.write(address, page).map_err(|_| Error::Io)?;
             address += page.len() as u32;
             rest = behind;
