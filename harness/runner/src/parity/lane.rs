@@ -143,7 +143,7 @@ fn matched(name: &str, a: &Lane, b: &Lane, causes: &Causes<'_>) -> (Vec<(usize, 
         a: without(a.entries.len(), pairs.iter().map(|pair| pair.0).collect()),
         b: without(b.entries.len(), pairs.iter().map(|pair| pair.1).collect()),
     };
-    if name == STIMULI || super::family(name) == "net" {
+    if super::family(name) == "net" {
         return (pairs, lone);
     }
     // Those that stand elsewhere on the other rig.
