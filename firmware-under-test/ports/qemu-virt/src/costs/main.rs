@@ -1,9 +1,9 @@
 //! Counts what PRISM K1's computing takes, in instructions, for the table of costs that the virtual board
 //! charges by (`firmware-under-test/prism-k1/src/cost/table.rs`).
 //!
-//! The firmware runs as it would be shipped, on a [chip](chip) whose peripherals are memory and take no
+//! The firmware runs as it would be shipped, on a [chip] whose peripherals are memory and take no
 //! time. Nothing interrupts: its [tasks](crew) run one after the other until all of them wait, each on an executor of
-//! its own whose instructions are counted, and the [clock](clock) moves only in between. What is on the other
+//! its own whose instructions are counted, and the [clock] moves only in between. What is on the other
 //! side of the peripherals (a client with its TCP/IP stack, the cells of the flash) counts for nobody. Each of
 //! the [workloads] is something that happens to the device, and the instructions that its tasks take for it.
 //!
