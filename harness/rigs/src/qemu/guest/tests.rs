@@ -163,24 +163,25 @@ fn a_program_that_cannot_be_executed_is_refused() {
     assert!(told.starts_with("QEMU cannot be started: a process of it: "), "{told}");
 }
 
-#[rstest]
-#[case(EXACT)]
-#[case(Time::Live(&[]))]
-fn it_finds_what_it_is_handed_and_nothing_besides(#[case] time: Time<'_>) {
-    // Left open for children, as by a shell or by cargo.
-    let leak = rustix::fs::memfd_create("rigor-leak", rustix::fs::MemfdFlags::empty()).expect("a file");
-    let (binary, ram) = (stand_in("tells-what-it-finds"), ram());
-    let mut guest = Guest::start(&launch(&binary, time), &ram).expect("a process");
-    let told = bell(&mut guest).expect_err("it ends");
-    let expected = LastWords::of(b"0 null, 1 null, 10 pipe, 11 pipe, 12 memory, 2 pipe,");
-    assert!(
-        matches!(&told, QemuError::Died { how: Ending::Code(7), last_words, .. } if *last_words == expected),
-        "{told}"
-    );
-    let mut word = [0; 4];
-    ram.read(4, &mut word).expect("within");
-    assert_eq!(&word, b"kept", "memory outlives the process");
-    drop(leak);
+/// One after the other: what one leaves open the other would find.
+#[test]
+fn it_finds_what_it_is_handed_and_nothing_besides() {
+    for time in [EXACT, Time::Live(&[])] {
+        // Left open for children, as by a shell or by cargo.
+        let leak = rustix::fs::memfd_create("rigor-leak", rustix::fs::MemfdFlags::empty()).expect("a file");
+        let (binary, ram) = (stand_in("tells-what-it-finds"), ram());
+        let mut guest = Guest::start(&launch(&binary, time), &ram).expect("a process");
+        let told = bell(&mut guest).expect_err("it ends");
+        let expected = LastWords::of(b"0 null, 1 null, 10 pipe, 11 pipe, 12 memory, 2 pipe,");
+        assert!(
+            matches!(&told, QemuError::Died { how: Ending::Code(7), last_words, .. } if *last_words == expected),
+            "{told}"
+        );
+        let mut word = [0; 4];
+        ram.read(4, &mut word).expect("within");
+        assert_eq!(&word, b"kept", "memory outlives the process");
+        drop(leak);
+    }
 }
 
 #[test]
@@ -230,7 +231,7 @@ fn a_guest_ends_with_an_owner_that_is_killed() {
     let out = std::io::BufReader::new(owner.stdout.take().expect("a pipe"));
     let id = std::io::BufRead::lines(out).find_map(|line| {
         let line = line.expect("text");
-        line.split_once("guest ").and_then(|(_, id)| id.trim().parse::<u32>().ok())
+        line.rsplit_once("guest ").and_then(|(_, id)| id.trim().parse::<u32>().ok())
     });
     let id = id.expect("it says its guest's id");
     let lived = lives(id);
