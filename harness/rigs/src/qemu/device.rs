@@ -9,26 +9,23 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-use rigor_agent::layout::{Command, Network, Reason, boot, flash, order, records, report};
+use rigor_agent::layout::{Command, Network, Reason, boot, flash, order};
 use rigor_agent::{Record, Records};
 use rigor_board::BoardConfig;
 use rigor_core::event::{DeviceEvent, ResetCause};
-use rigor_core::time::nanos;
-use rigor_core::{Instant, Kind, Source, Timeline};
+use rigor_core::{Instant, Timeline};
 
-use super::boot::{cause, new_memory, set_cause, write_block};
-use super::command_line::{Launch, Time};
+use super::boot::write_block;
+use super::command_line::Time;
+use super::ends::{Ends, Lanes};
 use super::error::QemuError;
 use super::guest::Guest;
-use super::heap::{Heap, SAMPLE_PERIOD};
+use super::life::Life;
 use super::link::Link;
 use super::machine::{Machine, Prepared};
+use super::mailbox::{Answer, Report};
 use super::parts::Emulated;
 use super::ram::GuestRam;
-use super::typing::Typing;
-use super::wires::Wires;
 use crate::file::Exact;
 
 /// How long a device may compute until it rings, of the host's time. At full speed that is minutes of its
@@ -36,19 +33,6 @@ use crate::file::Exact;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a device may ring while its clock stands still.
 const RINGS_AT_ONCE: u32 = 10_000;
-
-/// How far the device has come since it has power.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Life {
-    /// In reset until then, as long as ROM and loader take.
-    Reset { until: Instant, cause: ResetCause },
-    /// The firmware runs.
-    Running { heap_sample: Instant },
-    /// The firmware has given up and says so on the console; it will reset itself.
-    Dying,
-    /// Nothing is to be expected any more until the supply is cut.
-    Dead,
-}
 
 /// A machine with power.
 struct Powered {
@@ -71,16 +55,11 @@ pub(super) struct Device {
     config: BoardConfig,
     defect: Option<String>,
     timeline: Timeline,
-    ram: GuestRam,
     powered: Option<Powered>,
-    pub(super) wires: Wires,
+    ends: Ends,
     pub(super) link: Link,
     /// Frames that the device has not fetched yet.
     arrived: Vec<Vec<u8>>,
-    typing: Typing,
-    device_source: Source,
-    heap: Heap,
-    random: ChaCha8Rng,
     interrupt: Arc<AtomicBool>,
 }
 
@@ -93,40 +72,30 @@ impl Device {
         interrupt: Arc<AtomicBool>,
     ) -> Result<Self, QemuError> {
         let Prepared { machine, config, defect, flash_image, memory_mib } = prepared;
-        let ram = new_memory(memory_mib, flash_image)?;
-        let wires = Wires::new(timeline, config.baud, Duration::ZERO);
-        let link = Link::new(config.link, timeline);
         Ok(Device {
-            typing: Typing::new(timeline, wires.byte_time(), Duration::ZERO),
-            wires,
-            link,
+            ends: Ends::new(timeline, &config, memory_mib, flash_image, Duration::ZERO)?,
+            link: Link::new(config.link, timeline),
             arrived: Vec::new(),
-            device_source: timeline.source("device"),
-            heap: Heap::new(timeline, Duration::ZERO),
-            random: ChaCha8Rng::seed_from_u64(config.seed),
             timeline: timeline.clone(),
             powered: None,
             machine,
             exact,
             config,
             defect,
-            ram,
             interrupt,
         })
     }
 
-    pub(super) fn device_source(&self) -> Source {
-        self.device_source
+    /// Where what happens at its wires is recorded.
+    pub(super) fn lanes(&self) -> Lanes {
+        self.ends.lanes()
     }
 
     /// When something happens at the rig's ends of the wires that the device does not know of yet.
     fn next_event(&self) -> Option<Instant> {
-        let life = self.powered.as_ref().and_then(|powered| match powered.life {
-            Life::Reset { until, .. } => Some(until),
-            Life::Running { heap_sample } => Some(heap_sample),
-            Life::Dying | Life::Dead => None,
-        });
-        [self.wires.next_end(), self.link.next_event(), self.typing.next(), life].into_iter().flatten().min()
+        let life = self.powered.as_ref().and_then(|powered| powered.life.next());
+        let (wire, typed) = (self.ends.wires.next_end(), self.ends.typing.next());
+        [wire, typed, self.link.next_event(), life].into_iter().flatten().min()
     }
 
     /// Lets the device run until it rings, at `until` at the latest, and takes in what it tells.
@@ -147,26 +116,24 @@ impl Device {
             Err(error) => return Err(error),
         }
         powered.stands = true;
-        let at = powered.base + Duration::from_nanos(self.ram.read_u64(report::NOW)?);
+        let report = Report::read(&self.ends.ram)?;
+        let at = powered.base + report.clock;
         let now = self.timeline.now();
         powered.rings = if at > now { 0 } else { powered.rings + 1 };
         if powered.rings > RINGS_AT_ONCE {
             self.give_up("it talks to the rig without letting time pass");
             return Ok(());
         }
-        let reason = Reason::from_word(self.ram.read_u32(report::REASON)?);
-        let mut told = vec![0; (self.ram.read_u32(report::RECORDS)? as usize).min(records::MAX)];
-        self.ram.read(records::OFFSET, &mut told)?;
-        match self.take(&told, at) {
+        match self.take(&report.records, at) {
             Err(QemuError::OutsideRam(error)) => self.give_up(&format!("its records are damaged: {error}")),
             taken => taken?,
         }
         self.take_first_allocations(at)?;
-        if reason == Some(Reason::Reset) {
+        if report.reason == Some(Reason::Reset) {
             self.enter_reset(at)?;
         }
         self.advance_to(at)?;
-        if let Some(error) = self.wires.refused() {
+        if let Some(error) = self.ends.wires.refused() {
             self.give_up(&format!("its records contradict each other: {error}"));
         }
         Ok(())
@@ -181,25 +148,18 @@ impl Device {
             // It has just been switched on and runs to its first bell.
             return Ok(());
         }
-        let mut until = until;
-        let command = match powered.life {
-            _ if std::mem::take(&mut powered.reset) => Command::Reset,
-            Life::Reset { until, cause } if until <= now => {
-                powered.life = Life::Running { heap_sample: now };
-                self.heap.device_starts();
-                set_cause(&self.ram, cause)?;
-                Command::Run
-            }
-            Life::Reset { .. } | Life::Running { .. } | Life::Dying | Life::Dead => Command::Continue,
+        let (command, cause) = if std::mem::take(&mut powered.reset) {
+            (Command::Reset, None)
+        } else {
+            powered.life.command(now)
         };
-        let runs = matches!(powered.life, Life::Running { .. });
-        if command == Command::Run {
+        let mut until = until;
+        if let Some(cause) = cause {
+            self.ends.begin_life(cause)?;
             // To the first sample of the heap, before the firmware's first instruction.
             until = now;
         }
-        let samples = matches!(powered.life, Life::Running { heap_sample } if heap_sample <= until);
-        let clock = nanos(until.since(powered.base));
-        let mut typed = self.typing.arrived(now, order::CONSOLE_MAX);
+        let mut typed = self.ends.typing.arrived(now, order::CONSOLE_MAX);
         let mut carried = Vec::new();
         for frame in self.arrived.drain(..) {
             let room = order::FRAMES_MAX - carried.len();
@@ -208,23 +168,23 @@ impl Device {
                 carried.extend_from_slice(&frame);
             }
         }
-        if !runs {
+        if !powered.life.runs() {
             // Nobody is there to hear.
             typed.clear();
             carried.clear();
         }
-        self.ram.write_u64(order::UNTIL, clock)?;
-        self.ram.write_u32(order::COMMAND, command.word())?;
-        self.ram.write_u32(order::SAMPLE_HEAP, samples.into())?;
-        self.ram.write_u32(order::CONSOLE_LENGTH, typed.len() as u32)?;
-        self.ram.write(order::CONSOLE, &typed)?;
-        self.ram.write_u32(order::FRAMES_LENGTH, carried.len() as u32)?;
-        self.ram.write(order::FRAMES, &carried)?;
+        let answer = Answer {
+            until: until.since(powered.base),
+            command,
+            sample_heap: powered.life.samples_heap(until),
+            typed: &typed,
+            frames: &carried,
+        };
+        answer.write(&self.ends.ram)?;
         powered.guest.answer()?;
-        if command == Command::Run {
-            let cause = cause(&self.ram, ResetCause::PowerOn)?;
+        if let Some(cause) = cause {
             self.link.device_is_up(true);
-            self.tell(now, DeviceEvent::Started(cause));
+            self.ends.tell(now, DeviceEvent::Started(cause));
         }
         Ok(())
     }
@@ -245,12 +205,12 @@ impl Device {
                 Record::Frame(frame) => self.link.sent_by_device(at, frame),
                 Record::Crash(words) => {
                     self.halt(at);
-                    self.tell(at, DeviceEvent::Crashed(String::from_utf8_lossy(words).into()));
+                    self.ends.tell(at, DeviceEvent::Crashed(String::from_utf8_lossy(words).into()));
                     if let Some(powered) = &mut self.powered {
                         powered.life = Life::Dying;
                     }
                 }
-                _ => self.wires.take(at, &record)?,
+                _ => self.ends.wires.take(at, &record)?,
             }
         }
         Ok(())
@@ -259,8 +219,8 @@ impl Device {
     /// Takes in the first allocations of this life that have come about up to `now`.
     fn take_first_allocations(&mut self, now: Instant) -> Result<(), QemuError> {
         let Some(Powered { base, life: Life::Running { .. }, .. }) = self.powered else { return Ok(()) };
-        if let Err(error) = self.heap.take_first(&self.ram, base, now)? {
-            self.give_up(&format!("its record of allocations is damaged: {error}"));
+        if let Some(damage) = self.ends.take_first_allocations(base, now)? {
+            self.give_up(&damage);
         }
         Ok(())
     }
@@ -271,7 +231,7 @@ impl Device {
         if matches!(powered.life, Life::Reset { .. }) {
             return Ok(());
         }
-        let cause = cause(&self.ram, ResetCause::Software)?;
+        let cause = self.ends.cause()?;
         powered.life = Life::Reset { until: at + self.config.boot_rom, cause };
         self.halt(at);
         Ok(())
@@ -280,11 +240,11 @@ impl Device {
     /// Moves the rig's clock to `now`, with everything that happens at its ends of the wires until then.
     fn advance_to(&mut self, now: Instant) -> Result<(), QemuError> {
         let next =
-            |device: &Device| device.wires.next_end().into_iter().chain(device.link.next_event()).min();
+            |device: &Device| device.ends.wires.next_end().into_iter().chain(device.link.next_event()).min();
         while let Some(at) = next(self).filter(|&at| at <= now) {
             self.carry_until(at);
             self.timeline.advance(at);
-            self.wires.end_what_is_due(at, &self.ram)?;
+            self.ends.end_what_is_due(at)?;
         }
         self.carry_until(now);
         self.timeline.advance(now);
@@ -297,36 +257,28 @@ impl Device {
     }
 
     fn sample_heap(&mut self, now: Instant) -> Result<(), QemuError> {
-        let Some(powered) = &mut self.powered else { return Ok(()) };
-        let Life::Running { heap_sample } = &mut powered.life else { return Ok(()) };
-        if *heap_sample > now {
-            return Ok(());
+        if self.powered.as_mut().is_some_and(|powered| powered.life.heap_is_due(now)) {
+            self.ends.sample_heap(now)?;
         }
-        *heap_sample = now + SAMPLE_PERIOD;
-        self.heap.sample(&self.ram, now)
+        Ok(())
     }
 
     /// The firmware of this life does nothing any more.
     fn halt(&mut self, at: Instant) {
         self.link.device_is_up(false);
         self.arrived.clear();
-        self.wires.device_halted(at);
+        self.ends.wires.device_halted(at);
     }
 
     /// The firmware has done what no firmware may; the machine is stopped.
     fn give_up(&mut self, why: &str) {
         let now = self.timeline.now();
         self.halt(now);
-        self.tell(now, DeviceEvent::Crashed(why.into()));
+        self.ends.tell(now, DeviceEvent::Crashed(why.into()));
         if let Some(powered) = &mut self.powered {
             powered.guest.kill();
             powered.life = Life::Dead;
         }
-    }
-
-    fn tell(&self, at: Instant, event: DeviceEvent) {
-        // The clock only moves forward, and nobody else records here.
-        let _ = self.timeline.push(self.device_source, at, Duration::ZERO, Kind::Device(event));
     }
 }
 
@@ -362,16 +314,9 @@ impl Emulated for Device {
             return Ok(());
         }
         let now = self.timeline.now();
-        write_block(&self.ram, Network::Carried, &self.config, self.defect.as_deref())?;
-        let launch = Launch {
-            binary: &self.machine.binary,
-            machine: &self.machine.name,
-            image: &self.machine.image,
-            arguments: &self.machine.arguments,
-            time: Time::Exact(self.exact),
-        };
-        let guest = Guest::start(&launch, &self.ram)?;
-        self.tell(now, DeviceEvent::PowerOn);
+        write_block(&self.ends.ram, Network::Carried, &self.config, self.defect.as_deref())?;
+        let guest = Guest::start(&self.machine.launch(Time::Exact(self.exact)), &self.ends.ram)?;
+        self.ends.tell(now, DeviceEvent::PowerOn);
         let life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::PowerOn };
         self.powered = Some(Powered { guest, base: now, stands: false, life, reset: false, rings: 0 });
         Ok(())
@@ -383,9 +328,7 @@ impl Emulated for Device {
         powered.guest.kill();
         let now = self.timeline.now();
         self.halt(now);
-        self.wires.power_cut(now, &self.ram, &mut self.random)?;
-        self.tell(now, DeviceEvent::PowerOff);
-        Ok(())
+        self.ends.power_cut(now)
     }
 
     fn reset(&mut self) -> Result<(), QemuError> {
@@ -401,15 +344,15 @@ impl Emulated for Device {
     }
 
     fn type_in(&mut self, bytes: &[u8]) {
-        self.typing.type_in(bytes);
+        self.ends.typing.type_in(bytes);
     }
 
     fn record_tasks(&self) -> Result<(), QemuError> {
-        Ok(self.ram.write_u32(boot::RECORD_TASKS, 1)?)
+        Ok(self.ends.ram.write_u32(boot::RECORD_TASKS, 1)?)
     }
 
     fn cells(&self) -> (&GuestRam, usize, usize) {
-        (&self.ram, flash::OFFSET, flash::BYTES)
+        (&self.ends.ram, flash::OFFSET, flash::BYTES)
     }
 }
 

@@ -80,11 +80,7 @@ pub(super) fn take(order: &Order<'_>, qemu: &Qemu, chip: Chip) -> Result<Rig, Ri
         order.interrupt.clone(),
     );
     let (console, device_source) = (device.console(), device.source());
-    let handle = Handle::new(device);
-    if file.power.is_none() {
-        // Nobody can switch it, so it is on.
-        handle.power_on()?;
-    }
+    let handle = Handle::new(device, file)?;
     let parts = Parts {
         console: file.console.as_ref().map(|_| handle.console(console)),
         power: file.power.as_ref().map(|_| handle.power(device_source)),

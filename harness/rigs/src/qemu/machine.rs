@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use rigor_agent::layout::RAM_BYTES;
 use rigor_board::{BoardConfig, Firmware};
-use rigor_core::rig::Lane;
+use rigor_core::part::Net;
+use rigor_core::rig::{Lane, Parts};
 use rigor_core::verdict::RigError;
 use rigor_core::{Source, Timeline};
 
+use super::command_line::{Launch, Time};
+use super::ends::Lanes;
 use super::image::load;
+use super::parts::{Emulated, Handle};
 use super::version::installed;
 use crate::Order;
 use crate::fault::Model;
@@ -21,6 +26,19 @@ pub(super) struct Machine {
     pub(super) name: String,
     pub(super) image: PathBuf,
     pub(super) arguments: Vec<String>,
+}
+
+impl Machine {
+    /// How it is started, in `time`.
+    pub(super) fn launch<'a>(&'a self, time: Time<'a>) -> Launch<'a> {
+        Launch {
+            binary: &self.binary,
+            machine: &self.name,
+            image: &self.image,
+            arguments: &self.arguments,
+            time,
+        }
+    }
 }
 
 /// A machine and what is to run on it.
@@ -69,8 +87,31 @@ impl Prepared {
     }
 }
 
+/// The parts of a machine of ours on the rig of `file`: those that the file names.
+pub(super) fn parts<D: Emulated + 'static>(
+    file: &RigFile,
+    timeline: &Timeline,
+    handle: &Handle<D>,
+    lanes: Lanes,
+    net: Rc<dyn Net>,
+) -> Parts {
+    Parts {
+        console: file.console.as_ref().map(|_| handle.console(lanes.console)),
+        power: file.power.as_ref().map(|_| handle.power(lanes.device)),
+        reset: file.reset.as_ref().map(|_| handle.pin()),
+        flash: file.flash.as_ref().map(|_| handle.programmer(Some(lanes.flash))),
+        net: file.net.as_ref().map(|_| net),
+        scheduler: file.scheduler.as_ref().map(|_| handle.scheduler()),
+        leds: leds(file, timeline),
+        gauges: gauges(timeline),
+        ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
+        lacking: file.lacking(),
+        ..Parts::default()
+    }
+}
+
 /// The LED lanes of `file`, where the device's pins are recorded.
-pub(super) fn lanes(file: &RigFile, timeline: &Timeline) -> Vec<Lane> {
+fn leds(file: &RigFile, timeline: &Timeline) -> Vec<Lane> {
     let lane = |lane: &crate::file::LedLane| Lane {
         signal: lane.signal.clone(),
         source: timeline.source(&format!("gpio{}", lane.pin)),
@@ -80,7 +121,7 @@ pub(super) fn lanes(file: &RigFile, timeline: &Timeline) -> Vec<Lane> {
 }
 
 /// The gauges that a machine of ours has.
-pub(super) fn gauges(timeline: &Timeline) -> BTreeMap<String, Source> {
+fn gauges(timeline: &Timeline) -> BTreeMap<String, Source> {
     ["heap.free", "heap.largest", "heap.allocations"]
         .map(|name| (name.to_owned(), timeline.source(name)))
         .into()

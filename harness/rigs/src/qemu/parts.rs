@@ -10,6 +10,7 @@ use rigor_core::{Instant, Source};
 
 use super::error::QemuError;
 use super::ram::GuestRam;
+use crate::file::RigFile;
 
 /// An emulated device, as far as its parts have a hand on it.
 pub(super) trait Emulated {
@@ -41,12 +42,12 @@ impl<D> Clone for Handle<D> {
 }
 
 impl<D: Emulated + 'static> Handle<D> {
-    pub(super) fn new(device: D) -> Self {
-        Handle(Rc::new(RefCell::new(device)))
-    }
-
-    pub(super) fn power_on(&self) -> Result<(), QemuError> {
-        self.0.borrow_mut().power_on()
+    /// Without power if the rig of `file` has a switch, else switched on.
+    pub(super) fn new(mut device: D, file: &RigFile) -> Result<Self, QemuError> {
+        if file.power.is_none() {
+            device.power_on()?;
+        }
+        Ok(Handle(Rc::new(RefCell::new(device))))
     }
 
     pub(super) fn console(&self, source: Source) -> Rc<dyn part::Console> {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rigor_core::Kind;
+use rigor_core::event::ResetCause;
 use rstest::rstest;
 
 use super::super::stand_in;
@@ -27,7 +29,7 @@ fn device(binary: &str, timeline: &Timeline) -> Device {
 
 /// What the device's lane holds.
 fn lane(device: &Device, timeline: &Timeline) -> Vec<DeviceEvent> {
-    let events = timeline.events(device.device_source(), Instant::ZERO, Instant::MAX);
+    let events = timeline.events(device.lanes().device, Instant::ZERO, Instant::MAX);
     let event = |event: rigor_core::event::Event| match event.kind {
         Kind::Device(event) => Some(event),
         _ => None,

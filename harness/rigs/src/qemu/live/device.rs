@@ -9,26 +9,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-use rigor_agent::layout::{Command, Network, Reason, flash, order, records, report};
+use rigor_agent::layout::{Command, Network, Reason, boot, flash, order};
 use rigor_agent::{Record, Records};
 use rigor_board::BoardConfig;
 use rigor_core::event::{DeviceEvent, ResetCause};
 use rigor_core::time::nanos;
-use rigor_core::{Instant, Kind, Source, Timeline};
+use rigor_core::{Instant, Timeline};
 
-use super::super::boot::{cause, new_memory, set_cause, write_block};
-use super::super::command_line::{Launch, Time};
+use super::super::boot::write_block;
+use super::super::command_line::Time;
+use super::super::ends::{Ends, Lanes};
 use super::super::error::QemuError;
 use super::super::forward::Forward;
 use super::super::guest::Guest;
-use super::super::heap::{Heap, SAMPLE_PERIOD};
+use super::super::life::Life;
 use super::super::machine::{Machine, Prepared};
+use super::super::mailbox::{Answer, Report};
 use super::super::parts::Emulated;
 use super::super::ram::GuestRam;
-use super::super::typing::Typing;
-use super::super::wires::Wires;
 use super::clock::HostClock;
 use super::loopback::Loopback;
 
@@ -36,19 +34,6 @@ use super::loopback::Loopback;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it runs between two meetings at most: what arrives on the console comes no later.
 const SLICE: Duration = Duration::from_millis(1);
-
-/// How far the device has come since it has power.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Life {
-    /// In reset until then.
-    Reset { until: Instant, cause: ResetCause },
-    /// The firmware runs.
-    Running { heap_sample: Instant },
-    /// The firmware has given up and will reset itself.
-    Dying,
-    /// Nothing is to be expected any more until the supply is cut.
-    Dead,
-}
 
 /// A machine with power.
 struct Powered {
@@ -70,14 +55,9 @@ pub(super) struct LiveDevice {
     defect: Option<String>,
     timeline: Timeline,
     clock: HostClock,
-    ram: GuestRam,
     powered: Option<Powered>,
-    pub(super) wires: Wires,
+    ends: Ends,
     net: Loopback,
-    typing: Typing,
-    pub(super) source: Source,
-    heap: Heap,
-    random: ChaCha8Rng,
     interrupt: Arc<AtomicBool>,
 }
 
@@ -91,17 +71,11 @@ impl LiveDevice {
         uncertainty: Duration,
     ) -> Result<Self, QemuError> {
         let Prepared { machine, config, defect, flash_image, memory_mib } = prepared;
-        let wires = Wires::new(timeline, config.baud, uncertainty);
         Ok(LiveDevice {
             clock: HostClock::new(timeline, uncertainty),
-            typing: Typing::new(timeline, wires.byte_time(), uncertainty),
-            wires,
+            ends: Ends::new(timeline, &config, memory_mib, flash_image, uncertainty)?,
             forwards: net.forwards(),
-            ram: new_memory(memory_mib, flash_image)?,
             net,
-            source: timeline.source("device"),
-            heap: Heap::new(timeline, uncertainty),
-            random: ChaCha8Rng::seed_from_u64(config.seed),
             timeline: timeline.clone(),
             powered: None,
             machine,
@@ -109,6 +83,11 @@ impl LiveDevice {
             defect,
             interrupt,
         })
+    }
+
+    /// Where what happens at its wires is recorded.
+    pub(super) fn lanes(&self) -> Lanes {
+        self.ends.lanes()
     }
 
     /// Lets the device run until it rings, and takes in what it tells.
@@ -124,25 +103,21 @@ impl LiveDevice {
             }
             Err(error) => return Err(error),
         }
-        let clock = Duration::from_nanos(self.ram.read_u64(report::NOW)?);
-        let host = self.clock.now();
-        let Some(powered) = &mut self.powered else { return Ok(()) };
-        let known = Instant::from_nanos(nanos(host.since(Instant::ZERO).saturating_sub(clock)));
-        let at = *powered.base.get_or_insert(known) + clock;
-        let reason = Reason::from_word(self.ram.read_u32(report::REASON)?);
-        let mut told = vec![0; (self.ram.read_u32(report::RECORDS)? as usize).min(records::MAX)];
-        self.ram.read(records::OFFSET, &mut told)?;
-        match self.take(&told, at) {
+        let report = Report::read(&self.ends.ram)?;
+        let known =
+            Instant::from_nanos(nanos(self.clock.now().since(Instant::ZERO).saturating_sub(report.clock)));
+        let at = *powered.base.get_or_insert(known) + report.clock;
+        match self.take(&report.records, at) {
             Err(QemuError::OutsideRam(error)) => self.give_up(&format!("its records are damaged: {error}")),
             taken => taken?,
         }
         self.take_first_allocations(at)?;
-        if reason == Some(Reason::Reset) {
+        if report.reason == Some(Reason::Reset) {
             self.enter_reset(at)?;
         }
         self.advance_to(at)?;
         self.note_delay(at);
-        if let Some(error) = self.wires.refused() {
+        if let Some(error) = self.ends.wires.refused() {
             self.give_up(&format!("its records contradict each other: {error}"));
             return Ok(());
         }
@@ -158,46 +133,44 @@ impl LiveDevice {
 
     /// Tells a device that has rung what there is, and how far it may run.
     fn answer(&mut self, now: Instant) -> Result<(), QemuError> {
-        let next_end = self.wires.next_end();
+        let next_end = self.ends.wires.next_end();
         let Some(powered) = self.powered.as_mut().filter(|powered| powered.life != Life::Dead) else {
             return Ok(());
         };
         let Some(base) = powered.base else { return Ok(()) };
-        let command = match powered.life {
-            _ if std::mem::take(&mut powered.reset) => Command::Reset,
-            Life::Reset { until, cause } if until <= now => {
-                powered.life = Life::Running { heap_sample: now };
-                self.heap.device_starts();
-                set_cause(&self.ram, cause)?;
-                Command::Run
-            }
-            Life::Reset { .. } | Life::Running { .. } | Life::Dying | Life::Dead => Command::Continue,
+        let (command, cause) = if std::mem::take(&mut powered.reset) {
+            (Command::Reset, None)
+        } else {
+            powered.life.command(now)
         };
+        if let Some(cause) = cause {
+            self.ends.begin_life(cause)?;
+        }
         let slice = now + SLICE;
         let until = match powered.life {
             // To the first sample of the heap, before the firmware's first instruction.
-            _ if command == Command::Run => now,
+            _ if cause.is_some() => now,
             Life::Reset { until, .. } => until.min(slice),
             // The end of a flash operation is an instant that the device waits for.
             _ => next_end.map_or(slice, |end| end.clamp(now, slice)),
         };
-        let samples = matches!(powered.life, Life::Running { heap_sample } if heap_sample <= until);
-        let mut typed = self.typing.arrived(now, order::CONSOLE_MAX);
-        if !matches!(powered.life, Life::Running { .. }) {
+        let mut typed = self.ends.typing.arrived(now, order::CONSOLE_MAX);
+        if !powered.life.runs() {
             // Nobody is there to hear.
             typed.clear();
         }
-        self.ram.write_u64(order::UNTIL, nanos(until.since(base)))?;
-        self.ram.write_u32(order::COMMAND, command.word())?;
-        self.ram.write_u32(order::SAMPLE_HEAP, samples.into())?;
-        self.ram.write_u32(order::CONSOLE_LENGTH, typed.len() as u32)?;
-        self.ram.write(order::CONSOLE, &typed)?;
-        self.ram.write_u32(order::FRAMES_LENGTH, 0)?;
+        let answer = Answer {
+            until: until.since(base),
+            command,
+            sample_heap: powered.life.samples_heap(until),
+            typed: &typed,
+            frames: &[],
+        };
+        answer.write(&self.ends.ram)?;
         powered.guest.answer()?;
-        powered.due = matches!(powered.life, Life::Running { .. }).then_some(until);
-        if command == Command::Run {
-            let cause = cause(&self.ram, ResetCause::PowerOn)?;
-            self.tell(now, DeviceEvent::Started(cause));
+        powered.due = powered.life.runs().then_some(until);
+        if let Some(cause) = cause {
+            self.ends.tell(now, DeviceEvent::Started(cause));
         }
         Ok(())
     }
@@ -215,15 +188,15 @@ impl LiveDevice {
             };
             let at = at.min(now);
             // What was on a wire before is over: a flash chip does one thing after the other.
-            self.wires.end_what_is_due(at, &self.ram)?;
+            self.ends.end_what_is_due(at)?;
             if let Record::Crash(words) = record {
-                self.wires.device_halted(at);
-                self.tell(at, DeviceEvent::Crashed(String::from_utf8_lossy(words).into()));
+                self.ends.wires.device_halted(at);
+                self.ends.tell(at, DeviceEvent::Crashed(String::from_utf8_lossy(words).into()));
                 if let Some(powered) = &mut self.powered {
                     powered.life = Life::Dying;
                 }
             } else {
-                self.wires.take(at, &record)?;
+                self.ends.wires.take(at, &record)?;
             }
         }
         Ok(())
@@ -235,30 +208,27 @@ impl LiveDevice {
         if matches!(powered.life, Life::Reset { .. }) {
             return Ok(());
         }
-        let cause = cause(&self.ram, ResetCause::Software)?;
+        let cause = self.ends.cause()?;
         powered.life = Life::Reset { until: at + self.config.boot_rom, cause };
-        self.wires.device_halted(at);
+        self.ends.wires.device_halted(at);
         Ok(())
     }
 
     /// Moves the rig's clock to `now`, with what is over on its wires by then.
     fn advance_to(&mut self, now: Instant) -> Result<(), QemuError> {
-        while let Some(at) = self.wires.next_end().filter(|&at| at <= now) {
+        while let Some(at) = self.ends.wires.next_end().filter(|&at| at <= now) {
             self.timeline.advance(at);
-            self.wires.end_what_is_due(at, &self.ram)?;
+            self.ends.end_what_is_due(at)?;
         }
         self.timeline.advance(now);
         self.sample_heap(now)
     }
 
     fn sample_heap(&mut self, now: Instant) -> Result<(), QemuError> {
-        let Some(powered) = &mut self.powered else { return Ok(()) };
-        let Life::Running { heap_sample } = &mut powered.life else { return Ok(()) };
-        if *heap_sample > now {
-            return Ok(());
+        if self.powered.as_mut().is_some_and(|powered| powered.life.heap_is_due(now)) {
+            self.ends.sample_heap(now)?;
         }
-        *heap_sample = now + SAMPLE_PERIOD;
-        self.heap.sample(&self.ram, now)
+        Ok(())
     }
 
     /// Takes in the first allocations of this life that have come about up to `now`.
@@ -266,8 +236,8 @@ impl LiveDevice {
         let Some(Powered { base: Some(base), life: Life::Running { .. }, .. }) = self.powered else {
             return Ok(());
         };
-        if let Err(error) = self.heap.take_first(&self.ram, base, now)? {
-            self.give_up(&format!("its record of allocations is damaged: {error}"));
+        if let Some(damage) = self.ends.take_first_allocations(base, now)? {
+            self.give_up(&damage);
         }
         Ok(())
     }
@@ -275,17 +245,12 @@ impl LiveDevice {
     /// The firmware has done what no firmware may; the machine is stopped.
     fn give_up(&mut self, why: &str) {
         let now = self.timeline.now();
-        self.wires.device_halted(now);
-        self.tell(now, DeviceEvent::Crashed(why.into()));
+        self.ends.wires.device_halted(now);
+        self.ends.tell(now, DeviceEvent::Crashed(why.into()));
         if let Some(powered) = &mut self.powered {
             powered.guest.kill();
             powered.life = Life::Dead;
         }
-    }
-
-    fn tell(&self, at: Instant, event: DeviceEvent) {
-        // The clock only moves forward, and nobody else records here.
-        let _ = self.timeline.push(self.source, at, self.clock.uncertainty(), Kind::Device(event));
     }
 }
 
@@ -318,16 +283,9 @@ impl Emulated for LiveDevice {
         }
         self.advance_to(self.clock.now())?;
         let now = self.timeline.now();
-        write_block(&self.ram, Network::Interface, &self.config, self.defect.as_deref())?;
-        let launch = Launch {
-            binary: &self.machine.binary,
-            machine: &self.machine.name,
-            image: &self.machine.image,
-            arguments: &self.machine.arguments,
-            time: Time::Live(&self.forwards),
-        };
-        let guest = Guest::start(&launch, &self.ram)?;
-        self.tell(now, DeviceEvent::PowerOn);
+        write_block(&self.ends.ram, Network::Interface, &self.config, self.defect.as_deref())?;
+        let guest = Guest::start(&self.machine.launch(Time::Live(&self.forwards)), &self.ends.ram)?;
+        self.ends.tell(now, DeviceEvent::PowerOn);
         let life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::PowerOn };
         self.powered = Some(Powered { guest, base: None, life, due: None, reset: false });
         Ok(())
@@ -337,10 +295,8 @@ impl Emulated for LiveDevice {
         let Some(mut powered) = self.powered.take() else { return Ok(()) };
         powered.guest.kill();
         let now = self.timeline.now();
-        self.wires.device_halted(now);
-        self.wires.power_cut(now, &self.ram, &mut self.random)?;
-        self.tell(now, DeviceEvent::PowerOff);
-        Ok(())
+        self.ends.wires.device_halted(now);
+        self.ends.power_cut(now)
     }
 
     fn reset(&mut self) -> Result<(), QemuError> {
@@ -350,19 +306,19 @@ impl Emulated for LiveDevice {
         powered.reset = true;
         let now = self.timeline.now();
         powered.life = Life::Reset { until: now + self.config.boot_rom, cause: ResetCause::Pin };
-        self.wires.device_halted(now);
+        self.ends.wires.device_halted(now);
         Ok(())
     }
 
     fn type_in(&mut self, bytes: &[u8]) {
-        self.typing.type_in(bytes);
+        self.ends.typing.type_in(bytes);
     }
 
     fn record_tasks(&self) -> Result<(), QemuError> {
-        Ok(self.ram.write_u32(rigor_agent::layout::boot::RECORD_TASKS, 1)?)
+        Ok(self.ends.ram.write_u32(boot::RECORD_TASKS, 1)?)
     }
 
     fn cells(&self) -> (&GuestRam, usize, usize) {
-        (&self.ram, flash::OFFSET, flash::BYTES)
+        (&self.ends.ram, flash::OFFSET, flash::BYTES)
     }
 }
