@@ -251,10 +251,8 @@ fn brought_by(rustc: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
+    use std::fs;
 
     /// A folder with programs that only say what a compiler says.
     struct Machine(tempfile::TempDir);
@@ -273,8 +271,7 @@ mod tests {
         fn program(&self, name: &str, script: &str) {
             let path = self.path(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            crate::stand_in::write(&path, script);
         }
 
         /// A compiler whose files are below `sysroot`.

@@ -15,6 +15,8 @@ mod environment;
 mod error;
 mod image;
 mod port;
+#[cfg(test)]
+mod stand_in;
 mod sysroot;
 
 use std::process::ExitCode;

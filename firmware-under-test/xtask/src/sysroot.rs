@@ -155,8 +155,6 @@ pub(crate) fn run(command: &mut Command, what: &str) -> Result<(), TaskError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     /// A compiler whose cargo leaves what `script` says, where it is told to.
@@ -164,10 +162,9 @@ mod tests {
         let cargo = folder.join("cargo");
         // The last argument is the folder.
         let script = format!(
-            "#!/bin/sh\nfor last; do :; done\nmade=\"$last/{TARGET}/release/deps\"\nmkdir -p \"$made\"\n{script}\n"
+            "for last; do :; done\nmade=\"$last/{TARGET}/release/deps\"\nmkdir -p \"$made\"\n{script}"
         );
-        fs::write(&cargo, script).unwrap();
-        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::stand_in::write(&cargo, &script);
         let library = folder.join("library");
         System::of_parts(folder, version, &library, &folder.join("ld.lld"))
     }

@@ -95,17 +95,17 @@ fn listen(command: &mut Command, patience: Duration) -> Result<String, TaskError
     // It ends with the child, which does not outlive this function.
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        let read = output.take(MOST_SAID).read_to_end(&mut bytes);
+        let read = output.take(MOST_SAID + 1).read_to_end(&mut bytes);
         // Nobody listens any more if it came too late.
         let _ = sender.send(read.map(|_| bytes));
     });
     let late = || complain(format!("did not end within {} s", patience.as_secs_f32()));
     let said = said.recv_timeout(patience).map_err(|_| late())?;
     let said = said.map_err(|error| complain(format!("cannot be listened to ({error})")))?;
+    if said.len() as u64 > MOST_SAID {
+        return Err(complain(format!("says more than {MOST_SAID} bytes")));
+    }
     while child.0.try_wait().map_err(|error| complain(error.to_string()))?.is_none() {
-        if said.len() as u64 == MOST_SAID {
-            return Err(complain(format!("says more than {MOST_SAID} bytes")));
-        }
         if Instant::now() >= until {
             return Err(late());
         }

@@ -1,5 +1,4 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
@@ -23,8 +22,7 @@ impl StandIn {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("qemu");
         let version = "case \"$1\" in --version) echo 'QEMU emulator version 7.2.22 (Debian)'; exit;; esac";
-        fs::write(&program, format!("#!/bin/sh\n{version}\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::stand_in::write(&program, &format!("{version}\n{script}"));
         StandIn(folder)
     }
 

@@ -166,9 +166,11 @@ mod tests {
                 std::env::temp_dir().join(format!("rigor-doctor-{}-{}", std::process::id(), script.len()));
             std::fs::create_dir_all(&folder).unwrap();
             let path = folder.join("tool");
-            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            // By another process: one that this process has open for writing is open in every child that
+            // another test starts just then, and cannot be executed until that is another program.
+            let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
+            let written = Command::new("sh").args(["-c", write]).arg(&path).arg(script).status();
+            assert!(written.unwrap().success());
             let found = find("tool", &[PathBuf::from("/nowhere"), folder.clone()]);
             let said = version(&found.unwrap(), "--version", patience);
             std::fs::remove_dir_all(&folder).unwrap();
