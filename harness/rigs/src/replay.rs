@@ -10,6 +10,8 @@
 
 mod parts;
 mod script;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::fs::{self, File};

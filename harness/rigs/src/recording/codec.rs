@@ -296,6 +296,7 @@ impl Encoder {
                 let tag = if *asked { Tag::AdvanceAsked } else { Tag::Advance };
                 Token::new(tag, 0, to.as_nanos().wrapping_sub(self.track.now.as_nanos()))
             }
+            Op::Overrun(until) => Token::new(Tag::Overrun, 0, distance(*until, self.track.now)),
             Op::Hold(lane, from) => Token::new(Tag::Hold, *lane, distance(*from, self.track.now)),
             Op::Release(lane) => Token::new(Tag::Release, *lane, 0),
             Op::Promise(lane, until) => Token::new(Tag::Promise, *lane, distance(*until, self.track.now)),
@@ -457,6 +458,7 @@ impl Decoder {
                 let to = to.ok_or(Unreadable::Malformed("a clock beyond its end"))?;
                 Op::Advance { to: Instant::from_nanos(to), asked: tag == Tag::AdvanceAsked }
             }
+            Tag::Overrun => Op::Overrun(at_distance(time, now)),
             Tag::Hold => {
                 self.track.known(lane)?;
                 Op::Hold(lane, at_distance(time, now))

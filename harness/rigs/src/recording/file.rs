@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A recording begins with it. The first byte and the line's end show a copy that took it for text.
 pub(super) const MAGIC: [u8; 8] = *b"\x89RIGREC\n";
 /// The version that follows the magic, least significant byte first. A reader reads no other.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 /// A block's payload has at most so many bytes: one that is full and a longest content.
 pub(super) const MAX_PAYLOAD: usize = 2 << 20;
 /// A block holds at most so many operations.

@@ -32,6 +32,9 @@ pub enum Op {
         /// Whether the back end asked before, so that a case could have been woken.
         asked: bool,
     },
+    /// The clock was to stop at this instant for the case and goes on beyond it: the device does not stand
+    /// still while the rig is slow, or tells the time only at certain instants.
+    Overrun(Instant),
     /// A source delivered an event.
     Event(u16, Event),
     /// A source owes what happens from this instant on.

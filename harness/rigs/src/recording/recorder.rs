@@ -107,7 +107,6 @@ struct Shared {
 
 /// How far the clock has moved since anything happened. All on one thread, and so often that a lock
 /// would show.
-#[derive(Default)]
 struct Clock {
     /// In nanoseconds; zero if it has not.
     to: AtomicU64,
@@ -115,6 +114,20 @@ struct Clock {
     asked: AtomicBool,
     /// Whether it has asked since.
     asked_again: AtomicBool,
+    /// How far the clock may go now, in nanoseconds; the greatest if it went further and that was told.
+    limit: AtomicU64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Clock {
+            to: AtomicU64::new(0),
+            asked: AtomicBool::new(false),
+            asked_again: AtomicBool::new(false),
+            // Nobody has said yet.
+            limit: AtomicU64::new(u64::MAX),
+        }
+    }
 }
 
 impl Clock {
@@ -122,8 +135,9 @@ impl Clock {
         self.asked_again.store(true, Ordering::Relaxed);
     }
 
-    fn begin(&self) {
+    fn begin(&self, until: Instant) {
         self.asked_again.store(false, Ordering::Relaxed);
+        self.limit.store(until.as_nanos(), Ordering::Relaxed);
     }
 
     fn moved(&self, to: Instant) {
@@ -135,13 +149,23 @@ impl Clock {
         self.asked_again.store(false, Ordering::Relaxed);
     }
 
-    fn take(&self) -> Option<Op> {
+    /// What is to be written before anything else that happens: the movement, and the instant at which it
+    /// should have stopped, if it has just gone beyond that.
+    fn take(&self) -> Option<(Option<Op>, Op)> {
+        // Of that, nobody has been asked yet.
+        self.asked_again.store(false, Ordering::Relaxed);
         let to = self.to.load(Ordering::Relaxed);
         if to == 0 {
             return None;
         }
         self.to.store(0, Ordering::Relaxed);
-        Some(Op::Advance { to: Instant::from_nanos(to), asked: self.asked.load(Ordering::Relaxed) })
+        let limit = self.limit.load(Ordering::Relaxed);
+        let overrun = (to > limit).then(|| {
+            self.limit.store(u64::MAX, Ordering::Relaxed);
+            Op::Overrun(Instant::from_nanos(limit))
+        });
+        let advance = Op::Advance { to: Instant::from_nanos(to), asked: self.asked.load(Ordering::Relaxed) };
+        Some((overrun, advance))
     }
 }
 
@@ -309,8 +333,9 @@ impl State {
     }
 
     fn flush(&mut self, shared: &Shared) {
-        if let Some(advance) = shared.clock.take() {
-            self.write(shared, |writer, by_case| writer.op(&advance, by_case));
+        let Some((overrun, advance)) = shared.clock.take() else { return };
+        for op in overrun.iter().chain([&advance]) {
+            self.write(shared, |writer, by_case| writer.op(op, by_case));
         }
     }
 }
@@ -346,15 +371,18 @@ impl Drive for RecordedDrive {
     fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), RigError> {
         let shared = &self.recording.0;
         shared.lock().within = true;
-        shared.clock.begin();
+        shared.clock.begin(until);
         let result = self.drive.run(until, &|| {
             shared.clock.ask();
             woken()
         });
-        shared.note(&match &result {
+        let ended = match &result {
             Ok(()) => Op::Yielded,
             Err(RigError(text)) => Op::RunFailed(text.as_str().into()),
-        });
+        };
+        shared.note(&ended);
+        // Outside, nobody has said how far it may go.
+        shared.clock.begin(Instant::MAX);
         shared.lock().within = false;
         result
     }

@@ -175,6 +175,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => call().prop_map(Op::Call),
         1 => returned().prop_map(Op::Returned),
         1 => Just(Op::Yielded),
+        1 => instant().prop_map(Op::Overrun),
         1 => text().prop_map(Op::RunFailed),
         1 => proptest::option::of(text()).prop_map(Op::Checked),
         // By how much; see `steps`.
@@ -309,7 +310,7 @@ proptest! {
     #[test]
     fn any_file_is_refused(file in proptest::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(read(&file).1.is_err());
-        prop_assert!(read(&[&b"\x89RIGREC\n\x01\0"[..], &file].concat()).1.is_err());
+        prop_assert!(read(&[&b"\x89RIGREC\n\x02\0"[..], &file].concat()).1.is_err());
     }
 }
 
@@ -376,7 +377,7 @@ fn what_is_no_recording_is_told_what_it_is() {
         (b"{\"schema_version\":1}", "no recording"),
         (b"\x89RIGREC\n", "cut short"),
         (b"\x89RIGREC\n\x07\0", "version 7"),
-        (b"\x89RIGREC\n\x01\0H", "cut short"),
+        (b"\x89RIGREC\n\x02\0H", "cut short"),
     ] {
         let error = read(file).1.expect_err("no recording").to_string();
         assert!(error.contains(told), "{error}");

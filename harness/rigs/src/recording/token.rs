@@ -37,6 +37,7 @@ pub(super) enum Tag {
     RunFailed,
     Checked,
     Air,
+    Overrun,
 }
 
 /// Which parts a token of some tag has.
@@ -50,7 +51,7 @@ struct Shape {
 pub(super) const FIELDS: usize = 7;
 
 impl Tag {
-    const ALL: [Tag; 27] = [
+    const ALL: [Tag; 28] = [
         Tag::Source,
         Tag::Ready,
         Tag::AdvanceAsked,
@@ -78,6 +79,7 @@ impl Tag {
         Tag::RunFailed,
         Tag::Checked,
         Tag::Air,
+        Tag::Overrun,
     ];
 
     fn of(byte: u8) -> Option<Tag> {
@@ -87,7 +89,7 @@ impl Tag {
     fn shape(self) -> Shape {
         let (lane, time, fields) = match self {
             Tag::Ready | Tag::Yielded => (false, false, 0),
-            Tag::AdvanceAsked | Tag::Advance => (false, true, 0),
+            Tag::AdvanceAsked | Tag::Advance | Tag::Overrun => (false, true, 0),
             Tag::Source | Tag::Piece | Tag::RunFailed => (false, false, 1),
             Tag::Returned | Tag::Checked => (false, false, 2),
             Tag::Call => (false, false, 7),

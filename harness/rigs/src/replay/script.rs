@@ -34,6 +34,8 @@ pub(super) struct Script {
     wrong: Option<Arc<str>>,
     /// Why the case's own outcome does not count.
     overrules: Option<Blame>,
+    /// The recorded case had wanted the clock to stop here, where it does not.
+    overrun: Option<Instant>,
 }
 
 impl Script {
@@ -52,6 +54,7 @@ impl Script {
             head: None,
             wrong: None,
             overrules: None,
+            overrun: None,
         }
     }
 
@@ -165,14 +168,20 @@ impl Script {
                     if asked && woken() {
                         return Ok(());
                     }
-                    if to > until {
+                    // Where the clock ran away from the recorded case, it does so from an unchanged one.
+                    if to > until && self.overrun != Some(until) {
                         self.timeline.advance(until.max(now));
                         return Ok(());
                     }
                     self.timeline.advance(to);
                     self.head = None;
                 }
+                Some(Op::Overrun(at)) => {
+                    self.overrun = Some(*at);
+                    self.head = None;
+                }
                 Some(Op::Yielded) => {
+                    self.overrun = None;
                     self.head = None;
                     return Ok(());
                 }
