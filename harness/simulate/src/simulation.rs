@@ -225,7 +225,7 @@ impl Simulation {
             now: board,
             scene: &self.scene,
             whereabouts: &self.whereabouts,
-            clients: self.bridge.iter().flat_map(Bridge::clients).collect(),
+            clients: self.bridge.as_ref().map(|bridge| bridge.clients().collect()),
             pins: &self.pins,
             keeping: Keeping {
                 measured: self.speedometer.read(now, board),
@@ -233,6 +233,7 @@ impl Simulation {
                 lag,
                 given_up: self.pace.given_up(),
                 is_paused: self.pace.is_paused(),
+                is_the_hosts: self.in_host_time,
             },
         };
         self.view.draw(&shown).map_err(SimulateError::View)

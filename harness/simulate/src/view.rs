@@ -55,6 +55,8 @@ pub struct Keeping {
     pub given_up: Duration,
     /// The board stands still.
     pub is_paused: bool,
+    /// It has the host's clock, which nobody can stop or hurry.
+    pub is_the_hosts: bool,
 }
 
 /// All that a view shows.
@@ -65,8 +67,8 @@ pub struct Shown<'a> {
     pub scene: &'a Scene,
     /// Where it is reached.
     pub whereabouts: &'a Whereabouts,
-    /// Who is connected.
-    pub clients: Vec<ClientView<'a>>,
+    /// Who is connected; `None` where clients reach the board without coming by here.
+    pub clients: Option<Vec<ClientView<'a>>>,
     /// The wires that can be pressed, by name.
     pub pins: &'a [String],
     /// How it keeps up.

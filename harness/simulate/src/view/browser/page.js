@@ -82,7 +82,10 @@ function showState(state) {
     `firmware ${state.firmware}, ${text}` + (state.crashes ? `, ${state.crashes} crashes` : "");
   by("power").textContent = device.is === "off" ? "Power on" : "Power off";
   by("pause").textContent = state.keeping.paused ? "Go on" : "Pause";
-  const late = state.keeping.measured < state.keeping.wanted * 0.97;
+  for (const act of ["pause", "slower", "faster"]) {
+    document.querySelector(`[data-act=${act}]`).hidden = state.keeping.hosts;
+  }
+  const late = !state.keeping.hosts && state.keeping.measured < state.keeping.wanted * 0.97;
   by("pace").textContent =
     `${now.toFixed(1)} s, ` +
     (state.keeping.paused
@@ -113,8 +116,8 @@ function showState(state) {
     ...(state.console ? [make("li", `console: ${state.console}`)] : []),
   );
   by("clients").replaceChildren(
-    ...(state.clients.length ? [] : [make("li", "no clients")]),
-    ...state.clients.map((client) =>
+    ...(state.clients?.length ? [] : [make("li", state.clients ? "no clients" : "clients are not seen here")]),
+    ...(state.clients ?? []).map((client) =>
       make("li", `${client.service} ${client.from}: ${kib(client.in)} in, ${kib(client.out)} out` +
         (client.open ? "" : ", waits"))),
   );

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::bridge::ClientView;
 use crate::scene::{Entry, State};
 use crate::view::Shown;
 
@@ -94,16 +95,14 @@ fn state(shown: &Shown<'_>) -> Value {
             })
         })
         .collect();
-    let clients: Vec<Value> = shown
-        .clients
-        .iter()
-        .map(|client| {
-            json!({
-                "service": client.door.service, "from": client.from.to_string(), "open": client.is_open,
-                "in": client.to_device, "out": client.from_device,
-            })
+    let client = |client: &ClientView<'_>| {
+        json!({
+            "service": client.door.service, "from": client.from.to_string(), "open": client.is_open,
+            "in": client.to_device, "out": client.from_device,
         })
-        .collect();
+    };
+    let clients: Option<Vec<Value>> =
+        shown.clients.as_ref().map(|clients| clients.iter().map(client).collect());
     let mut said: Vec<_> = scene.log.tags.iter().collect();
     said.sort_by_key(|(_, said)| std::cmp::Reverse(said.at));
     let said: Vec<Value> = said
@@ -122,6 +121,7 @@ fn state(shown: &Shown<'_>) -> Value {
                    "programmed": scene.flash.programmed },
         "details": strips, "clients": clients, "said": said,
         "keeping": { "measured": keeping.measured, "wanted": keeping.wanted, "paused": keeping.is_paused,
+                     "hosts": keeping.is_the_hosts,
                      "lag": keeping.lag.as_secs_f64() * 1e3 },
     })
 }

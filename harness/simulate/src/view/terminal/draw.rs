@@ -116,7 +116,8 @@ fn pace(keeping: &Keeping, now: Instant) -> Vec<Span<'static>> {
     let speed = format!("{:.2} x ", keeping.measured);
     let keeps_up = keeping.measured > keeping.wanted * 0.97;
     spans.push(speed.fg(if keeps_up { GOOD } else { ALARM }));
-    if !keeps_up {
+    // What has the host's clock is late by what the host is, which shows elsewhere.
+    if !keeps_up && !keeping.is_the_hosts {
         let late = format!("of {} x, {} ms late ", keeping.wanted, keeping.lag.as_millis());
         spans.push(late.fg(ALARM));
     }
@@ -201,10 +202,12 @@ fn draw_device(frame: &mut Frame<'_>, area: Rect, shown: &Shown<'_>) {
     frame.render_widget(Line::from(counts.fg(QUIET)), counts_at);
 
     let mut clients: Vec<Line<'_>> = Vec::new();
-    if shown.clients.is_empty() {
-        clients.push("no clients".fg(QUIET).into());
+    match &shown.clients {
+        None => clients.push("clients are not seen here".fg(QUIET).into()),
+        Some(none) if none.is_empty() => clients.push("no clients".fg(QUIET).into()),
+        Some(_) => {}
     }
-    for client in &shown.clients {
+    for client in shown.clients.iter().flatten() {
         let state = if client.is_open { "" } else { "  waits" };
         let text = format!(
             "{} {}  {} in, {} out{state}",
@@ -287,9 +290,10 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, shown: &Shown<'_>, keys: &Keys) 
         spans.push(Span::styled(name, Style::new().fg(LOUD).add_modifier(Modifier::BOLD)));
         spans.push(format!(" {does}   ").fg(QUIET));
     };
-    for (name, does) in [("q", "quit"), ("r", "reset"), ("p", "power"), ("space", "pause"), ("+ -", "speed")]
-    {
-        key(name.to_owned(), does.to_owned());
+    let of_the_pace: &[_] =
+        if shown.keeping.is_the_hosts { &[] } else { &[("space", "pause"), ("+ -", "speed")] };
+    for (name, does) in [("q", "quit"), ("r", "reset"), ("p", "power")].iter().chain(of_the_pace) {
+        key((*name).to_owned(), (*does).to_owned());
     }
     for (index, pin) in shown.pins.iter().take(9).enumerate() {
         key(format!("{}", index + 1), pin.clone());

@@ -14,6 +14,7 @@ use rigor_core::verdict::RigError;
 use rigor_core::{Instant, Source, Timeline};
 
 use super::draw;
+use crate::bridge::ClientView;
 use crate::ready::Whereabouts;
 use crate::scene::Scene;
 use crate::view::terminal::Keys;
@@ -81,6 +82,25 @@ fn scene(text: &[u8]) -> (Scene, Instant) {
 }
 
 fn picture(scene: &Scene, now: Instant, width: u16, height: u16, keys: &mut Keys) -> ratatui::buffer::Buffer {
+    let keeping = Keeping {
+        measured: 0.5,
+        wanted: 1.0,
+        lag: Duration::from_millis(12),
+        given_up: Duration::ZERO,
+        is_paused: false,
+        is_the_hosts: false,
+    };
+    picture_of(scene, now, (width, height), keys, keeping, Some(Vec::new()))
+}
+
+fn picture_of(
+    scene: &Scene,
+    now: Instant,
+    (width, height): (u16, u16),
+    keys: &mut Keys,
+    keeping: Keeping,
+    clients: Option<Vec<ClientView<'_>>>,
+) -> ratatui::buffer::Buffer {
     let whereabouts = Whereabouts {
         rig: "toy".to_owned(),
         firmware: "0".to_owned(),
@@ -88,15 +108,8 @@ fn picture(scene: &Scene, now: Instant, width: u16, height: u16, keys: &mut Keys
         console: None,
         view: None,
     };
-    let keeping = Keeping {
-        measured: 0.5,
-        wanted: 1.0,
-        lag: Duration::from_millis(12),
-        given_up: Duration::ZERO,
-        is_paused: false,
-    };
     let pins = ["boot".to_owned()];
-    let shown = Shown { now, scene, whereabouts: &whereabouts, clients: Vec::new(), pins: &pins, keeping };
+    let shown = Shown { now, scene, whereabouts: &whereabouts, clients, pins: &pins, keeping };
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
     terminal.draw(|frame| draw(frame, &shown, keys)).expect("a picture");
     terminal.backend().buffer().clone()
@@ -140,4 +153,22 @@ fn what_the_device_prints_stays_in_its_pane() {
     let text = text(&picture(&scene, now, 120, 44, &mut Keys::default()));
     assert!(text.contains("\\x1b]0;evil\\x07") && text.contains("\\xe2\\x80\\xae"), "{text}");
     assert!(!text.contains(char::is_control));
+}
+
+#[test]
+fn a_board_with_the_hosts_clock_promises_nothing_of_it() {
+    let (scene, now) = scene(b"");
+    let keeping = Keeping {
+        measured: 0.5,
+        wanted: 1.0,
+        lag: Duration::ZERO,
+        given_up: Duration::ZERO,
+        is_paused: false,
+        is_the_hosts: true,
+    };
+    let shown = text(&picture_of(&scene, now, (120, 40), &mut Keys::default(), keeping, None));
+    assert!(shown.contains("0.50 x") && shown.contains("clients are not seen here"), "{shown}");
+    for wrong in ["late", "pause", "speed", "no clients"] {
+        assert!(!shown.contains(wrong), "{wrong}: {shown}");
+    }
 }
