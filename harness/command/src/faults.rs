@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rigor_core::kill::{FaultsResult, KillMatrix, Tried};
+use rigor_core::result::EXIT_UNDECIDED;
 use rigor_reports::store::{RunFolder, write_atomically};
 use rigor_rigs::fault::{Fault, FaultList, Model};
 use rigor_rigs::file::{BackEnd, QemuBoard};
-use rigor_rigs::{Firmwares, RigFile};
+use rigor_rigs::{Firmwares, Order, RigFile};
 use rigor_runner::campaign::Campaign;
 use rigor_runner::case::Case;
 use rigor_runner::engine::{Begun, Complaints, Environment};
@@ -24,8 +26,8 @@ use crate::print::{complain, print};
 ///
 /// Runs the suite once for each known fault, on a virtual rig with that one thing wrong with it,
 /// and prints which requirements turn red. A device that QEMU emulates in exact time can have the
-/// firmware's faults. A fault is claimed by the requirements that must notice
-/// it.
+/// firmware's faults; the others are left out there. A fault is claimed by the requirements that must
+/// notice it.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(after_help = "Examples:
@@ -41,6 +43,7 @@ A whole matrix is minutes of work: build for it with `cargo run --release --bin 
 Exit codes:
   0  every claim is kept, and every `must` that the rig can decide turns red under some fault
   1  a fault survives, a claim is broken or a `must` is unproven
+  2  the rig cannot be had, so nothing was tried
   3  the harness fails, or a list of faults, a rig file or the command line is malformed")]
 pub(crate) struct Arguments {
     /// Only this system's suite.
@@ -69,6 +72,15 @@ pub(crate) fn run(arguments: &Arguments, systems: Systems) -> Result<ExitCode, C
     let jobs =
         arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let campaigns = campaigns(arguments, suites, &firmwares, &environment, jobs)?;
+    for campaign in &campaigns {
+        let interrupt = Arc::new(AtomicBool::new(false));
+        let order = Order::new(&campaign.rig, &campaign.firmwares, campaign.seed, &interrupt);
+        // On a rig that cannot be had, every fault would seem to survive.
+        if let Err(refusal) = rigor_rigs::take(&order) {
+            complain(&format!("rig `{}`: {refusal}\n", campaign.rig.name));
+            return Ok(ExitCode::from(EXIT_UNDECIDED));
+        }
+    }
     let begun = Begun::now();
     // Before anything runs: nobody should learn at the end that nothing can be kept.
     let folder = RunFolder::create(&environment.out, &begun.id)?;
@@ -129,10 +141,24 @@ fn campaigns(
         let listed = suite.faults().faults.clone();
         known.extend(listed.iter().map(|fault| fault.name.clone()));
         let all = listed.len();
-        let faults: Vec<Fault> = listed
-            .into_iter()
-            .filter(|fault| arguments.fault.is_empty() || arguments.fault.contains(&fault.name))
-            .collect();
+        let named = |fault: &Fault| arguments.fault.contains(&fault.name);
+        let (fitting, others): (Vec<Fault>, Vec<Fault>) =
+            listed.into_iter().partition(|fault| fault.model.fits(&rig.back_end));
+        if let Some(fault) = others.iter().find(|fault| named(fault)) {
+            let (name, family, rig) = (&fault.name, fault.model.family(), &rig.name);
+            let text = format!(
+                "the fault `{name}` is one of the {family}, and a device on the rig `{rig}` can have only those of the firmware; name a virtual rig with --rig"
+            );
+            return Err(CommandError::Refused(text));
+        }
+        if !others.is_empty() && arguments.fault.is_empty() {
+            let (count, rig) = (others.len(), &rig.name);
+            complain(&format!(
+                "{count} of {all} faults are left out: a device on the rig `{rig}` can have only those of the firmware\n"
+            ));
+        }
+        let faults: Vec<Fault> =
+            fitting.into_iter().filter(|fault| arguments.fault.is_empty() || named(fault)).collect();
         let system = suite.system().to_owned();
         let (catalogue, cases) = suite.into_parts();
         let every = cases.len();

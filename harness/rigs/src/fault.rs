@@ -11,7 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::failing::RigFault;
-use crate::file::{Place, RigFileError};
+use crate::file::{BackEnd, Place, QemuBoard, RigFileError};
 
 /// The schema that this code reads.
 const SCHEMA: i64 = 1;
@@ -40,6 +40,18 @@ impl Model {
             Model::Link(_) => "link",
             Model::Firmware(_) => "firmware",
             Model::Rig(_) => "rig",
+        }
+    }
+
+    /// Whether a device on a rig of `back_end` can have it. An emulated one runs the firmware that it is
+    /// given, defects included, on a machine that nobody can break, and a recording is over.
+    pub fn fits(&self, back_end: &BackEnd) -> bool {
+        match back_end {
+            BackEnd::Virtual(_) => true,
+            BackEnd::Qemu(qemu) => {
+                !matches!(qemu.board, QemuBoard::Espressif(_)) && matches!(self, Model::Firmware(_))
+            }
+            BackEnd::Replay(_) => false,
         }
     }
 
