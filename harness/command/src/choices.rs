@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rigor_rigs::RigFile;
 use rigor_rigs::file::MAX_FILE_BYTES;
-use rigor_runner::engine::{Choice, Choices, workspace_root};
+use rigor_runner::engine::{Choice, Choices, is_rig_file, workspace_root};
 use rigor_runner::suggest;
 
 use crate::error::CommandError;
@@ -92,11 +92,7 @@ pub(crate) struct FoundRig {
 pub(crate) fn rig_files(root: &Path) -> Vec<FoundRig> {
     let mut paths = Vec::new();
     for folder in std::iter::once(root.join("rigs")).chain(entries(&root.join("rigs"))) {
-        paths.extend(
-            entries(&folder).into_iter().filter(|path| {
-                path.extension().is_some_and(|extension| extension == "toml") && path.is_file()
-            }),
-        );
+        paths.extend(entries(&folder).into_iter().filter(|path| is_rig_file(path) && path.is_file()));
     }
     paths.sort();
     paths.into_iter().map(|path| FoundRig { rig: read(root, &path), path }).collect()

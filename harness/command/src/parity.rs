@@ -13,7 +13,7 @@ use rigor_core::result::EXIT_HARNESS;
 use rigor_core::verdict::Verdict;
 use rigor_reports::store::write_atomically;
 use rigor_runner::engine::{Choice, Choices, Environment, Extent, Seat, Session, workspace_root};
-use rigor_runner::parity::{self, Found, Row, Tolerances};
+use rigor_runner::parity::{self, Found, Row, TOLERANCES, Tolerances};
 use rigor_runner::trial::Trial;
 use serde::Serialize;
 
@@ -22,9 +22,6 @@ use crate::choices::{here, rig_path};
 use crate::error::CommandError;
 use crate::print::{complain, print};
 use crate::run::filter::Filter;
-
-/// Where the declared differences stand, from the workspace's root.
-const TOLERANCES: &str = "rigs/parity.toml";
 
 /// Run the same cases on two rigs and list in what they differ
 ///
@@ -189,7 +186,7 @@ fn rig(root: &Path, named: &str) -> Result<String, CommandError> {
 
 /// What is declared: in the file that was named, or in that of the workspace if it has one.
 fn tolerances(root: &Path, named: Option<&Path>) -> Result<Tolerances, CommandError> {
-    let path = named.map_or_else(|| Ok(root.join(TOLERANCES)), here)?;
+    let path = named.map_or_else(|| Ok(root.join("rigs").join(TOLERANCES)), here)?;
     match std::fs::read_to_string(&path) {
         Ok(text) => {
             let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();

@@ -30,7 +30,7 @@ use crate::progress::Onlooker;
 use crate::suite::{Suite, SuiteError};
 use crate::trial::{self, Trial};
 
-pub use environment::{Choice, Choices, Environment, workspace_root};
+pub use environment::{Choice, Choices, Environment, is_rig_file, workspace_root};
 pub use plan::{Plan, Seat, Setting};
 pub use record::{Begun, LeftOut};
 

@@ -25,6 +25,9 @@ use crate::account::{Account, Entry, Lane, numbers};
 use lane::Causes;
 pub use tolerance::{Bounds, Cause, Tolerance, ToleranceError, Tolerances};
 
+/// What the file of declared differences is called. It stands in the workspace's `rigs`.
+pub const TOLERANCES: &str = "parity.toml";
+
 /// Lane of differences between verdicts.
 pub const VERDICT: &str = "verdict";
 /// Lane of differences between figures that requirements were judged by.

@@ -537,6 +537,21 @@ fn the_matrix_proves_what_can_be_proven() {
     toy.rigor(&["faults", "--fault", "mute"]).expect(0);
 }
 
+fn a_rig_that_cannot_be_had_proves_nothing() {
+    let toy = Workspace::new("no-rig");
+    let emulated = toy::RIG.replace("back_end = \"virtual\"", "back_end = \"qemu\"");
+    fs::create_dir_all(toy.0.join("rigs/qemu")).expect("a folder for the rig");
+    let emulated = format!("{emulated}\n[qemu]\nimage = \"none.elf\"\n");
+    fs::write(toy.0.join("rigs/qemu/toy.toml"), emulated).expect("a rig file");
+    let said = toy.rigor(&["faults", "--rig", "rigs/qemu"]).expect(2);
+    assert!(said.err.contains("none.elf"), "{}", said.err);
+    assert!(said.err.contains("1 of 2 faults are left out"), "{}", said.err);
+    assert!(!said.out.contains("SURVIVES"), "{}", said.out);
+    let unfit = toy.rigor(&["faults", "--rig", "rigs/qemu", "--fault", "clock-dies"]).expect(3);
+    unfit.err_has("is one of the rig");
+    assert!(!toy.0.join("target/rigor").exists(), "there is nothing to keep");
+}
+
 fn two_rigs_differ_until_somebody_says_why() {
     let toy = Workspace::new("parity");
     let rig = |folder: &str, text: &str| {
@@ -553,6 +568,7 @@ fn two_rigs_differ_until_somebody_says_why() {
         cause = \"documented-limit\"\nreason = \"It is mute.\"\n";
     fs::write(toy.0.join("rigs/parity.toml"), declared).expect("a file of tolerances");
     toy.rigor(&["parity", "virtual", "mute"]).expect(0).out_has(&["documented limit: It is mute."]);
+    toy.rigor(&["list", "rigs"]).expect(0).out_has(&["twin-of-virtual-toy"]);
     toy.rigor(&["parity", "virtual", "twin"]).expect(0).out_has(&["stale: declaration 1"]);
     toy.rigor(&["parity", "virtual", "virtual"]).expect(3).err_has("two rigs are called");
     fs::write(toy.0.join("rigs/parity.toml"), "schema = 7").expect("a file of tolerances");
@@ -668,6 +684,7 @@ fn main() -> ExitCode {
         the_doctor_looks_at_emulators_and_images,
         two_rigs_differ_until_somebody_says_why,
         the_matrix_proves_what_can_be_proven,
+        a_rig_that_cannot_be_had_proves_nothing,
         shells_and_manuals_know_the_command,
         a_reader_that_goes_away_ends_nothing,
         hostile_words_are_refused_in_harmless_ones,

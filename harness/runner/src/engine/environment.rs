@@ -153,7 +153,14 @@ pub fn workspace_root() -> Result<PathBuf, Complaints> {
         })
 }
 
-/// The file itself, or the `.toml` files of a folder in the order of their names.
+/// Whether a file of a folder of rigs describes one: its name ends in `.toml`, and it is not the
+/// [file of differences](crate::parity::TOLERANCES) between them.
+pub fn is_rig_file(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
+        && path.file_name().is_none_or(|name| name != crate::parity::TOLERANCES)
+}
+
+/// The file itself, or the rig files of a folder in the order of their names.
 fn rig_files(path: &Path, by: &str) -> Result<Vec<PathBuf>, String> {
     let complain = |error: std::io::Error| {
         let path = visible(&path.display().to_string());
@@ -165,7 +172,7 @@ fn rig_files(path: &Path, by: &str) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(complain)? {
         let file = entry.map_err(complain)?.path();
-        if file.extension().is_some_and(|extension| extension == "toml") {
+        if is_rig_file(&file) {
             files.push(file);
         }
     }
