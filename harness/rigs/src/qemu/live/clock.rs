@@ -50,7 +50,8 @@ impl HostClock {
     /// Something was `late` at `at` for want of the host's time: recorded if that is more than was promised,
     /// by itself or with others of late.
     pub(in crate::qemu) fn note_delay(&mut self, at: Instant, late: Duration) {
-        if late < NOTEWORTHY {
+        // What a promise of less forbids counts whatever hosts are like.
+        if late < NOTEWORTHY.min(self.promised) {
             return;
         }
         while self.recent.front().is_some_and(|&(then, _)| at.since(then) > TOGETHER) {
@@ -59,7 +60,6 @@ impl HostClock {
         self.recent.push_back((at, late));
         let together = self.recent.iter().map(|&(_, late)| late).sum();
         if together > self.promised {
-            self.recent.clear();
             // The clock only moves forward, and nobody else records here.
             let _ = self.timeline.push(self.lane, at, self.promised, HostDelay::event(together));
         }
@@ -99,6 +99,16 @@ mod tests {
             late(3000 + 20 * round, 4 * MS);
         }
         assert_eq!(HostDelay::of(&timeline).map(|host| host.longest), Some(12 * MS));
+        late(3060, 4 * MS);
+        assert_eq!(HostDelay::of(&timeline).map(|host| host.longest), Some(16 * MS), "and it goes on");
+    }
+
+    #[test]
+    fn a_promise_of_less_than_a_host_does_by_itself_is_held_to() {
+        let timeline = Timeline::new();
+        let mut clock = HostClock::new(&timeline, MS / 2);
+        clock.note_delay(Instant::ZERO, MS * 3 / 5);
+        assert_eq!(HostDelay::of(&timeline).map(|host| host.longest), Some(MS * 3 / 5));
     }
 
     #[test]
