@@ -302,12 +302,15 @@ fn qemu_stands_still_while_it_waits_and_keeps_its_memory() {
         let mut guest = Guest::start(&launch, &ram).expect("a process");
         let mut clocks = Vec::new();
         for exchange in 1..=5 {
+            // The last one is not answered: a guest that may go on counts once more, if it gets so far.
+            if exchange > 1 {
+                guest.answer().expect("it listens");
+            }
             bell(&mut guest).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(ram.read_u32(EXCHANGES), Ok(5 * power_cycle + exchange), "memory keeps what it held");
             clocks.push(ram.read_u32(CLOCK).expect("within"));
             // However long the host takes.
             thread::sleep(Duration::from_millis(u64::from(exchange)));
-            guest.answer().expect("it listens");
         }
         guest.kill();
         let steps: Vec<u32> = clocks.windows(2).map(|pair| pair[1] - pair[0]).collect();
