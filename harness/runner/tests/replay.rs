@@ -19,7 +19,7 @@ use rigor_core::verdict::{Blame, ProductError, RigError, Verdict};
 use rigor_rigs::{Firmwares, Recordings, RigFile};
 use rigor_runner::case::{Case, Handler};
 use rigor_runner::need::{Clock, Console, Flash, Power};
-use rigor_runner::trial::{self, Setup, Trial};
+use rigor_runner::trial::{self, DEFAULT_WALL_TIME, Setup, Trial};
 use rigor_runner::{Bench, Findings, Outcome};
 use rstest::rstest;
 
@@ -133,15 +133,24 @@ fn firmware<const TOY: u8>() -> Rc<dyn Firmware> {
 fn run<Needs>(setup: Setup, case: impl Handler<Needs>) -> Trial {
     let catalogue = Arc::new(Catalogue::parse(CATALOGUE, "toy.toml").expect("a valid catalogue"));
     let case = Case::new("case", &["T-ONE"], case).within(Duration::from_secs(10));
-    let setup = Setup { wall_time: Duration::from_millis(300), ..setup };
     Trial { wall_time: Duration::ZERO, ..trial::run(&catalogue, &Arc::new(case), &Arc::new(setup)) }
 }
 
 fn record_on<Needs>(folder: &Folder, firmware: fn() -> Rc<dyn Firmware>, case: impl Handler<Needs>) -> Trial {
+    record_within(DEFAULT_WALL_TIME, folder, firmware, case)
+}
+
+fn record_within<Needs>(
+    wall_time: Duration,
+    folder: &Folder,
+    firmware: fn() -> Rc<dyn Firmware>,
+    case: impl Handler<Needs>,
+) -> Trial {
     let rig = RigFile::parse("toy.toml", RIG).expect("a valid rig file");
     let recordings = Recordings::new(&folder.0);
     let setup = Setup {
         recordings: Some(recordings.clone()),
+        wall_time,
         ..Setup::new(rig, Firmwares::new().with("toy", firmware), 1)
     };
     let trial = run(setup, case);
@@ -330,12 +339,16 @@ mod comes_out_the_same {
 }
 
 #[rstest]
-#[case::panics(firmware::<1>, "the toy is broken")]
-#[case::spins_inside_the_board(firmware::<2>, "the firmware")]
-#[case::spins_for_ever(firmware::<3>, "kept the processor")]
-fn a_device_that_dies_dies_again(#[case] firmware: fn() -> Rc<dyn Firmware>, #[case] reason: &str) {
+#[case::panics(firmware::<1>, DEFAULT_WALL_TIME, "the toy is broken")]
+#[case::spins_inside_the_board(firmware::<2>, DEFAULT_WALL_TIME, "the firmware")]
+#[case::spins_for_ever(firmware::<3>, Duration::from_millis(300), "kept the processor")]
+fn a_device_that_dies_dies_again(
+    #[case] firmware: fn() -> Rc<dyn Firmware>,
+    #[case] wall_time: Duration,
+    #[case] reason: &str,
+) {
     let folder = Folder::new();
-    let recorded = record_on(&folder, firmware, echo);
+    let recorded = record_within(wall_time, &folder, firmware, echo);
     assert_eq!(recorded.verdict(), Verdict::Fail, "{:?}", recorded.reason());
     assert!(recorded.reason().is_some_and(|told| told.contains(reason)), "{:?}", recorded.reason());
     let replayed = replay(&folder, echo);

@@ -17,7 +17,7 @@ use rigor_rigs::fault::Model;
 use rigor_rigs::{Firmwares, RigFile};
 use rigor_runner::case::{Case, Handler};
 use rigor_runner::need::{Clock, Console, Device, Leds, Stress, Tasks};
-use rigor_runner::trial::{self, Setup, Trial};
+use rigor_runner::trial::{self, DEFAULT_WALL_TIME, Setup, Trial};
 use rigor_runner::{Bench, Findings, Outcome};
 use rstest::rstest;
 
@@ -99,13 +99,18 @@ fn run_with<Needs>(
     firmware: fn() -> Rc<dyn Firmware>,
     case: impl Handler<Needs>,
 ) -> Trial {
+    run_within(DEFAULT_WALL_TIME, fault, firmware, case)
+}
+
+fn run_within<Needs>(
+    wall_time: Duration,
+    fault: Option<Model>,
+    firmware: fn() -> Rc<dyn Firmware>,
+    case: impl Handler<Needs>,
+) -> Trial {
     let catalogue = Arc::new(Catalogue::parse(CATALOGUE, "toy.toml").expect("a valid catalogue"));
     let rig = RigFile::parse("toy.toml", RIG).expect("a valid rig file");
-    let setup = Setup {
-        wall_time: Duration::from_millis(300),
-        fault,
-        ..Setup::new(rig, Firmwares::new().with("toy", firmware), 1)
-    };
+    let setup = Setup { wall_time, fault, ..Setup::new(rig, Firmwares::new().with("toy", firmware), 1) };
     let case = Case::new("case", &["T-ONE"], case).within(Duration::from_secs(10));
     trial::run(&catalogue, &Arc::new(case), &Arc::new(setup))
 }
@@ -223,7 +228,7 @@ fn a_firmware_that_never_calls_the_board_again_ends_as_a_failure_and_not_as_a_ha
     fn spins() -> Rc<dyn Firmware> {
         Rc::new(Toy::SpinsForEver)
     }
-    let trial = run(spins, |clock: Clock| async move {
+    let trial = run_within(Duration::from_millis(300), None, spins, |clock: Clock| async move {
         clock.sleep(Duration::from_millis(100)).await;
         took(1)
     });
