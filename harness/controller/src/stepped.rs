@@ -1,0 +1,43 @@
+//! How a host moves the clock of a controller whose device is simulated.
+//!
+//! Such a controller says [`stepped`](crate::Identity::stepped). Its clock stands still until the host
+//! lets it [`Proceed`], and it answers with where it [`Stands`]: at the instant that was asked for, or
+//! before it, as soon as the device has sent a byte on a channel that is not the controller's. What goes
+//! over those channels (a pseudo-terminal, TCP) may take the host's operating system any time, so both
+//! messages count what the sender has put [across](Crossed) so far, and whoever reads one first waits for
+//! all of it. So no instant, and no verdict, depends on the host.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Ticks;
+
+/// What one end has put on the channels beside the controller's, since the controller was identified.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Crossed {
+    /// Bytes on the console.
+    pub console: u64,
+    /// Connections that the host has opened. A device opens none.
+    pub opened: u32,
+    /// Bytes on all connections together.
+    pub network: u64,
+    /// Directions of connections that this end has ended, by a last byte or by a reset.
+    pub ended: u32,
+}
+
+/// The host lets the device run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Proceed {
+    /// At most so far. In the past: not at all.
+    pub until: Ticks,
+    /// What the host has sent, which the device has from now on.
+    pub crossed: Crossed,
+}
+
+/// The device stands still again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stands {
+    /// Where its clock stands.
+    pub at: Ticks,
+    /// What the device has sent until then.
+    pub crossed: Crossed,
+}
