@@ -16,11 +16,11 @@ use crate::Ticks;
 pub struct Crossed {
     /// Bytes on the console.
     pub console: u64,
-    /// Connections that the host has opened. A device opens none.
+    /// Connections that this end has opened: the host. A device opens none, and [takes](Stands::opened) them.
     pub opened: u32,
     /// Bytes on all connections together.
     pub network: u64,
-    /// Directions of connections that this end has ended, by a last byte or by a reset.
+    /// Ends that this end has put on connections: each FIN is one, and each RST.
     pub ended: u32,
 }
 
@@ -40,4 +40,8 @@ pub struct Stands {
     pub at: Ticks,
     /// What the device has sent until then.
     pub crossed: Crossed,
+    /// The connection that the device has just taken, from 1 in the order in which the host opened them.
+    /// What the host's operating system says of a connection is worth nothing here: it takes every one for
+    /// the device. One that the device refuses is reset without ever being told here.
+    pub opened: Option<u32>,
 }

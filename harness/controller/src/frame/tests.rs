@@ -52,7 +52,7 @@ fn the_longest_reports_fit() {
     };
     let crossed =
         stepped::Crossed { console: u64::MAX, opened: u32::MAX, network: u64::MAX, ended: u32::MAX };
-    let stands = stepped::Stands { at: ticks, crossed };
+    let stands = stepped::Stands { at: ticks, crossed, opened: Some(u32::MAX) };
     for said in [
         Said::Pulses { lane: u8::MAX, at: ticks, packed: &[0xFF; MAX_PACKED] },
         Said::Transfer { at: ticks, data: true, bytes: &[0; crate::message::MAX_TRANSFER] },
