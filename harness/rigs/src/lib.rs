@@ -7,6 +7,7 @@
 pub mod failing;
 pub mod fault;
 pub mod file;
+pub mod ports;
 #[cfg(target_os = "linux")]
 pub mod qemu;
 pub mod recording;

@@ -1,0 +1,20 @@
+//! Brings firmware onto the flash of a chip, and says no before anything is erased.
+//!
+//! In the flow (**action**, event, decode, measure, verdict, report) this comes before everything: a board runs what
+//! was put on it. [`FlashImage`] is what is to be written where, looked at by what the chip's ROM and bootloader will
+//! ask of it; [`Programmer`] is who can write; [`flash()`] does it so that a board never boots half an image, and so
+//! that a second run repairs what a first one left half done.
+
+mod board;
+mod chip;
+mod error;
+mod flash;
+mod image;
+mod program;
+mod table;
+
+pub use board::{Board, Digest, Programmer, Security, Start};
+pub use chip::{Chip, UnknownChip};
+pub use error::{FlashError, ImageError};
+pub use flash::{Outcome, Progress, Stage, flash};
+pub use image::{FlashImage, MAX_FILE, Part};
