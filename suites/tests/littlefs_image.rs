@@ -66,7 +66,8 @@ fn whole_and_cut() -> [Contents; 2] {
     let flash: Flash = need(&bench);
     let contents = || {
         let image = flash.read(LITTLEFS_ADDRESS, LITTLEFS_BYTES).expect("inside the chip");
-        (image, kit::stored_files(&flash).expect("a file system"))
+        let files = kit::mount(&image).and_then(|fs| kit::files_of(&fs)).expect("a file system");
+        (image, files)
     };
     rig.parts.power.clone().expect("the rig file has a supply").on().expect("a virtual switch works");
     let mut run = |case: Running| drive::to_the_end(&mut rig, case, LIMIT, &interrupt).map(|_| ());

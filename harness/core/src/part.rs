@@ -82,6 +82,14 @@ pub trait Flash {
     /// # Errors
     /// [`RigError`] if the range leaves the chip or the programmer fails.
     fn write(&self, address: u32, bytes: &[u8]) -> Result<(), RigError>;
+    /// Whether a [`read`](Flash::read) now stops the firmware, because the programmer needs the chip for
+    /// itself: the device is reset then, and begins anew after it. Never while its supply is off.
+    ///
+    /// # Errors
+    /// [`RigError`] if the programmer cannot tell.
+    fn interrupts(&self) -> Result<bool, RigError> {
+        Ok(false)
+    }
     /// Where the chip's busy times are recorded, if the rig can see them.
     fn busy_source(&self) -> Option<Source>;
 }

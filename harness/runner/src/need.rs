@@ -19,11 +19,12 @@ mod tasks;
 mod websocket;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rigor_core::event::Kind;
+use rigor_core::event::{ConnectionId, Kind};
 use rigor_core::rig::Parts;
 use rigor_core::verdict::{Blame, HarnessError};
 use rigor_core::{Fidelity, Instant, Source, Timeline};
@@ -54,6 +55,8 @@ pub struct Bench {
     actions: Source,
     seed: u64,
     provoked: Rc<RefCell<Vec<Provoked>>>,
+    restarts: Rc<RefCell<Vec<Instant>>>,
+    talks: Rc<RefCell<BTreeSet<ConnectionId>>>,
 }
 
 /// A crash that a case brings about and waits for: at most one in this span of time.
@@ -67,7 +70,16 @@ impl Bench {
     /// The bench of a rig.
     pub fn new(timeline: Timeline, parts: Parts, fidelity: Fidelity) -> Self {
         let actions = timeline.source("harness");
-        Bench { timeline, parts: Rc::new(parts), fidelity, actions, seed: 0, provoked: Rc::default() }
+        Bench {
+            timeline,
+            parts: Rc::new(parts),
+            fidelity,
+            actions,
+            seed: 0,
+            provoked: Rc::default(),
+            restarts: Rc::default(),
+            talks: Rc::default(),
+        }
     }
 
     /// The same with the seed of what a case chooses at random; 0 otherwise.
@@ -90,6 +102,28 @@ impl Bench {
             let excuse = provoked.iter().position(|excuse| excuse.from <= at && at < excuse.until);
             excuse.map(|index| provoked.swap_remove(index)).is_none()
         })
+    }
+
+    /// Says that the rig itself restarts the device now: its next start is none of the device's own.
+    pub(crate) fn expect_restart(&self) {
+        self.restarts.borrow_mut().push(self.timeline.now());
+    }
+
+    /// How many of the `starts`, in the order of time, are the device's own and no
+    /// [restart](Self::expect_restart) by the rig.
+    pub(crate) fn own_starts(&self, from: Instant, starts: &[Instant]) -> usize {
+        let mut own = starts.to_vec();
+        for restart in self.restarts.borrow().iter().filter(|restart| **restart >= from) {
+            if let Some(index) = own.iter().position(|start| start >= restart) {
+                own.remove(index);
+            }
+        }
+        own.len()
+    }
+
+    /// Whether the case holds connections that it has not ended.
+    pub fn is_talking(&self) -> bool {
+        !self.talks.borrow().is_empty()
     }
 
     /// That the rig has no `part`, which its file's `table` would provide if the rig could have one.
@@ -142,6 +176,21 @@ impl Need for Bench {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A restart by the rig excuses one start, the first after it, and none before.
+    #[test]
+    fn a_start_that_the_rig_has_brought_about_is_none_of_the_device_s_own() {
+        let timeline = Timeline::new();
+        let bench = Bench::new(timeline.clone(), Parts::default(), Fidelity::Measured);
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        assert_eq!(bench.own_starts(at(0), &[at(1), at(3)]), 2);
+        timeline.advance(at(2));
+        bench.expect_restart();
+        assert_eq!(bench.own_starts(at(0), &[at(1)]), 1);
+        assert_eq!(bench.own_starts(at(0), &[at(1), at(3)]), 1);
+        assert_eq!(bench.own_starts(at(0), &[at(1), at(3), at(4)]), 2);
+        assert_eq!(bench.own_starts(at(3), &[at(4)]), 1, "nobody asked about the start that it excuses");
+    }
 
     #[test]
     fn what_no_table_could_bring_is_not_asked_for() {

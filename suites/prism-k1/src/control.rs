@@ -18,10 +18,10 @@ use std::time::Duration;
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::Blame;
-use rigor_runner::need::{Console, Device, Flash, Leds, Net, Picture};
+use rigor_runner::need::{Console, Device, Leds, Net, Picture};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use crate::kit::{self, Answer, LITTLEFS_BYTES, obeyed, told};
+use crate::kit::{self, Answer, LITTLEFS_BYTES, Storage, obeyed, told};
 use crate::pattern::PIXELS;
 use crate::rows::Rows;
 use crate::tlv::{Profile, Reply, request};
@@ -177,12 +177,12 @@ async fn black_after_stop(mut console: Console, net: Net, leds: Leds) -> Outcome
 
 /// One of three patterns is deleted while another one plays: its file goes, the others stay, what
 /// plays goes on, and it cannot be played.
-async fn delete(mut console: Console, net: Net, leds: Leds, flash: Flash) -> Outcome {
+async fn delete(mut console: Console, net: Net, leds: Leds, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     for (series, name) in (PLAYING..).zip(["first", "second", "third"]) {
         kit::upload_once(&net, Profile::F, name, &pattern::numbered(series, 5)).await?;
     }
-    let before = kit::stored_files(&flash)?;
+    let before = storage.files().await?;
     let doomed = pattern::numbered(PLAYING + 1, 5);
     let mut socket = kit::open(&net, Profile::F).await?;
     obeyed(&mut socket, "PLAY", &request::play("first")).await?;
@@ -192,10 +192,10 @@ async fn delete(mut console: Console, net: Net, leds: Leds, flash: Flash) -> Out
     let (answered, answer) = told(&mut socket, &request::delete("second")).await?;
     let until = leds.record(WATCHED / 2).await?.until;
     let beside = leds.recorded(answered, until).await?.pictures();
-    let after = kit::stored_files(&flash)?;
-    let kept = before.iter().filter(|(_, bytes)| **bytes != doomed);
     let play = told(&mut socket, &request::play("second")).await?.1;
     socket.tcp.finish()?;
+    let after = storage.files().await?;
+    let kept = before.iter().filter(|(_, bytes)| **bytes != doomed);
     let wrong = match (&answer, &play) {
         (Answer::Reply(Reply::Status(_)), _) if after.values().any(|bytes| *bytes == doomed) => {
             Some("acknowledged, and the file is still there".to_owned())

@@ -1,12 +1,13 @@
 //! Cases of groups K1-FLS and K1-OTA: what the flash chip holds.
 
+use littlefs_rust::{Filesystem, RamStorage};
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::{Blame, Inconclusive, ProductError};
 use rigor_runner::need::{Console, Flash, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use crate::kit::{self, Answer, LITTLEFS_ADDRESS, LITTLEFS_BLOCK_BYTES, LITTLEFS_BYTES};
+use crate::kit::{self, Answer, LITTLEFS_ADDRESS, LITTLEFS_BLOCK_BYTES, LITTLEFS_BYTES, Storage};
 use crate::partitions::{APP, DATA, Entry, Table};
 use crate::report::number_after;
 use crate::tlv::{Profile, Reply};
@@ -133,15 +134,16 @@ fn superblocks(blocks: &[u8]) -> Vec<f64> {
 ///
 /// The copy is read by the library that the firmware uses; that another implementation reads the
 /// same is what `fixtures/oracles/littlefs.sh` checks.
-async fn file_system(mut console: Console, flash: Flash) -> Outcome {
+async fn file_system(mut console: Console, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let mut findings = Findings::new();
-    match kit::stored_files(&flash) {
+    let image = storage.image().await?;
+    match kit::mount(&image).and_then(|fs| kit::files_of(&fs)) {
         Ok(_) => findings.measured("K1-FLS-008", count(0)?),
         Err(Blame::Product(error)) => findings.observed("K1-FLS-008", false, error.to_string()),
         Err(other) => return Err(other),
     };
-    let mut sizes = superblocks(&flash.read(LITTLEFS_ADDRESS, 2 * LITTLEFS_BLOCK_BYTES)?);
+    let mut sizes = superblocks(&image[..2 * LITTLEFS_BLOCK_BYTES as usize]);
     if sizes.is_empty() {
         findings.observed("K1-FLS-009", false, "neither block 0 nor block 1 holds a superblock");
     } else {
@@ -190,9 +192,9 @@ fn template_fault(file: &[u8]) -> Option<String> {
 }
 
 /// On a board that was never on, every file is a template.
-async fn templates_stored(mut console: Console, flash: Flash) -> Outcome {
+async fn templates_stored(mut console: Console, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
-    let files = kit::stored_files(&flash)?;
+    let files = storage.files().await?;
     let mut findings = Findings::new();
     let whole = files.values().filter(|file| template_fault(file).is_none()).count();
     findings.measured("K1-FLS-011", count(whole)?);
@@ -211,8 +213,8 @@ async fn templates_stored(mut console: Console, flash: Flash) -> Outcome {
 }
 
 /// Free bytes by the file system's own count of its blocks.
-fn free_bytes(flash: &Flash) -> Result<f64, Blame> {
-    let used = kit::mounted(flash)?
+fn free_bytes(fs: &Filesystem<RamStorage>) -> Result<f64, Blame> {
+    let used = fs
         .fs_size()
         .map_err(|error| ProductError(format!("the blocks in use cannot be counted ({error:?})")))?;
     Ok(f64::from(LITTLEFS_BYTES) - f64::from(used) * f64::from(LITTLEFS_BLOCK_BYTES))
@@ -220,16 +222,18 @@ fn free_bytes(flash: &Flash) -> Result<f64, Blame> {
 
 /// A pattern of the largest size beside the templates, and what is free then: by the file system's
 /// own count, and as the device tells it.
-async fn space_left(mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn space_left(mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
-    let templates = kit::stored_files(&flash)?;
+    let templates = storage.files().await?;
     let pattern = pattern::file(1, pattern::MAX_FILE_BYTES);
     let mut socket = kit::open(&net, Profile::F).await?;
     kit::upload(&mut socket, Profile::F, "largest", &pattern).await?;
     let told = status::ask(&mut socket).await?.bytes_free;
-    let files = kit::stored_files(&flash)?;
+    socket.tcp.finish()?;
+    let fs = storage.mounted().await?;
+    let files = kit::files_of(&fs)?;
     let mut findings = Findings::new();
-    let free = [free_bytes(&flash)?, f64::from(told)];
+    let free = [free_bytes(&fs)?, f64::from(told)];
     findings.measured("K1-FLS-013", Distribution::new(Unit::Bytes, free)?);
     if !files.values().any(|file| *file == pattern) {
         findings.observed("K1-FLS-013", false, "the pattern was acknowledged and is not in the file system");
@@ -249,7 +253,7 @@ const MOST_PATTERNS: usize = 25;
 const STORAGE_FULL: u8 = 4;
 
 /// Uploads of ever smaller files until none is taken: what is free after each.
-async fn safety_margin(mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn safety_margin(mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let mut findings = Findings::new();
     let mut free = Vec::new();
@@ -270,7 +274,7 @@ async fn safety_margin(mut console: Console, net: Net, flash: Flash) -> Outcome 
             };
             socket.tcp.finish()?;
             match answer {
-                Answer::Reply(Reply::Status(_)) => free.push(free_bytes(&flash)?),
+                Answer::Reply(Reply::Status(_)) => free.push(free_bytes(&storage.mounted().await?)?),
                 Answer::Closed | Answer::Reply(Reply::Error { code: STORAGE_FULL, .. }) => break,
                 other => {
                     let seen = format!("a file for which there is no room was answered with {other}");

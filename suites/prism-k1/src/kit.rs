@@ -1,20 +1,22 @@
 //! What the cases of PRISM K1 share: waiting for the device, talking to it, reading its storage.
 
-use std::collections::BTreeMap;
+mod storage;
+
 use std::fmt;
 use std::time::Duration;
 
-use littlefs_rust::{Config, Filesystem, RamStorage, Storage};
 use rigor_core::Instant;
 use rigor_core::budget::{Budget, Finding};
 use rigor_core::distribution::Distribution;
 use rigor_core::requirement::Catalogue;
 use rigor_core::verdict::{Blame, HarnessError, ProductError};
 use rigor_decode::websocket::{Message, ServerEvent};
-use rigor_runner::need::{Console, Flash, Heard, Net, WebSocket};
+use rigor_runner::need::{Console, Heard, Net, WebSocket};
 
 use crate::REQUIREMENTS;
 use crate::tlv::{Profile, Reply};
+
+pub use storage::{Storage, files_of, mount};
 
 /// The device says that it has started within this long (our bound: the seed gives none).
 pub const START_LIMIT: Duration = Duration::from_secs(20);
@@ -254,49 +256,4 @@ pub async fn upload_once(net: &Net, profile: Profile, name: &str, file: &[u8]) -
     let done = upload(&mut socket, profile, name, file).await?;
     socket.tcp.finish()?;
     Ok(done)
-}
-
-/// A copy of the device's storage, mounted.
-///
-/// # Errors
-/// The product's, if the partition holds no file system that can be mounted.
-pub fn mounted(flash: &Flash) -> Result<Filesystem<RamStorage>, Blame> {
-    let image = flash.read(LITTLEFS_ADDRESS, LITTLEFS_BYTES)?;
-    let blocks = LITTLEFS_BYTES / LITTLEFS_BLOCK_BYTES;
-    let mut storage = RamStorage::new(LITTLEFS_BLOCK_BYTES, blocks);
-    for (block, bytes) in image.chunks(LITTLEFS_BLOCK_BYTES as usize).enumerate() {
-        storage.erase(block as u32).and_then(|()| storage.write(block as u32, 0, bytes)).map_err(
-            |error| HarnessError(format!("the copy of the partition cannot be written: {error:?}")),
-        )?;
-    }
-    let mounted = Filesystem::mount(storage, Config::new(LITTLEFS_BLOCK_BYTES, blocks));
-    Ok(mounted.map_err(|(error, _)| broken("does not mount", error))?)
-}
-
-fn broken(what: &str, error: littlefs_rust::Error) -> ProductError {
-    ProductError(format!("the littlefs partition: {what}: {error:?}"))
-}
-
-/// The files in the device's storage, by path, read from the flash chip.
-///
-/// # Errors
-/// The product's, if the partition holds no file system that can be mounted.
-pub fn stored_files(flash: &Flash) -> Result<BTreeMap<String, Vec<u8>>, Blame> {
-    let fs = mounted(flash)?;
-    let mut files = BTreeMap::new();
-    let mut folders = vec![String::new()];
-    while let Some(folder) = folders.pop() {
-        let at = if folder.is_empty() { "/" } else { &folder };
-        for entry in fs.list_dir(at).map_err(|error| broken(at, error))? {
-            let path = format!("{folder}/{}", entry.name);
-            match entry.file_type {
-                littlefs_rust::FileType::Dir => folders.push(path),
-                littlefs_rust::FileType::File => {
-                    let bytes = fs.read_to_vec(&path).map_err(|error| broken(&path, error))?;
-                    files.insert(path, bytes);
-                }
-            }
-        }
-    }
-    Ok(files)
 }

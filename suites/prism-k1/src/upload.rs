@@ -23,8 +23,9 @@ use rigor_core::unit::Unit;
 use rigor_core::verdict::{Blame, ProductError};
 use rigor_decode::websocket::{Message, ServerEvent};
 use rigor_runner::Suite;
-use rigor_runner::need::{Device, Flash, Heard, Net, WebSocket};
+use rigor_runner::need::{Device, Heard, Net, WebSocket};
 
+use crate::kit::Storage;
 use crate::tlv::{Profile, Reply};
 use crate::{kit, p11, pattern};
 
@@ -72,8 +73,8 @@ fn differing(one: &[u8], other: &[u8]) -> usize {
 struct Stored(BTreeMap<String, Vec<u8>>);
 
 impl Stored {
-    fn read(flash: &Flash) -> Result<Self, Blame> {
-        Ok(Stored(kit::stored_files(flash)?))
+    async fn read(storage: &Storage) -> Result<Self, Blame> {
+        Ok(Stored(storage.files().await?))
     }
 
     /// The contents of the pattern that `profile` uploaded as `name`; none at all if there is no such
@@ -215,14 +216,14 @@ fn and_differ(differ: usize) -> String {
 /// The product's, if not.
 async fn still_well(
     net: &Net,
-    flash: &Flash,
+    storage: &Storage,
     device: &Device,
     profile: Profile,
     from: Instant,
 ) -> Result<(), Blame> {
     let file = pattern::file(7, 777);
     kit::upload_once(net, profile, NAME, &file).await?;
-    if Stored::read(flash)?.pattern(profile, NAME) != file {
+    if Stored::read(storage).await?.pattern(profile, NAME) != file {
         return Err(
             ProductError("a good upload at the end was acknowledged but is not stored".to_owned()).into()
         );

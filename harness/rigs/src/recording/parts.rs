@@ -106,6 +106,13 @@ impl Flash for Recorded<dyn Flash> {
     fn write(&self, address: u32, bytes: &[u8]) -> Result<(), RigError> {
         self.order(flash_write(address, bytes), || self.part.write(address, bytes))
     }
+    fn interrupts(&self) -> Result<bool, RigError> {
+        self.recording.call(
+            flash_interrupts(),
+            || self.part.interrupts(),
+            |does| Reply::Number((*does).into()),
+        )
+    }
     fn busy_source(&self) -> Option<Source> {
         self.part.busy_source()
     }
@@ -228,6 +235,10 @@ pub(crate) fn reset_pulse() -> Call {
 
 pub(crate) fn flash_read(address: u32, length: u32) -> Call {
     Call::new("flash.read", &[address.into(), length.into()])
+}
+
+pub(crate) fn flash_interrupts() -> Call {
+    Call::new("flash.interrupts", &[])
 }
 
 pub(crate) fn flash_write(address: u32, bytes: &[u8]) -> Call {

@@ -85,6 +85,12 @@ impl Flash for Replayed {
     fn write(&self, address: u32, bytes: &[u8]) -> Result<(), RigError> {
         self.order(&calls::flash_write(address, bytes))
     }
+    fn interrupts(&self) -> Result<bool, RigError> {
+        answer(&self.script, &calls::flash_interrupts(), |returned| match returned {
+            Returned::Number(does) => Some(does != 0),
+            _ => None,
+        })
+    }
     fn busy_source(&self) -> Option<Source> {
         self.source
     }

@@ -34,6 +34,13 @@ impl Console {
         Ok(self.part.write(text.as_bytes())?)
     }
 
+    /// Reads over everything that the device has said until now.
+    pub fn skip_what_was_said(&mut self) {
+        self.cursor = self.bench.timeline.cursor(self.part.source());
+        self.decoder = LineDecoder::default();
+        self.ready.clear();
+    }
+
     /// The next line that is complete before `deadline`, if there is one.
     pub async fn next_line(&mut self, deadline: Instant) -> Option<Line> {
         loop {

@@ -31,9 +31,11 @@ impl Device {
             .collect()
     }
 
-    /// How often it started from `from` on.
+    /// How often it started from `from` on, but for what the rig restarted to read its flash chip.
     pub fn starts_since(&self, from: Instant) -> usize {
-        self.events_since(from).iter().filter(|(_, what)| matches!(what, DeviceEvent::Started(_))).count()
+        let events = self.events_since(from);
+        let starts = events.iter().filter(|(_, what)| matches!(what, DeviceEvent::Started(_)));
+        self.bench.own_starts(from, &starts.map(|(at, _)| *at).collect::<Vec<_>>())
     }
 
     /// Waits for the crash that the case has just brought about; when it came and what the device

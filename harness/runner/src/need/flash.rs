@@ -16,13 +16,25 @@ pub struct Flash {
 }
 
 impl Flash {
-    /// Reads `length` bytes at `address`.
+    /// Reads `length` bytes at `address`. Where that [interrupts](Self::interrupts) the firmware, the
+    /// device begins anew, which is not counted as a start of its own.
     ///
     /// # Errors
     /// The rig's, if the range leaves the chip.
     pub fn read(&self, address: u32, length: u32) -> Result<Vec<u8>, Blame> {
         self.bench.act(format!("flash: read {length:#x} bytes at {address:#x}"))?;
+        if self.interrupts()? {
+            self.bench.expect_restart();
+        }
         Ok(self.part.read(address, length)?)
+    }
+
+    /// Whether to read now resets the device: a bench's programmer needs the chip for itself.
+    ///
+    /// # Errors
+    /// The rig's, if the programmer cannot tell.
+    pub fn interrupts(&self) -> Result<bool, Blame> {
+        Ok(self.part.interrupts()?)
     }
 
     /// Makes the chip hold `bytes` at `address`, as a programmer does while the device is off.

@@ -55,7 +55,10 @@ impl Net {
         let deadline = self.bench.timeline.now() + limit;
         let mut tcp = Tcp { bench: self.bench.clone(), part: self.part.clone(), id, cursor };
         match tcp.next_flow(deadline).await {
-            Some((_, FlowKind::Opened)) => Ok(tcp),
+            Some((_, FlowKind::Opened)) => {
+                self.bench.talks.borrow_mut().insert(id);
+                Ok(tcp)
+            }
             Some((_, FlowKind::Refused)) => {
                 Err(ProductError(format!("the device refused a connection to port {port}")).into())
             }
@@ -139,6 +142,13 @@ pub struct Tcp {
     cursor: Cursor,
 }
 
+/// Nobody will speak on it any more.
+impl Drop for Tcp {
+    fn drop(&mut self) {
+        self.bench.talks.borrow_mut().remove(&self.id);
+    }
+}
+
 impl Tcp {
     /// The rig's time.
     pub fn now(&self) -> Instant {
@@ -159,6 +169,7 @@ impl Tcp {
     /// The rig's, if its own end is broken.
     pub fn finish(&self) -> Result<(), Blame> {
         self.bench.act(format!("net: finish connection {}", self.id.0))?;
+        self.bench.talks.borrow_mut().remove(&self.id);
         Ok(self.part.finish(self.id)?)
     }
 
@@ -168,6 +179,7 @@ impl Tcp {
     /// The rig's, if its own end is broken.
     pub fn reset(&self) -> Result<(), Blame> {
         self.bench.act(format!("net: reset connection {}", self.id.0))?;
+        self.bench.talks.borrow_mut().remove(&self.id);
         Ok(self.part.reset(self.id)?)
     }
 
@@ -177,6 +189,7 @@ impl Tcp {
     /// The rig's, if its own end is broken.
     pub fn vanish(&self) -> Result<(), Blame> {
         self.bench.act(format!("net: vanish from connection {}", self.id.0))?;
+        self.bench.talks.borrow_mut().remove(&self.id);
         Ok(self.part.vanish(self.id)?)
     }
 

@@ -3,10 +3,10 @@
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::Blame;
-use rigor_runner::need::{Console, Flash, Leds, Net, Picture, WebSocket};
+use rigor_runner::need::{Console, Leds, Net, Picture, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
-use crate::kit::{self, Answer, obeyed, told};
+use crate::kit::{self, Answer, Storage, obeyed, told};
 use crate::list::{self, Entry};
 use crate::rows::Rows;
 use crate::tlv::{Profile, Reply, request};
@@ -129,7 +129,7 @@ async fn normalised_alike(mut console: Console, net: Net, leds: Leds) -> Outcome
 
 /// Names that are alike but for their last letter: all of them are stored, each with its own
 /// contents, and each is played and deleted by itself.
-async fn long_names(mut console: Console, net: Net, leds: Leds, flash: Flash) -> Outcome {
+async fn long_names(mut console: Console, net: Net, leds: Leds, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let names: Vec<String> = [39, 40, 41, 57, 58, 62]
         .into_iter()
@@ -139,7 +139,9 @@ async fn long_names(mut console: Console, net: Net, leds: Leds, flash: Flash) ->
     for (number, name) in names.iter().enumerate() {
         kit::upload(&mut socket, Profile::F, name, &p11::solid(colour(number))).await?;
     }
-    let stored = kit::stored_files(&flash)?;
+    socket.tcp.finish()?;
+    let stored = storage.files().await?;
+    let mut socket = kit::open(&net, Profile::F).await?;
     let mut rows = Rows::default();
     for (number, name) in names.iter().enumerate() {
         let file = p11::solid(colour(number));
@@ -178,10 +180,10 @@ async fn long_names(mut console: Console, net: Net, leds: Leds, flash: Flash) ->
 
 /// Templates are deployed and nothing else: not listed, played, deleted or replaced by a pattern of
 /// their name.
-async fn templates_apart(mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn templates_apart(mut console: Console, net: Net, storage: Storage) -> Outcome {
     const TEMPLATE: &str = "flow-fall";
     kit::settled(&mut console).await?;
-    let before = kit::stored_files(&flash)?;
+    let before = storage.files().await?;
     let mut rows = Rows::default();
     let mut socket = kit::open(&net, Profile::F).await?;
     let listed = list::ask(&mut socket).await?.0;
@@ -194,7 +196,7 @@ async fn templates_apart(mut console: Console, net: Net, flash: Flash) -> Outcom
     }
     socket.tcp.finish()?;
     kit::upload_once(&net, Profile::F, TEMPLATE, &p11::solid(colour(0))).await?;
-    let after = kit::stored_files(&flash)?;
+    let after = storage.files().await?;
     let kept = before.iter().all(|(path, bytes)| after.get(path) == Some(bytes));
     rows.note(kept, "an upload of its name", if kept { "its file stays" } else { "a template has changed" });
     let mut findings = Findings::new();

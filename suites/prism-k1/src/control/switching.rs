@@ -7,11 +7,11 @@ use rigor_core::Instant;
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::Blame;
-use rigor_runner::need::{Console, Flash, Leds, Net, Picture, WebSocket};
+use rigor_runner::need::{Console, Leds, Net, Picture, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use crate::flash::TEMPLATES;
-use crate::kit::{self, Answer, told};
+use crate::kit::{self, Answer, Storage, told};
 use crate::p11::{self, Contents};
 use crate::pattern::{self, MAX_FILE_BYTES, MAX_FRAMES};
 use crate::tlv::{Profile, Reply, request};
@@ -84,9 +84,9 @@ fn unlike(id: &str, contents: &Contents) -> usize {
 
 /// Each template is deployed after a pattern that cannot be taken for one, and looked at for a
 /// while; the first one until it has begun again.
-async fn deploy_templates(mut console: Console, net: Net, leds: Leds, flash: Flash) -> Outcome {
+async fn deploy_templates(mut console: Console, net: Net, leds: Leds, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
-    let files = kit::stored_files(&flash)?;
+    let files = storage.files().await?;
     let marker = pattern::numbered(MARKER_SERIES, 1);
     let is_marker = |picture: &Picture| pattern::recognise(MARKER_SERIES, picture).is_some();
     kit::upload_once(&net, Profile::F, MARKER, &marker).await?;

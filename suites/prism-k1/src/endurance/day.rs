@@ -12,12 +12,12 @@ use rigor_core::unit::Unit;
 use rigor_core::verdict::{Blame, Inconclusive, ProductError};
 use rigor_decode::console::{Line, LogLevel};
 use rigor_runner::case::Case;
-use rigor_runner::need::{Clock, Console, Device, Flash, Heap, Leds, Net, Watch};
+use rigor_runner::need::{Clock, Console, Device, Heap, Leds, Net, Watch};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::trend::Trend;
 use super::turns::{Pattern, Turns};
-use crate::kit::{self, Answer};
+use crate::kit::{self, Answer, Storage};
 use crate::tlv::{Profile, Reply, request};
 use crate::{leds, report};
 
@@ -59,7 +59,7 @@ struct Day {
     console: Console,
     net: Net,
     clock: Clock,
-    flash: Flash,
+    storage: Storage,
     turns: Turns,
     heap: Trend,
     overruns: Vec<Instant>,
@@ -77,7 +77,7 @@ async fn day(
     leds: Leds,
     net: Net,
     clock: Clock,
-    flash: Flash,
+    storage: Storage,
     heap: Heap,
     device: Device,
 ) -> Outcome {
@@ -86,7 +86,7 @@ async fn day(
         console,
         net,
         clock,
-        flash,
+        storage,
         turns: Turns::default(),
         heap: Trend::default(),
         overruns: Vec::new(),
@@ -152,7 +152,7 @@ impl Day {
     async fn stored_and_played(&self, profile: Profile, name: &str, pattern: &Pattern) -> Result<(), Blame> {
         let mut socket = kit::open(&self.net, profile).await?;
         kit::upload(&mut socket, profile, name, &pattern.file).await?;
-        if !kit::stored_files(&self.flash)?.values().any(|file| *file == pattern.file) {
+        if !self.storage.files().await?.values().any(|file| *file == pattern.file) {
             return Err(ProductError("it was acknowledged and is not stored".to_owned()).into());
         }
         if profile == Profile::F {

@@ -7,12 +7,12 @@ use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::{Blame, ProductError};
 use rigor_runner::case::Case;
-use rigor_runner::need::{Chance, Clock, Console, Flash, Power};
+use rigor_runner::need::{Chance, Clock, Console, Power};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::aim::{Hits, Reference};
 use super::victim::{Contents, Victim, lost};
-use crate::kit;
+use crate::kit::Storage;
 use crate::rows::Rows;
 
 const ID: &str = "K1-FLS-017";
@@ -29,9 +29,9 @@ const AFTERWARDS: Duration = Duration::from_millis(20);
 
 /// The beginning, where the file system itself is made, and the last templates: what lies between is
 /// more of the same, and takes long.
-async fn few(console: Console, flash: Flash, power: Power, clock: Clock, mut chance: Chance) -> Outcome {
+async fn few(console: Console, storage: Storage, power: Power, clock: Clock, mut chance: Chance) -> Outcome {
     let (mut bench, blank) =
-        Bench::provisioned(Contents::blank(), Victim { console, flash, power, clock }).await?;
+        Bench::provisioned(Contents::blank(), Victim { console, storage, power, clock }).await?;
     for cut in blank.beginning().cuts(4, &mut chance) {
         bench.cut_once(&Contents::blank(), cut).await?;
     }
@@ -47,9 +47,9 @@ async fn few(console: Console, flash: Flash, power: Power, clock: Clock, mut cha
 
 /// First boots that are cut once, from a chip that was never written to and from one that was full of
 /// something else; and first boots that are cut again and again.
-async fn many(console: Console, flash: Flash, power: Power, clock: Clock, mut chance: Chance) -> Outcome {
+async fn many(console: Console, storage: Storage, power: Power, clock: Clock, mut chance: Chance) -> Outcome {
     let (mut bench, blank) =
-        Bench::provisioned(Contents::blank(), Victim { console, flash, power, clock }).await?;
+        Bench::provisioned(Contents::blank(), Victim { console, storage, power, clock }).await?;
     for cut in blank.cuts(24, &mut chance) {
         bench.cut_once(&Contents::blank(), cut).await?;
     }
@@ -83,7 +83,7 @@ impl Bench {
     /// Lets the device boot from `contents` without a cut. It is off afterwards.
     async fn provisioned(contents: Contents, mut victim: Victim) -> Result<(Bench, Reference), Blame> {
         let reference = reference(&mut victim, &contents).await?;
-        let templates = kit::stored_files(&victim.flash)?;
+        let templates = victim.storage.files().await?;
         if templates.is_empty() {
             return Err(ProductError("a first boot without a cut leaves no file".to_owned()).into());
         }
@@ -102,7 +102,7 @@ impl Bench {
         let on = self.victim.switch_on().await?;
         self.victim.clock.sleep_until(on + cut).await;
         let at = self.victim.cut()?;
-        let busy = self.victim.flash.busy(on, at);
+        let busy = self.victim.storage.chip().busy(on, at);
         Ok(format!("cut {cut:?} after power on, {}", self.hits.count(at, busy.last())))
     }
 
@@ -122,7 +122,7 @@ impl Bench {
     /// Lets the device complete what it has begun, and looks at all of it.
     async fn completed(&mut self, row: &str) -> Result<(), Blame> {
         let seen = match self.victim.boot().await {
-            Ok(_) => self.victim.files()?,
+            Ok(_) => self.victim.files().await?,
             Err(Blame::Product(error)) => Err(format!("the device did not complete them: {error}")),
             Err(other) => return Err(other),
         };
@@ -158,7 +158,7 @@ async fn reference(victim: &mut Victim, contents: &Contents) -> Result<Reference
     let on = victim.boot().await?;
     let end = victim.clock.now() + AFTERWARDS;
     victim.clock.sleep_until(end).await;
-    let busy = victim.flash.busy(on, end);
+    let busy = victim.storage.chip().busy(on, end);
     victim.cut()?;
     Ok(Reference::new(on, &busy, end))
 }

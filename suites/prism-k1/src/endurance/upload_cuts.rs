@@ -8,12 +8,12 @@ use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::{Blame, Inconclusive, ProductError};
 use rigor_runner::case::Case;
-use rigor_runner::need::{Chance, Clock, Console, Flash, Leds, Net, Picture, Power};
+use rigor_runner::need::{Chance, Clock, Console, Leds, Net, Picture, Power};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::aim::{Hits, Reference};
 use super::victim::{Contents, Victim, lost};
-use crate::kit::{self, Answer, Upload};
+use crate::kit::{self, Answer, Storage, Upload};
 use crate::pattern;
 use crate::rows::Rows;
 use crate::tlv::{Profile, Reply, request};
@@ -23,14 +23,14 @@ const DECIDED: [&str; 2] = ["K1-UPL-015", "K1-FLS-016"];
 pub(super) fn add_to(suite: &mut Suite) {
     for profile in Profile::ALL {
         let name = |what: &str| format!("{what}_{}", profile.service());
-        suite.case(name("power_cuts"), &DECIDED, move |console, net, flash, power, leds, clock, chance| {
-            power_cuts(FEW, profile, console, net, flash, power, leds, clock, chance)
+        suite.case(name("power_cuts"), &DECIDED, move |console, net, storage, power, leds, clock, chance| {
+            power_cuts(FEW, profile, console, net, storage, power, leds, clock, chance)
         });
         let many = Case::new(
             name("many_power_cuts"),
             &DECIDED,
-            move |console, net, flash, power, leds, clock, chance| {
-                power_cuts(MANY, profile, console, net, flash, power, leds, clock, chance)
+            move |console, net, storage, power, leds, clock, chance| {
+                power_cuts(MANY, profile, console, net, storage, power, leds, clock, chance)
             },
         );
         suite.add(many.within(Duration::from_secs(3600)).long());
@@ -103,7 +103,7 @@ async fn power_cuts(
     profile: Profile,
     console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     power: Power,
     leds: Leds,
     clock: Clock,
@@ -111,7 +111,7 @@ async fn power_cuts(
 ) -> Outcome {
     let mut bench = Bench {
         profile,
-        victim: Victim { console, flash, power, clock },
+        victim: Victim { console, storage, power, clock },
         net,
         leds,
         // Of different length, so that a mixture is no version.
@@ -168,7 +168,7 @@ impl Bench {
         let upload = kit::upload_once(&self.net, self.profile, NAME, &self.versions[0]).await?;
         self.name = name_in(&upload.status).unwrap_or_else(|| NAME.to_owned());
         self.victim.cut()?;
-        let files = kit::stored_files(&self.victim.flash)?;
+        let files = self.victim.storage.files().await?;
         let before = self.before(0, files)?;
         if !before.files.values().any(|file| *file == bystander) {
             return Err(ProductError("the first pattern was acknowledged and is not stored".into()).into());
@@ -197,7 +197,7 @@ impl Bench {
     async fn undisturbed(&mut self, before: &Before) -> Result<Reference, Blame> {
         let begun = self.upload_begins();
         let upload = self.upload(before, begun).await?;
-        let busy = self.victim.flash.busy(begun, upload.acknowledged + AFTERWARDS);
+        let busy = self.victim.storage.chip().busy(begun, upload.acknowledged + AFTERWARDS);
         Ok(Reference::new(begun, &busy, upload.acknowledged + AFTERWARDS))
     }
 
@@ -224,7 +224,7 @@ impl Bench {
         let acknowledged = upload.transpose()?.is_some();
         self.victim.clock.sleep_until(begins + cut).await;
         let at = self.victim.cut()?;
-        let busy = self.victim.flash.busy(begins, at);
+        let busy = self.victim.storage.chip().busy(begins, at);
         let mut row = format!("cut {:?} into the upload, {}", cut, self.hits.count(at, busy.last()));
         if acknowledged {
             row += ", after the STATUS";
@@ -254,7 +254,7 @@ impl Bench {
             }
             Err(other) => return Err(other),
         }
-        let files = match self.victim.files()? {
+        let files = match self.victim.files().await? {
             Ok(files) => files,
             Err(why) => {
                 self.note_mount(row, Err(why.clone()));

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rigor_core::Instant;
 use rigor_core::verdict::Blame;
-use rigor_runner::need::{Clock, Console, Flash, Power};
+use rigor_runner::need::{Clock, Console, Power};
 
-use crate::kit::{self, LITTLEFS_ADDRESS, LITTLEFS_BLOCK_BYTES, LITTLEFS_BYTES};
+use crate::kit::{self, LITTLEFS_ADDRESS, LITTLEFS_BLOCK_BYTES, LITTLEFS_BYTES, Storage};
 
 /// First byte and bytes of the settings' partition (seed, section 2).
 const NVS: (u32, u32) = (0x9000, 0x6000);
@@ -19,7 +19,7 @@ const OFF: Duration = Duration::from_millis(100);
 /// The device, with what it takes to switch it off and to look into its flash chip.
 pub(super) struct Victim {
     pub(super) console: Console,
-    pub(super) flash: Flash,
+    pub(super) storage: Storage,
     pub(super) power: Power,
     pub(super) clock: Clock,
 }
@@ -74,21 +74,21 @@ impl Victim {
     /// What the chip holds now.
     pub(super) fn contents(&self) -> Result<Contents, Blame> {
         Ok(Contents {
-            settings: self.flash.read(NVS.0, NVS.1)?,
-            storage: self.flash.read(LITTLEFS_ADDRESS, LITTLEFS_BYTES)?,
+            settings: self.storage.chip().read(NVS.0, NVS.1)?,
+            storage: self.storage.chip().read(LITTLEFS_ADDRESS, LITTLEFS_BYTES)?,
         })
     }
 
     /// Makes the chip hold `contents`, while the device is off.
     pub(super) fn restore(&self, contents: &Contents) -> Result<(), Blame> {
-        self.flash.write(NVS.0, &contents.settings)?;
-        self.flash.write(LITTLEFS_ADDRESS, &contents.storage)
+        self.storage.chip().write(NVS.0, &contents.settings)?;
+        self.storage.chip().write(LITTLEFS_ADDRESS, &contents.storage)
     }
 
     /// The files that the chip holds; `None`, with the reason, if it holds no file system that can be
     /// read.
-    pub(super) fn files(&self) -> Result<Result<BTreeMap<String, Vec<u8>>, String>, Blame> {
-        match kit::stored_files(&self.flash) {
+    pub(super) async fn files(&self) -> Result<Result<BTreeMap<String, Vec<u8>>, String>, Blame> {
+        match self.storage.files().await {
             Ok(files) => Ok(Ok(files)),
             Err(Blame::Product(error)) => Ok(Err(error.to_string())),
             Err(other) => Err(other),

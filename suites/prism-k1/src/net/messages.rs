@@ -1,16 +1,17 @@
 //! Messages: how long they may be, what they may be, and whether they come in pieces.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::Blame;
 use rigor_decode::websocket::{ClientFrame, Opcode};
-use rigor_runner::need::{Console, Device, Flash, Leds, Net, WebSocket};
+use rigor_runner::need::{Console, Device, Leds, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::scene::{self, END_LIMIT, Reaction, Scene};
-use crate::kit::{self, Answer};
+use crate::kit::{self, Answer, Storage};
 use crate::pattern;
 use crate::rows::Rows;
 use crate::tlv::{Profile, Reply, crc32, request};
@@ -35,9 +36,9 @@ fn in_one_message(profile: Profile, file: &[u8]) -> [Vec<u8>; 3] {
     [profile.begin("single", file.len() as u32, crc), profile.data(0, file), profile.end(crc)]
 }
 
-/// Whether the flash chip holds one of these files.
-fn is_stored(flash: &Flash, files: &[&[u8]]) -> Result<bool, Blame> {
-    Ok(kit::stored_files(flash)?.values().any(|stored| files.contains(&stored.as_slice())))
+/// Whether one of these files is among the stored ones.
+fn is_stored(stored: &BTreeMap<String, Vec<u8>>, files: &[&[u8]]) -> bool {
+    stored.values().any(|stored| files.contains(&stored.as_slice()))
 }
 
 /// How a long message reaches the device.
@@ -50,7 +51,7 @@ enum Delivery {
 }
 
 /// The longest message that is accepted, stored and found on the flash chip.
-async fn full_message(mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn full_message(mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let mut largest = Vec::new();
     for profile in Profile::ALL {
@@ -66,12 +67,12 @@ async fn full_message(mut console: Console, net: Net, flash: Flash) -> Outcome {
                 deliver(&socket, end, delivery).await?;
                 let limit = socket.tcp.now() + kit::COMMIT_LIMIT;
                 let (_, answer) = kit::answer(&mut socket, limit).await;
+                scene::leave(socket).await?;
                 // What the shorter ones come to shows on the chip when the longest does.
-                let shows = size < 4096 || is_stored(&flash, &[&file])?;
+                let shows = size < 4096 || is_stored(&storage.files().await?, &[&file]);
                 if matches!(answer, Answer::Reply(Reply::Status(_))) && shows {
                     accepted = size;
                 }
-                scene::leave(socket).await?;
             }
             largest.push(accepted as f64);
         }
@@ -112,7 +113,7 @@ fn too_long(profile: Profile, files: &[Vec<u8>]) -> Vec<(String, f64, Vec<u8>)> 
 
 /// Messages around and far above the limit. A new client knocks at once after each: both places are
 /// taken until the device has refused.
-async fn oversize(console: Console, net: Net, leds: Leds, device: Device, flash: Flash) -> Outcome {
+async fn oversize(console: Console, net: Net, leds: Leds, device: Device, storage: Storage) -> Outcome {
     let mut scene = Scene::set(console, net, leds, device).await?;
     let mut findings = Findings::new();
     let (mut smallest, mut alive, mut until_served) = (Vec::new(), Rows::default(), Vec::new());
@@ -149,7 +150,7 @@ async fn oversize(console: Console, net: Net, leds: Leds, device: Device, flash:
             scene::leave(next).await?;
             scene::dismiss(socket, &seen)?;
         }
-        if is_stored(&flash, &files.each_ref().map(Vec::as_slice))? {
+        if is_stored(&scene.files(&storage).await?, &files.each_ref().map(Vec::as_slice)) {
             findings.observed("K1-NET-007", false, "a message was refused for its size and yet stored");
         }
         // Where the refusals begin: the longest legal message is not among them.

@@ -1,5 +1,6 @@
 //! What the network's cases share: a device at work, somebody else on the line, and a bait.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rigor_core::Instant;
@@ -7,7 +8,7 @@ use rigor_core::verdict::{Blame, Inconclusive, ProductError};
 use rigor_decode::websocket::{ClientFrame, Close, CloseCode, Message, Opcode, Response, ServerEvent};
 use rigor_runner::need::{Console, Device, Heard, Leds, Net, WebSocket};
 
-use crate::kit::{self, Answer};
+use crate::kit::{self, Answer, Storage};
 use crate::pattern;
 use crate::tlv::{Profile, Reply, request};
 
@@ -57,6 +58,18 @@ impl Scene {
     pub(super) async fn turn_to(&mut self, profile: Profile) -> Result<(), Blame> {
         self.profile = profile;
         self.play().await
+    }
+
+    /// The files on the flash chip. Where the look interrupts the firmware, the other client leaves before
+    /// it and comes back, and nothing plays until the next [turn](Self::turn_to).
+    pub(super) async fn files(&mut self, storage: &Storage) -> Result<BTreeMap<String, Vec<u8>>, Blame> {
+        if storage.is_read_beside_firmware()? {
+            return storage.files().await;
+        }
+        self.bystander.tcp.finish()?;
+        let files = storage.files().await?;
+        self.bystander = kit::open(&self.net, Profile::F).await?;
+        Ok(files)
     }
 
     /// Makes the device play the scene's pattern, and waits until the strip shows it. The other

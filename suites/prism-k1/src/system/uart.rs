@@ -9,11 +9,12 @@ use std::time::Duration;
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::{Blame, ProductError};
-use rigor_runner::need::{Clock, Console, Device, Flash, Leds, Picture};
+use rigor_runner::need::{Clock, Console, Device, Leds, Picture};
 use rigor_runner::{Findings, Outcome, Suite};
 
+use crate::kit::{self, Storage};
+use crate::p11;
 use crate::tlv::crc32;
-use crate::{kit, p11};
 
 pub(super) fn add_to(suite: &mut Suite) {
     suite.case("uart_commands", &["K1-SYS-009", "K1-SYS-013"], uart_commands);
@@ -36,7 +37,7 @@ const LINE_LIMIT: usize = 2048;
 struct Terminal {
     console: Console,
     leds: Leds,
-    flash: Flash,
+    storage: Storage,
     clock: Clock,
     /// One sample a working command: 1 where it was not answered with `OK`.
     unanswered: Vec<f64>,
@@ -96,13 +97,13 @@ impl Terminal {
 
     /// Whether every file is as it was and none is there whose upload was refused. What an upload
     /// under way keeps for itself does not count.
-    fn files_are_untouched(&mut self) -> Result<bool, Blame> {
-        let image = self.flash.read(kit::LITTLEFS_ADDRESS, kit::LITTLEFS_BYTES)?;
+    async fn files_are_untouched(&mut self) -> Result<bool, Blame> {
+        let image = self.storage.image().await?;
         if image == self.image {
             return Ok(true);
         }
+        let now = kit::files_of(&kit::mount(&image)?)?;
         self.image = image;
-        let now = kit::stored_files(&self.flash)?;
         let kept = self.files.iter().all(|(path, bytes)| now.get(path) == Some(bytes));
         Ok(kept && !now.keys().any(|path| path.contains(REFUSED)))
     }
@@ -115,6 +116,11 @@ impl Terminal {
         Ok(first.filter(|first| pictures.all(|next| next == *first)))
     }
 
+    /// The same, if that can be seen without an interruption: what plays must be there at the next command.
+    async fn keeps_files(&mut self) -> Result<bool, Blame> {
+        Ok(!self.storage.is_read_beside_firmware()? || self.files_are_untouched().await?)
+    }
+
     /// A command that is refused and changes neither strip nor flash.
     async fn refused(&mut self, command: &str) -> Result<(), Blame> {
         let before = self.still_picture().await?;
@@ -125,7 +131,7 @@ impl Terminal {
             self.untrue.push(format!("{} was answered with {answer:?}", shortened(command)));
         }
         let after = self.still_picture().await?;
-        let effect = before.is_none() || after != before || !self.files_are_untouched()?;
+        let effect = before.is_none() || after != before || !self.keeps_files().await?;
         if effect && answer != "OK" {
             self.unanswered.push(1.0);
             self.untrue.push(format!("{} took effect and was answered with {answer:?}", shortened(command)));
@@ -179,7 +185,7 @@ fn corrected(gamma: f64) -> [u8; 3] {
 async fn uart_commands(
     mut console: Console,
     leds: Leds,
-    flash: Flash,
+    storage: Storage,
     clock: Clock,
     device: Device,
 ) -> Outcome {
@@ -188,7 +194,7 @@ async fn uart_commands(
     let mut terminal = Terminal {
         console,
         leds,
-        flash,
+        storage,
         clock,
         unanswered: Vec::new(),
         unrefused: Vec::new(),
@@ -199,10 +205,14 @@ async fn uart_commands(
     terminal.works("STATUS", ANSWER_LIMIT).await?;
     // Without a pattern to play nothing else can be told.
     if upload(&mut terminal, "uart-colour", &p11::solid(COLOUR)).await? {
-        terminal.files = kit::stored_files(&terminal.flash)?;
+        terminal.files = terminal.storage.files().await?;
         commands_that_work(&mut terminal).await?;
         malformed_commands(&mut terminal).await?;
         uploads_that_fail(&mut terminal).await?;
+        if !terminal.files_are_untouched().await? {
+            terminal.unanswered.push(1.0);
+            terminal.untrue.push("a refused command or upload changed the storage".to_owned());
+        }
     }
     if device.starts_since(begun) > 0 {
         return Err(ProductError("the device restarted".to_owned()).into());
@@ -227,7 +237,7 @@ async fn upload(terminal: &mut Terminal, name: &str, file: &[u8]) -> Result<bool
         terminal.works(&format!("DATA {} {}", index * chunk, base64(bytes)), ANSWER_LIMIT).await?;
     }
     terminal.works("END", kit::COMMIT_LIMIT).await?;
-    let stored = kit::stored_files(&terminal.flash)?.values().any(|stored| stored == file);
+    let stored = terminal.storage.files().await?.values().any(|stored| stored == file);
     terminal.effect("the upload", stored);
     Ok(stored)
 }

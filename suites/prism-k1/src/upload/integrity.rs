@@ -2,13 +2,13 @@
 
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
-use rigor_runner::need::{Console, Device, Flash, Net};
+use rigor_runner::need::{Console, Device, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::{
     Answered, Messages, NAME, Stored, and_changed, and_differ, attempt, differing, named, still_well,
 };
-use crate::kit;
+use crate::kit::{self, Storage};
 use crate::pattern;
 use crate::rows::Rows;
 use crate::tlv::{Profile, crc32, tlv_f, tlv_n};
@@ -20,17 +20,17 @@ pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
         Profile::F => &["K1-UPL-033", "K1-UPL-036"],
     };
     suite
-        .case(named("message_types", profile), types, move |console, net, flash| {
-            message_types(profile, types, console, net, flash)
+        .case(named("message_types", profile), types, move |console, net, storage| {
+            message_types(profile, types, console, net, storage)
         })
-        .case(named("byte_order", profile), &["K1-UPL-034"], move |console, net, flash| {
-            byte_order(profile, console, net, flash)
+        .case(named("byte_order", profile), &["K1-UPL-034"], move |console, net, storage| {
+            byte_order(profile, console, net, storage)
         })
-        .case(named("crc_variant", profile), &["K1-UPL-039"], move |console, net, flash| {
-            crc_variant(profile, console, net, flash)
+        .case(named("crc_variant", profile), &["K1-UPL-039"], move |console, net, storage| {
+            crc_variant(profile, console, net, storage)
         })
-        .case(named("wrong_crc", profile), &["K1-UPL-003", "K1-UPL-021"], move |console, net, flash| {
-            wrong_crc(profile, console, net, flash)
+        .case(named("wrong_crc", profile), &["K1-UPL-003", "K1-UPL-021"], move |console, net, storage| {
+            wrong_crc(profile, console, net, storage)
         });
     match profile {
         Profile::N => suite.case("end_without_crc", &["K1-UPL-035"], end_without_crc),
@@ -49,7 +49,7 @@ async fn message_types(
     ids: &'static [&'static str],
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
 ) -> Outcome {
     kit::settled(&mut console).await?;
     let file: Vec<u8> = (0..=255).collect();
@@ -69,7 +69,7 @@ async fn message_types(
         }
     };
     let answered = attempt(&net, profile, &[begin, data, end]).await?;
-    let differ = differing(&file, Stored::read(&flash)?.pattern(profile, "multi"));
+    let differ = differing(&file, Stored::read(&storage).await?.pattern(profile, "multi"));
     let mut findings = Findings::new();
     for id in ids {
         let holds = answered == Answered::Stored && differ == 0;
@@ -134,7 +134,7 @@ fn upload_with(profile: Profile, file: &[u8], cut: usize, swapped: Orders) -> Me
 }
 
 /// Every field in the right order is read; one in the other order is refused.
-async fn byte_order(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn byte_order(profile: Profile, mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let right = Orders { length: false, size: false, offset: false, crc: false };
     let wrong = [
@@ -146,14 +146,14 @@ async fn byte_order(profile: Profile, mut console: Console, net: Net, flash: Fla
     let mut rows = Rows::default();
     let file = pattern::file(1, 0x0902);
     let answered = attempt(&net, profile, &upload_with(profile, &file, 0x0307, right)).await?;
-    let stored = Stored::read(&flash)?;
+    let stored = Stored::read(&storage).await?;
     let differ = differing(&file, stored.pattern(profile, NAME));
     let holds = answered == Answered::Stored && differ == 0;
     rows.note(holds, "the profile's order", format!("the profile's order {answered}{}", and_differ(differ)));
     let other = pattern::file(2, 0x0902);
     for (field, orders) in wrong {
         let answered = attempt(&net, profile, &upload_with(profile, &other, 0x0307, orders)).await?;
-        let changes = Stored::read(&flash)?.changes(&stored);
+        let changes = Stored::read(&storage).await?.changes(&stored);
         let holds = matches!(answered, Answered::Refused(_)) && changes.is_empty();
         let seen = format!("the other order {answered}{}", and_changed(&changes));
         rows.note(holds, field, seen);
@@ -165,7 +165,7 @@ async fn byte_order(profile: Profile, mut console: Console, net: Net, flash: Fla
 
 /// The check value of CRC-32/ISO-HDLC, as a number from the literature, and those of its relatives
 /// (catalogue of parametrised CRC algorithms, width 32), which must not do.
-async fn crc_variant(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn crc_variant(profile: Profile, mut console: Console, net: Net, storage: Storage) -> Outcome {
     const FILE: &[u8] = b"123456789";
     const RELATIVES: [(&str, u32); 5] = [
         ("CRC-32/BZIP2", 0xFC89_1918),
@@ -182,7 +182,7 @@ async fn crc_variant(profile: Profile, mut console: Console, net: Net, flash: Fl
         rows.note(matches!(answered, Answered::Refused(_)), name, format!("relatives {answered}"));
     }
     let answered = attempt(&net, profile, &messages(0xCBF4_3926)).await?;
-    let differ = differing(FILE, Stored::read(&flash)?.pattern(profile, NAME));
+    let differ = differing(FILE, Stored::read(&storage).await?.pattern(profile, NAME));
     let holds = answered == Answered::Stored && differ == 0;
     rows.note(holds, "0xCBF43926", format!("0xCBF43926 {answered}{}", and_differ(differ)));
     let mut findings = Findings::new();
@@ -192,7 +192,7 @@ async fn crc_variant(profile: Profile, mut console: Console, net: Net, flash: Fl
 
 /// Wrong CRCs, and right ones over wrong data, first where nothing is stored and then over an old
 /// version.
-async fn wrong_crc(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn wrong_crc(profile: Profile, mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let old = pattern::file(1, 6000);
     let new = pattern::file(2, 6000);
@@ -233,10 +233,10 @@ async fn wrong_crc(profile: Profile, mut console: Console, net: Net, flash: Flas
         if has_old {
             kit::upload_once(&net, profile, NAME, &old).await?;
         }
-        let before = Stored::read(&flash)?;
+        let before = Stored::read(&storage).await?;
         for (what, messages) in &attempts {
             let answered = attempt(&net, profile, messages).await?;
-            let after = Stored::read(&flash)?;
+            let after = Stored::read(&storage).await?;
             let changes = after.changes(&before);
             let holds = matches!(answered, Answered::Refused(_)) && changes.is_empty();
             rows.note(holds, what, format!("{answered}{}", and_changed(&changes)));
@@ -252,18 +252,18 @@ async fn wrong_crc(profile: Profile, mut console: Console, net: Net, flash: Flas
 }
 
 /// The CRC left out, whole or in part, and one with a byte too many.
-async fn end_without_crc(mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn end_without_crc(mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let file = pattern::file(1, 500);
     let crc = crc32(&file).to_le_bytes();
-    let before = Stored::read(&flash)?;
+    let before = Stored::read(&storage).await?;
     let mut rows = Rows::default();
     for value in [&crc[..0], &crc[..1], &crc[..3], &[&crc[..], &[0]].concat()] {
         let mut messages = Profile::N.upload(NAME, &file);
         messages.pop();
         messages.push(tlv_n(0x03, value));
         let answered = attempt(&net, Profile::N, &messages).await?;
-        let changes = Stored::read(&flash)?.changes(&before);
+        let changes = Stored::read(&storage).await?.changes(&before);
         let holds = matches!(answered, Answered::Refused(_)) && changes.is_empty();
         rows.note(
             holds,
@@ -277,7 +277,7 @@ async fn end_without_crc(mut console: Console, net: Net, flash: Flash) -> Outcom
 }
 
 /// The rules of the specification's section 2.2, in the STATUS and in the storage.
-async fn stored_names(mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn stored_names(mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let long = "x".repeat(63);
     let names = [
@@ -297,7 +297,7 @@ async fn stored_names(mut console: Console, net: Net, flash: Flash) -> Outcome {
         let file = pattern::file(index as u8, 64 + index);
         let status = kit::upload_once(&net, Profile::F, sent, &file).await?.status;
         let expected = [&[normal.len() as u8], normal.as_bytes()].concat();
-        let differ = differing(&file, Stored::read(&flash)?.pattern(Profile::F, normal));
+        let differ = differing(&file, Stored::read(&storage).await?.pattern(Profile::F, normal));
         if status == expected && differ == 0 {
             rows.good("normalised, in the STATUS and in the storage");
         } else {
@@ -311,16 +311,16 @@ async fn stored_names(mut console: Console, net: Net, flash: Flash) -> Outcome {
 }
 
 /// Names around the longest one: where the refusals begin.
-async fn name_lengths(mut console: Console, net: Net, flash: Flash, device: Device) -> Outcome {
+async fn name_lengths(mut console: Console, net: Net, storage: Storage, device: Device) -> Outcome {
     kit::settled(&mut console).await?;
     let begun = kit::upload_once(&net, Profile::F, NAME, b"settled").await?.acknowledged;
     let mut findings = Findings::new();
     let mut shortest = None;
-    let mut before = Stored::read(&flash)?;
+    let mut before = Stored::read(&storage).await?;
     for length in [1, 62, 63, 64, 65, 128] {
         let messages = Profile::F.upload(&"n".repeat(length), &pattern::file(3, 100 + length));
         let answered = attempt(&net, Profile::F, &messages).await?;
-        let after = Stored::read(&flash)?;
+        let after = Stored::read(&storage).await?;
         let refused = matches!(answered, Answered::Refused(_));
         if refused && shortest.is_none() {
             shortest = Some(length);
@@ -332,7 +332,7 @@ async fn name_lengths(mut console: Console, net: Net, flash: Flash, device: Devi
         }
         before = after;
     }
-    still_well(&net, &flash, &device, Profile::F, begun).await?;
+    still_well(&net, &storage, &device, Profile::F, begun).await?;
     match shortest {
         Some(length) => findings.measured("K1-FMT-005", Distribution::new(Unit::Bytes, [length as f64])?),
         None => findings.observed("K1-FMT-005", false, "no name was too long"),

@@ -1,21 +1,21 @@
 //! Chunks out of order and chunks sent twice: stored right or refused, never stored wrong.
 
-use rigor_runner::need::{Console, Device, Flash, Net};
+use rigor_runner::need::{Console, Device, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::{Answered, Messages, NAME, Stored, and_changed, attempt, named, still_well};
-use crate::kit;
+use crate::kit::{self, Storage};
 use crate::pattern;
 use crate::rows::Rows;
 use crate::tlv::{Profile, crc32};
 
 pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
     suite
-        .case(named("chunks_out_of_order", profile), &["K1-UPL-008"], move |console, net, flash, device| {
-            never_wrong(profile, "K1-UPL-008", out_of_order(), console, net, flash, device)
+        .case(named("chunks_out_of_order", profile), &["K1-UPL-008"], move |console, net, storage, device| {
+            never_wrong(profile, "K1-UPL-008", out_of_order(), console, net, storage, device)
         })
-        .case(named("chunks_twice", profile), &["K1-UPL-023"], move |console, net, flash, device| {
-            never_wrong(profile, "K1-UPL-023", twice(), console, net, flash, device)
+        .case(named("chunks_twice", profile), &["K1-UPL-023"], move |console, net, storage, device| {
+            never_wrong(profile, "K1-UPL-023", twice(), console, net, storage, device)
         });
 }
 
@@ -87,17 +87,17 @@ async fn never_wrong(
     orders: Vec<Order>,
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     device: Device,
 ) -> Outcome {
     kit::settled(&mut console).await?;
     let begun = kit::upload_once(&net, profile, NAME, &pattern::file(1, BYTES)).await?.acknowledged;
-    let mut before = Stored::read(&flash)?;
+    let mut before = Stored::read(&storage).await?;
     let mut rows = Rows::default();
     for (index, order) in orders.into_iter().enumerate() {
         let file = pattern::file(2 + index as u8 % 2, BYTES);
         let answered = attempt(&net, profile, &order.messages(profile, &file)).await?;
-        let after = Stored::read(&flash)?;
+        let after = Stored::read(&storage).await?;
         let changes = after.changes(&before);
         let holds = match answered {
             Answered::Stored => {
@@ -110,7 +110,7 @@ async fn never_wrong(
         rows.note(holds, order.what, seen);
         before = after;
     }
-    still_well(&net, &flash, &device, profile, begun).await?;
+    still_well(&net, &storage, &device, profile, begun).await?;
     let mut findings = Findings::new();
     rows.decide(id, &mut findings)?;
     Ok(findings)

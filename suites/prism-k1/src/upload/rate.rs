@@ -6,7 +6,7 @@ use rigor_core::Instant;
 use rigor_core::distribution::Distribution;
 use rigor_core::event::{Direction, FlowKind};
 use rigor_core::unit::Unit;
-use rigor_core::verdict::{Blame, HarnessError, ProductError};
+use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError};
 use rigor_decode::websocket::ClientFrame;
 use rigor_runner::need::{Console, Flash, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
@@ -40,8 +40,8 @@ fn left(history: &[(Instant, FlowKind)], index: usize) -> Result<Instant, Blame>
 }
 
 /// The link's best speed in bytes per second, over any 4096 bytes or more that the device
-/// acknowledged.
-fn link_speed(history: &[(Instant, FlowKind)]) -> f64 {
+/// acknowledged; `None` where nobody sees acknowledgements, as behind an operating system's TCP.
+fn link_speed(history: &[(Instant, FlowKind)]) -> Option<f64> {
     let acknowledged: Vec<(Instant, u64)> = history
         .iter()
         .filter_map(|(at, what)| match what {
@@ -53,7 +53,8 @@ fn link_speed(history: &[(Instant, FlowKind)]) -> f64 {
         let (until, after) = acknowledged[index..].iter().find(|(_, bytes)| bytes - before >= 4096)?;
         (*until > from).then(|| (after - before) as f64 / until.since(from).as_secs_f64())
     };
-    acknowledged.iter().enumerate().filter_map(speed_from).fold(0.0, f64::max)
+    let best = acknowledged.iter().enumerate().filter_map(speed_from).fold(0.0, f64::max);
+    (!acknowledged.is_empty()).then_some(best)
 }
 
 /// Bytes of a message on the wire.
@@ -103,13 +104,23 @@ async fn rate(profile: Profile, mut console: Console, net: Net, flash: Flash) ->
         let kilobytes = MAX_FILE_BYTES as f64 / 1000.0;
         // A device that receives while its flash is busy is not faster than the link for that.
         let transfer = done.acknowledged.since(first_data).saturating_sub(busy).as_secs_f64();
-        without_flash.push((kilobytes / transfer).min(link_speed(&sent) / 1000.0));
+        if let Some(link) = link_speed(&sent)
+            && flash.busy_source().is_some()
+        {
+            without_flash.push((kilobytes / transfer).min(link / 1000.0));
+        }
         with_flash.push(kilobytes / done.acknowledged.since(left(&sent, 0)?).as_secs_f64());
         commit.push(done.acknowledged.since(end));
     }
-    let without_flash = Distribution::new(Unit::KilobytesPerSecond, without_flash)?;
-    findings.measured("K1-UPL-014", without_flash.clone());
-    findings.measured("K1-UPL-025", without_flash);
+    if without_flash.len() == with_flash.len() {
+        let without_flash = Distribution::new(Unit::KilobytesPerSecond, without_flash)?;
+        findings.measured("K1-UPL-014", without_flash.clone());
+        findings.measured("K1-UPL-025", without_flash);
+    } else {
+        let blind = "this rig does not see what the device acknowledges and when its flash chip is busy";
+        findings.unclear("K1-UPL-014", Inconclusive(blind.to_owned()));
+        findings.unclear("K1-UPL-025", Inconclusive(blind.to_owned()));
+    }
     findings.measured("K1-UPL-026", Distribution::new(Unit::KilobytesPerSecond, with_flash)?);
     findings.measured("K1-UPL-032", Distribution::of_durations(commit)?);
     Ok(findings)

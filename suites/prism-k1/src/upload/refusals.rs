@@ -8,14 +8,14 @@ use std::time::Duration;
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::Blame;
-use rigor_runner::need::{Console, Device, Flash, Leds, Net, WebSocket};
+use rigor_runner::need::{Console, Device, Leds, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::{
     AFTERMATH, Answered, Messages, NAME, SETTLING, Stored, and_changed, answered, attempt, counted, named,
     still_well,
 };
-use crate::kit;
+use crate::kit::{self, Storage};
 use crate::pattern;
 use crate::rows::Rows;
 use crate::tlv::{Profile, crc32, tlv_f, tlv_n};
@@ -39,15 +39,15 @@ pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
             _ => &[],
         };
         let decides = [ids, formats, &EFFECTS].concat();
-        suite.case(named(name, profile), &decides, move |console, net, flash, device, leds| {
-            refuse_all(profile, table, console, net, flash, device, leds)
+        suite.case(named(name, profile), &decides, move |console, net, storage, device, leds| {
+            refuse_all(profile, table, console, net, storage, device, leds)
         });
     }
     suite.case(
         named("upload_after_refusal", profile),
         &["K1-UPL-029"],
-        move |console, net, flash, device| {
-            upload_after(profile, TABLES.map(|(_, table, _)| table), console, net, flash, device)
+        move |console, net, storage, device| {
+            upload_after(profile, TABLES.map(|(_, table, _)| table), console, net, storage, device)
         },
     );
 }
@@ -340,16 +340,18 @@ async fn refuse_all(
     table: Table,
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     device: Device,
     leds: Leds,
 ) -> Outcome {
     kit::settled(&mut console).await?;
     // In profile f nothing plays by itself, and what plays not can be seen to stop.
     kit::upload_once(&net, Profile::N, NAME, &old()).await?;
+    kit::upload_once(&net, profile, NAME, &old()).await?;
+    let before = Stored::read(&storage).await?;
+    // Again, because a device that had to be interrupted for the look plays nothing any more.
+    let begun = kit::upload_once(&net, Profile::N, NAME, &old()).await?.acknowledged;
     leds.expect("an uploaded pattern", kit::ANSWER_LIMIT, |picture| !picture.is_black()).await?;
-    let begun = kit::upload_once(&net, profile, NAME, &old()).await?.acknowledged;
-    let before = Stored::read(&flash)?;
     let mut looked = begun;
     let mut tallies: BTreeMap<&str, Rows> = BTreeMap::new();
     let (mut changed, mut silent) = (Vec::new(), Vec::new());
@@ -369,16 +371,28 @@ async fn refuse_all(
         if frames.lanes.iter().any(|lane| lane.len() < 3) {
             findings.observed("K1-UPL-030", false, format!("the LEDs stopped after {}", attack.what));
         }
+        if !storage.is_read_beside_firmware()? {
+            continue;
+        }
         // What the chip did not touch has not changed.
-        let touched = flash.busy_source().is_none() || !flash.busy(looked, frames.until).is_empty();
+        let chip = storage.chip();
+        let touched = chip.busy_source().is_none() || !chip.busy(looked, frames.until).is_empty();
         looked = frames.until;
-        let changes = if touched { Stored::read(&flash)?.changes(&before) } else { Vec::new() };
+        let changes = if touched { Stored::read(&storage).await?.changes(&before) } else { Vec::new() };
         if !changes.is_empty() {
             findings.observed("K1-UPL-028", false, format!("{}{}", attack.what, and_changed(&changes)));
         }
         changed.push(changes.len() as f64);
     }
-    still_well(&net, &flash, &device, profile, begun).await?;
+    if changed.is_empty() {
+        // Nothing may have changed by all of them together either.
+        let changes = Stored::read(&storage).await?.changes(&before);
+        if !changes.is_empty() {
+            findings.observed("K1-UPL-028", false, format!("all attacks together{}", and_changed(&changes)));
+        }
+        changed.push(changes.len() as f64);
+    }
+    still_well(&net, &storage, &device, profile, begun).await?;
     for (id, rows) in tallies {
         rows.decide(id, &mut findings)?;
     }
@@ -398,7 +412,7 @@ async fn upload_after(
     tables: [Table; 4],
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     device: Device,
 ) -> Outcome {
     kit::settled(&mut console).await?;
@@ -424,7 +438,7 @@ async fn upload_after(
             _ => rows.bad(attack.what, format!("{answered}, the next upload {valid}")),
         }
     }
-    still_well(&net, &flash, &device, profile, begun).await?;
+    still_well(&net, &storage, &device, profile, begun).await?;
     let mut findings = Findings::new();
     rows.decide("K1-UPL-029", &mut findings)?;
     Ok(findings)

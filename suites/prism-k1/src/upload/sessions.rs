@@ -9,46 +9,48 @@ use rigor_core::event::{Direction, FlowKind};
 use rigor_core::unit::{Amount, Unit};
 use rigor_core::verdict::{Blame, ProductError};
 use rigor_decode::websocket::{ClientFrame, CloseCode};
-use rigor_runner::need::{Clock, Console, Device, Flash, Net, WebSocket};
+use rigor_runner::need::{Clock, Console, Device, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::{
     AFTERMATH, Answered, Messages, NAME, SETTLING, Stored, and_changed, answered, attempt, named, still_well,
 };
-use crate::kit;
+use crate::kit::{self, Storage};
 use crate::pattern;
 use crate::rows::Rows;
 use crate::tlv::{Profile, crc32};
 
 pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
     suite
-        .case(named("begin_twice", profile), &["K1-UPL-010"], move |console, net, flash, device| {
-            begin_twice(profile, console, net, flash, device)
+        .case(named("begin_twice", profile), &["K1-UPL-010"], move |console, net, storage, device| {
+            begin_twice(profile, console, net, storage, device)
         })
         .case(
             named("begin_from_two_clients", profile),
             &["K1-UPL-024"],
-            move |console, net, flash, device, clock| {
-                two_clients(profile, console, net, flash, device, clock)
+            move |console, net, storage, device, clock| {
+                two_clients(profile, console, net, storage, device, clock)
             },
         )
         .case(
             named("upload_after_disconnect", profile),
             &["K1-UPL-011"],
-            move |console, net, flash, device, clock| {
-                after_disconnect(profile, console, net, flash, device, clock)
+            move |console, net, storage, device, clock| {
+                after_disconnect(profile, console, net, storage, device, clock)
             },
         )
         .case(
             named("upload_after_stall", profile),
             &["K1-UPL-012"],
-            move |console, net, flash, device, clock| {
-                after_stall(profile, console, net, flash, device, clock)
+            move |console, net, storage, device, clock| {
+                after_stall(profile, console, net, storage, device, clock)
             },
         )
-        .case(named("fifty_uploads", profile), &["K1-UPL-013"], move |console, net, flash, device, clock| {
-            fifty(profile, console, net, flash, device, clock)
-        });
+        .case(
+            named("fifty_uploads", profile),
+            &["K1-UPL-013"],
+            move |console, net, storage, device, clock| fifty(profile, console, net, storage, device, clock),
+        );
 }
 
 /// The name that profile n's uploads get, so that both profiles write the same file.
@@ -75,7 +77,7 @@ async fn begin_twice(
     profile: Profile,
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     device: Device,
 ) -> Outcome {
     kit::settled(&mut console).await?;
@@ -132,10 +134,10 @@ async fn begin_twice(
         ),
     ];
     let mut rows = Rows::default();
-    let mut before = Stored::read(&flash)?;
+    let mut before = Stored::read(&storage).await?;
     for (what, messages, whole) in attempts {
         let answered = attempt(&net, profile, &messages).await?;
-        let after = Stored::read(&flash)?;
+        let after = Stored::read(&storage).await?;
         let (old, now) = (before.pattern(profile, NAME), after.pattern(profile, NAME));
         let said_stored = answered == Answered::Stored;
         let holds = answered != Answered::Ignored
@@ -149,7 +151,7 @@ async fn begin_twice(
         rows.note(holds, what, seen);
         before = after;
     }
-    still_well(&net, &flash, &device, profile, begun).await?;
+    still_well(&net, &storage, &device, profile, begun).await?;
     let mut findings = Findings::new();
     rows.decide("K1-UPL-010", &mut findings)?;
     Ok(findings)
@@ -178,7 +180,7 @@ async fn two_clients(
     profile: Profile,
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     device: Device,
     clock: Clock,
 ) -> Outcome {
@@ -210,7 +212,7 @@ async fn two_clients(
             ("END without BEGIN", vec![other.end(crc32(&a[..2000]))], Second::Stray),
         ];
         for (what, messages, second) in seconds {
-            let before = Stored::read(&flash)?;
+            let before = Stored::read(&storage).await?;
             let mut first = kit::open(&net, profile).await?;
             let halves = [vec![profile.begin(SHARED, 4000, crc32(&a))], pieces(profile, &a, 0, 2)].concat();
             kit::send_all(&first, &halves)?;
@@ -221,7 +223,7 @@ async fn two_clients(
             let of_first = answered(&mut first, &rest, AFTERMATH).await?;
             first.tcp.finish()?;
             clock.sleep(SETTLING).await;
-            let after = Stored::read(&flash)?;
+            let after = Stored::read(&storage).await?;
             let changes = after.changes(&before);
             let holds = match (&of_first, &of_second) {
                 (Answered::Stored, Answered::Refused(_)) => after.pattern(profile, SHARED) == a,
@@ -246,7 +248,7 @@ async fn two_clients(
             );
         }
     }
-    still_well(&net, &flash, &device, profile, begun).await?;
+    still_well(&net, &storage, &device, profile, begun).await?;
     let mut findings = Findings::new();
     rows.decide("K1-UPL-024", &mut findings)?;
     Ok(findings)
@@ -302,13 +304,13 @@ async fn first_stored(
 }
 
 /// What is wrong with the storage, which held `before`, after `file` was uploaded.
-fn not_stored(
+async fn not_stored(
     profile: Profile,
-    flash: &Flash,
+    storage: &Storage,
     before: &Stored,
     file: &[u8],
 ) -> Result<Option<String>, Blame> {
-    let after = Stored::read(flash)?;
+    let after = Stored::read(storage).await?;
     let changes = after.changes(before);
     let wrong = after.pattern(profile, NAME) != file || changes.len() > 1;
     Ok(wrong.then(|| format!("the next upload is not what is stored{}", and_changed(&changes))))
@@ -333,16 +335,15 @@ struct Recovery<'a> {
     id: &'static str,
     profile: Profile,
     net: &'a Net,
-    flash: &'a Flash,
+    storage: &'a Storage,
     clock: &'a Clock,
     took: Vec<Duration>,
     findings: Findings,
 }
 
 impl Recovery<'_> {
-    /// The next upload, after one that was left at `left` in the way that `what` tells; the storage
-    /// held `before` then.
-    async fn upload(&mut self, what: &str, left: Instant, before: &Stored) -> Result<(), Blame> {
+    /// The next upload, after one that was left at `left` in the way that `what` tells; its file.
+    async fn upload(&mut self, what: &str, left: Instant) -> Result<Vec<u8>, Blame> {
         let file = version(3 + self.took.len() as u8 % 4);
         match first_stored(self.net, self.clock, self.profile, &file, left + RECOVERY_LIMIT).await? {
             Some(begun) => self.took.push(begun.since(left)),
@@ -355,7 +356,12 @@ impl Recovery<'_> {
                 );
             }
         }
-        if let Some(wrong) = not_stored(self.profile, self.flash, before, &file)? {
+        Ok(file)
+    }
+
+    /// What the upload of `file` has left in the storage, which held `before`.
+    async fn look(&mut self, what: &str, file: &[u8], before: &Stored) -> Result<(), Blame> {
+        if let Some(wrong) = not_stored(self.profile, self.storage, before, file).await? {
             self.findings.observed(self.id, false, format!("{what}: {wrong}"));
         }
         Ok(())
@@ -374,7 +380,7 @@ async fn after_disconnect(
     profile: Profile,
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     device: Device,
     clock: Clock,
 ) -> Outcome {
@@ -384,14 +390,14 @@ async fn after_disconnect(
         id: "K1-UPL-011",
         profile,
         net: &net,
-        flash: &flash,
+        storage: &storage,
         clock: &clock,
         took: Vec::new(),
         findings: Findings::new(),
     };
     for (stage, messages) in left_behind(profile) {
         for way in ["FIN", "RST", "Close frame", "vanishing"] {
-            let before = Stored::read(&flash)?;
+            let before = Stored::read(&storage).await?;
             let socket = kit::open(&net, profile).await?;
             kit::send_all(&socket, &messages)?;
             taken(&socket, &clock).await?;
@@ -401,10 +407,14 @@ async fn after_disconnect(
                 "Close frame" => socket.send(ClientFrame::close(CloseCode::GOING_AWAY, ""))?,
                 _ => socket.tcp.vanish()?,
             }
-            recovery.upload(&format!("{way} {stage}"), clock.now(), &before).await?;
+            let what = format!("{way} {stage}");
+            let file = recovery.upload(&what, clock.now()).await?;
+            // Whichever way it was left, nobody listens to it any more.
+            drop(socket);
+            recovery.look(&what, &file, &before).await?;
         }
     }
-    still_well(&net, &flash, &device, profile, begun).await?;
+    still_well(&net, &storage, &device, profile, begun).await?;
     recovery.into_findings()
 }
 
@@ -413,7 +423,7 @@ async fn after_stall(
     profile: Profile,
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     device: Device,
     clock: Clock,
 ) -> Outcome {
@@ -423,7 +433,7 @@ async fn after_stall(
         id: "K1-UPL-012",
         profile,
         net: &net,
-        flash: &flash,
+        storage: &storage,
         clock: &clock,
         took: Vec::new(),
         findings: Findings::new(),
@@ -435,7 +445,7 @@ async fn after_stall(
         ("in a frame", half.1, true),
         (whole.0, whole.1, false),
     ] {
-        let before = Stored::read(&flash)?;
+        let before = Stored::read(&storage).await?;
         let socket = kit::open(&net, profile).await?;
         kit::send_all(&socket, &messages)?;
         if torn {
@@ -446,10 +456,12 @@ async fn after_stall(
         }
         let last = taken(&socket, &clock).await?;
         clock.sleep_until(last + Duration::from_millis(5001)).await;
-        recovery.upload(&format!("stalled {stage}"), last, &before).await?;
+        let what = format!("stalled {stage}");
+        let file = recovery.upload(&what, last).await?;
         socket.tcp.reset()?;
+        recovery.look(&what, &file, &before).await?;
     }
-    still_well(&net, &flash, &device, profile, begun).await?;
+    still_well(&net, &storage, &device, profile, begun).await?;
     recovery.into_findings()
 }
 
@@ -458,7 +470,7 @@ async fn fifty(
     profile: Profile,
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     device: Device,
     clock: Clock,
 ) -> Outcome {
@@ -478,14 +490,14 @@ async fn fifty(
         failed.push(attempt(&net, profile, &profile.upload(name, &file)).await? != Answered::Stored);
         expected.insert(if profile == Profile::N { NAME } else { name }, file);
     }
-    let stored = Stored::read(&flash)?;
+    let stored = Stored::read(&storage).await?;
     let mut findings = Findings::new();
     for (name, file) in &expected {
         if stored.pattern(profile, name) != file {
             findings.observed("K1-UPL-013", false, format!("`{name}` is not what was uploaded last"));
         }
     }
-    still_well(&net, &flash, &device, profile, begun).await?;
+    still_well(&net, &storage, &device, profile, begun).await?;
     let failures = failed.iter().filter(|&&failed| failed).count();
     findings.measured("K1-UPL-013", Distribution::new(Unit::Count, [failures as f64])?);
     Ok(findings)

@@ -2,36 +2,36 @@
 
 use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
-use rigor_runner::need::{Console, Flash, Net};
+use rigor_runner::need::{Console, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::{Answered, NAME, Stored, and_changed, attempt, counted, differing, named};
-use crate::kit;
+use crate::kit::{self, Storage};
 use crate::pattern::{self, MAX_FILE_BYTES};
 use crate::tlv::Profile;
 
 pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
     suite
-        .case(named("small_sizes", profile), &["K1-UPL-001", "K1-UPL-018"], move |console, net, flash| {
-            small(profile, console, net, flash)
+        .case(named("small_sizes", profile), &["K1-UPL-001", "K1-UPL-018"], move |console, net, storage| {
+            small(profile, console, net, storage)
         })
         .case(
             named("largest_sizes", profile),
             &["K1-UPL-019", "K1-UPL-018", "K1-UPL-038"],
-            move |console, net, flash| largest(profile, console, net, flash),
+            move |console, net, storage| largest(profile, console, net, storage),
         )
-        .case(named("full_chunk", profile), &["K1-UPL-037"], move |console, net, flash| {
-            full_chunk(profile, console, net, flash)
+        .case(named("full_chunk", profile), &["K1-UPL-037"], move |console, net, storage| {
+            full_chunk(profile, console, net, storage)
         })
         .case(
             named("sizes_out_of_range", profile),
             &["K1-UPL-002", "K1-UPL-020"],
-            move |console, net, flash| out_of_range(profile, console, net, flash),
+            move |console, net, storage| out_of_range(profile, console, net, storage),
         );
 }
 
 /// A byte, and what one and two full chunks of either profile hold, give or take a byte.
-async fn small(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn small(profile: Profile, mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let mut findings = Findings::new();
     let (mut refused, mut differ) = (Vec::new(), Vec::new());
@@ -45,7 +45,7 @@ async fn small(profile: Profile, mut console: Console, net: Net, flash: Flash) -
             refused.push(!accepted);
         }
         if accepted {
-            let stored = Stored::read(&flash)?;
+            let stored = Stored::read(&storage).await?;
             differ.push(differing(&file, stored.pattern(profile, NAME)) as f64);
         } else {
             findings.observed("K1-UPL-018", false, format!("an upload of {size} bytes was refused"));
@@ -60,7 +60,7 @@ async fn small(profile: Profile, mut console: Console, net: Net, flash: Flash) -
 
 /// The largest size and one byte less, over a stored pattern of the largest size: the flash has to
 /// hold both versions for a while.
-async fn largest(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn largest(profile: Profile, mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let mut findings = Findings::new();
     let (mut sizes, mut differ) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ async fn largest(profile: Profile, mut console: Console, net: Net, flash: Flash)
         let accepted = attempt(&net, profile, &messages).await? == Answered::Stored;
         if accepted {
             sizes.push(size as f64);
-            let stored = Stored::read(&flash)?;
+            let stored = Stored::read(&storage).await?;
             differ.push(differing(&file, stored.pattern(profile, NAME)) as f64);
         } else {
             findings.observed("K1-UPL-019", false, format!("an upload of {size} bytes was refused"));
@@ -93,14 +93,14 @@ async fn largest(profile: Profile, mut console: Console, net: Net, flash: Flash)
 }
 
 /// A file of exactly one full chunk, and one of two and a byte.
-async fn full_chunk(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn full_chunk(profile: Profile, mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let mut findings = Findings::new();
     for (series, size) in [profile.chunk(), 2 * profile.chunk() + 1].into_iter().enumerate() {
         let file = pattern::file(series as u8, size);
         let messages = profile.upload(NAME, &file);
         let stored = attempt(&net, profile, &messages).await? == Answered::Stored
-            && Stored::read(&flash)?.pattern(profile, NAME) == file;
+            && Stored::read(&storage).await?.pattern(profile, NAME) == file;
         if stored {
             let full = messages.iter().map(Vec::len).filter(|&bytes| bytes > profile.chunk());
             findings.measured("K1-UPL-037", Distribution::new(Unit::Bytes, full.map(|bytes| bytes as f64))?);
@@ -116,16 +116,16 @@ async fn full_chunk(profile: Profile, mut console: Console, net: Net, flash: Fla
 }
 
 /// Sizes around the largest, each as a complete upload with its right CRC, and an empty file.
-async fn out_of_range(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn out_of_range(profile: Profile, mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let mut findings = Findings::new();
     let mut smallest_refused = None;
-    let mut before = Stored::read(&flash)?;
+    let mut before = Stored::read(&storage).await?;
     for size in [MAX_FILE_BYTES, MAX_FILE_BYTES + 1, MAX_FILE_BYTES + 2, 300_000] {
         let messages = profile.upload(NAME, &pattern::file(size as u8, size));
         let answered = attempt(&net, profile, &messages).await?;
         let refused = matches!(answered, Answered::Refused(_));
-        let after = Stored::read(&flash)?;
+        let after = Stored::read(&storage).await?;
         let changes = after.changes(&before);
         match (refused, smallest_refused) {
             (true, None) => smallest_refused = Some(size),
@@ -152,7 +152,7 @@ async fn out_of_range(profile: Profile, mut console: Console, net: Net, flash: F
         None => findings.observed("K1-UPL-002", false, "not even 300,000 bytes were refused"),
     };
     let answered = attempt(&net, profile, &profile.upload(NAME, &[])).await?;
-    let changes = Stored::read(&flash)?.changes(&before);
+    let changes = Stored::read(&storage).await?.changes(&before);
     let holds = matches!(answered, Answered::Refused(_)) && changes.is_empty();
     findings.observed("K1-UPL-020", holds, format!("{answered}{}", and_changed(&changes)));
     Ok(findings)

@@ -6,33 +6,33 @@ use rigor_core::distribution::Distribution;
 use rigor_core::unit::Unit;
 use rigor_core::verdict::ProductError;
 use rigor_decode::websocket::{ClientFrame, CloseCode, Message, ServerEvent};
-use rigor_runner::need::{Clock, Console, Device, Flash, Heard, Net};
+use rigor_runner::need::{Clock, Console, Device, Heard, Net};
 use rigor_runner::{Findings, Outcome, Suite};
 
 use super::{Answered, NAME, Stored, and_differ, attempt, differing, named, still_well};
-use crate::kit;
+use crate::kit::{self, Storage};
 use crate::pattern::{self, MAX_FILE_BYTES, PIXELS};
 use crate::rows::Rows;
 use crate::tlv::{Profile, Reply};
 
 pub(super) fn add_to(suite: &mut Suite, profile: Profile) {
     suite
-        .case(named("status_after_store", profile), &["K1-UPL-027"], move |console, net, flash| {
-            status_after_store(profile, console, net, flash)
+        .case(named("status_after_store", profile), &["K1-UPL-027"], move |console, net, storage| {
+            status_after_store(profile, console, net, storage)
         })
-        .case(named("leaves_after_end", profile), &["K1-UPL-043"], move |console, net, flash, clock| {
-            leaves_after_end(profile, console, net, flash, clock)
+        .case(named("leaves_after_end", profile), &["K1-UPL-043"], move |console, net, storage, clock| {
+            leaves_after_end(profile, console, net, storage, clock)
         })
-        .case(named("templates_beside_upload", profile), &["K1-UPL-016"], move |console, net, flash| {
-            templates_beside_upload(profile, console, net, flash)
+        .case(named("templates_beside_upload", profile), &["K1-UPL-016"], move |console, net, storage| {
+            templates_beside_upload(profile, console, net, storage)
         })
-        .case(named("any_content", profile), &["K1-FMT-013"], move |console, net, flash, device, clock| {
-            any_content(profile, console, net, flash, device, clock)
+        .case(named("any_content", profile), &["K1-FMT-013"], move |console, net, storage, device, clock| {
+            any_content(profile, console, net, storage, device, clock)
         });
 }
 
 /// Exactly one STATUS after END, none too early, and the file on the chip when it comes.
-async fn status_after_store(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn status_after_store(profile: Profile, mut console: Console, net: Net, storage: Storage) -> Outcome {
     kit::settled(&mut console).await?;
     let mut findings = Findings::new();
     let mut counts = Vec::new();
@@ -45,7 +45,7 @@ async fn status_after_store(profile: Profile, mut console: Console, net: Net, fl
         // Optional acknowledgements of BEGIN and DATA do not count (section 11, reading 10).
         kit::quiet(&mut socket).await;
         socket.send_binary(&end)?;
-        let mut statuses = 0;
+        let (mut statuses, mut early) = (0, 0);
         let mut deadline = socket.tcp.now() + kit::COMMIT_LIMIT;
         while let Some((at, heard)) = socket.next(deadline).await {
             let Heard::Said(ServerEvent::Message(Message::Binary(bytes))) = heard else { continue };
@@ -54,17 +54,24 @@ async fn status_after_store(profile: Profile, mut console: Console, net: Net, fl
             }
             statuses += 1;
             if statuses == 1 {
-                let differ = differing(&file, Stored::read(&flash)?.pattern(profile, NAME));
-                if differ > 0 {
-                    let seen =
-                        format!("when the STATUS for {size} bytes came, {differ} bytes were not stored");
-                    findings.observed("K1-UPL-027", false, seen);
-                }
                 deadline = at + Duration::from_secs(1);
+                if storage.is_read_beside_firmware()? {
+                    early += differing(&file, Stored::read(&storage).await?.pattern(profile, NAME));
+                }
             }
         }
         counts.push(f64::from(statuses));
         socket.tcp.finish()?;
+        if !storage.is_read_beside_firmware()? {
+            // Another one, after whose STATUS the device does nothing any more.
+            let file = pattern::file(series as u8 + 4, size);
+            kit::upload_once(&net, profile, NAME, &file).await?;
+            early += differing(&file, Stored::read(&storage).await?.pattern(profile, NAME));
+        }
+        if early > 0 {
+            let seen = format!("when the STATUS for {size} bytes came, {early} bytes were not stored");
+            findings.observed("K1-UPL-027", false, seen);
+        }
     }
     findings.measured("K1-UPL-027", Distribution::new(Unit::Count, counts)?);
     Ok(findings)
@@ -75,7 +82,7 @@ async fn leaves_after_end(
     profile: Profile,
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     clock: Clock,
 ) -> Outcome {
     kit::settled(&mut console).await?;
@@ -92,7 +99,7 @@ async fn leaves_after_end(
         socket.tcp.finish()?;
         // There is nothing else to wait for: the client hears nothing.
         clock.sleep(Duration::from_secs(if bytes == MAX_FILE_BYTES { 10 } else { 2 })).await;
-        let differ = differing(&file, Stored::read(&flash)?.pattern(profile, NAME));
+        let differ = differing(&file, Stored::read(&storage).await?.pattern(profile, NAME));
         let way = if says_goodbye { "Close frame" } else { "FIN" };
         let seen = if differ == 0 { "stored".to_owned() } else { format!("{differ} bytes differ") };
         rows.note(differ == 0, &format!("{bytes} bytes and {way}"), seen);
@@ -103,14 +110,19 @@ async fn leaves_after_end(
 }
 
 /// Templates before and after a largest upload, and after a second one over it.
-async fn templates_beside_upload(profile: Profile, mut console: Console, net: Net, flash: Flash) -> Outcome {
+async fn templates_beside_upload(
+    profile: Profile,
+    mut console: Console,
+    net: Net,
+    storage: Storage,
+) -> Outcome {
     kit::settled(&mut console).await?;
-    let before = Stored::read(&flash)?;
+    let before = Stored::read(&storage).await?;
     let mut intact = Vec::new();
     for series in 1..3 {
         let file = pattern::file(series, MAX_FILE_BYTES);
         kit::upload_once(&net, profile, NAME, &file).await?;
-        let after = Stored::read(&flash)?;
+        let after = Stored::read(&storage).await?;
         if after.pattern(profile, NAME) != file {
             return Err(ProductError("the pattern of 262,144 bytes is not stored".to_owned()).into());
         }
@@ -128,7 +140,7 @@ async fn any_content(
     profile: Profile,
     mut console: Console,
     net: Net,
-    flash: Flash,
+    storage: Storage,
     device: Device,
     clock: Clock,
 ) -> Outcome {
@@ -160,11 +172,11 @@ async fn any_content(
     let mut rows = Rows::default();
     for (what, file) in contents {
         let answered = attempt(&net, profile, &profile.upload(NAME, &file)).await?;
-        let differ = differing(&file, Stored::read(&flash)?.pattern(profile, NAME));
+        let differ = differing(&file, Stored::read(&storage).await?.pattern(profile, NAME));
         let seen = format!("{answered}{}", and_differ(differ));
         rows.note(answered == Answered::Stored && differ == 0, what, seen);
     }
-    still_well(&net, &flash, &device, profile, begun).await?;
+    still_well(&net, &storage, &device, profile, begun).await?;
     let mut findings = Findings::new();
     rows.decide("K1-FMT-013", &mut findings)?;
     Ok(findings)
