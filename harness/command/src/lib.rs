@@ -10,10 +10,12 @@
 mod choices;
 mod completions;
 mod decode;
+mod devices;
 mod doctor;
 mod error;
 mod faults;
 mod list;
+mod monitor;
 mod output;
 mod parity;
 mod print;
@@ -85,6 +87,8 @@ enum Command {
     Trend(report::TrendArguments),
     Decode(Box<decode::Arguments>),
     Doctor(doctor::Arguments),
+    Devices(devices::Arguments),
+    Monitor(monitor::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
 }
@@ -117,6 +121,8 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Command::Trend(arguments) => report::trend(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments, systems),
+        Command::Devices(arguments) => devices::run(&arguments),
+        Command::Monitor(arguments) => monitor::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => completions::manual(&arguments, Arguments::command()),
         Command::Parity(arguments) => parity::run(arguments, systems),

@@ -85,7 +85,8 @@ impl<'a> Program<'a> {
         // The checksum is the last byte of a row of 16.
         let summed = (end + 1).next_multiple_of(16);
         let found = *bytes.get(summed - 1).ok_or_else(|| truncated(summed))?;
-        if found != checksum {
+        // Nothing that a fuzzer invents would come past the sums.
+        if found != checksum && !cfg!(fuzzing) {
             return Err(damaged(format!(
                 "its checksum is {found:#04x}, and its segments give {checksum:#04x}"
             )));
@@ -94,7 +95,7 @@ impl<'a> Program<'a> {
         if header[23] == 1 {
             whole += DIGEST_BYTES;
             let digest = bytes.get(summed..whole).ok_or_else(|| truncated(whole))?;
-            if digest != Sha256::digest(&bytes[..summed]).as_slice() {
+            if digest != Sha256::digest(&bytes[..summed]).as_slice() && !cfg!(fuzzing) {
                 return Err(damaged("its SHA-256 is not that of its bytes".to_owned()));
             }
         }

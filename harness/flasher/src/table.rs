@@ -87,7 +87,7 @@ impl Table {
         match rest.get(..ENTRY_BYTES) {
             Some(end) if end.iter().all(|&byte| byte == BLANK) => {}
             Some(end) if end.starts_with(&MD5_MAGIC) => {
-                if end[MD5_AT..] != Md5::digest(entries)[..] {
+                if end[MD5_AT..] != Md5::digest(entries)[..] && !cfg!(fuzzing) {
                     return unfit("its MD5 is not that of its entries".to_owned());
                 }
             }

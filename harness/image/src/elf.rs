@@ -11,7 +11,7 @@ use object::{LittleEndian, elf};
 
 use crate::MAX_FILE;
 use crate::error::ImageError;
-use crate::fitness::{self, Tables};
+use crate::fitness::{self, Tables, Wanted};
 use crate::hash::hash_of;
 use crate::sizes::Sizes;
 use crate::symbols::Symboliser;
@@ -23,7 +23,7 @@ const MAX_SYMBOLS: usize = 1 << 18;
 /// Sections that are looked at.
 const MAX_SECTIONS: usize = 4096;
 
-/// An ELF file that 32-bit RISC-V hardware could run.
+/// An ELF file that 32-bit RISC-V hardware could run, or that of another chip ([`Image::read_of_chip`]).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Image {
     path: PathBuf,
@@ -89,6 +89,19 @@ impl Image {
     /// # Errors
     /// [`ImageError`] if it is missing, too large, damaged, or for another machine.
     pub fn read(path: &Path) -> Result<Self, ImageError> {
+        Self::read_wanted(path, Wanted::RiscV)
+    }
+
+    /// Reads the image `path` of whichever chip a board may have: also of one with Xtensa cores, which nobody
+    /// emulates here.
+    ///
+    /// # Errors
+    /// Those of [`Image::read`].
+    pub fn read_of_chip(path: &Path) -> Result<Self, ImageError> {
+        Self::read_wanted(path, Wanted::AnyChip)
+    }
+
+    fn read_wanted(path: &Path, wanted: Wanted) -> Result<Self, ImageError> {
         let io = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => ImageError::Missing { path: path.to_owned() },
             _ => ImageError::Io { path: path.to_owned(), source },
@@ -96,7 +109,7 @@ impl Image {
         let file = File::open(path).map_err(io)?;
         let mut bytes = Vec::new();
         file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(io)?;
-        Self::parse(path, bytes)
+        Self::parse_wanted(path, bytes, wanted)
     }
 
     /// Looks at `bytes`, the contents of the file `path`.
@@ -105,13 +118,17 @@ impl Image {
     /// [`ImageError::Unfit`] for anything that 32-bit RISC-V hardware could not run, or that contradicts
     /// itself; never a panic.
     pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, ImageError> {
+        Self::parse_wanted(path, bytes, Wanted::RiscV)
+    }
+
+    fn parse_wanted(path: &Path, bytes: Vec<u8>, wanted: Wanted) -> Result<Self, ImageError> {
         let unfit =
             |(what, instead): fitness::Unfitness| ImageError::Unfit { path: path.to_owned(), what, instead };
         if bytes.len() as u64 > MAX_FILE {
             let what = format!("has more than {MAX_FILE} bytes, so it is something else");
             return Err(unfit((what, "name the ELF file of the firmware")));
         }
-        let tables = fitness::examine(&bytes).map_err(unfit)?;
+        let tables = fitness::examine(&bytes, wanted).map_err(unfit)?;
         let (entry, segments) = (tables.header.e_entry.get(LittleEndian), segments(&tables));
         let (sections, symbols) = (sections(&tables, &bytes), symbols(&tables, &bytes));
         let sha256 = hash_of(&bytes);

@@ -1,13 +1,41 @@
-//! Whether a file is an ELF that 32-bit RISC-V hardware could run at all.
+//! Whether a file is an ELF that the wanted hardware could run at all.
 
-use object::elf::{EM_RISCV, FileHeader32, Machine, ProgramHeader32, SectionHeader32};
+use object::elf::{EM_RISCV, EM_XTENSA, FileHeader32, Machine, ProgramHeader32, SectionHeader32};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, elf};
 
 /// What is wrong, as the predicate of a sentence, and what to do about it.
 pub(crate) type Unfitness = (String, &'static str);
 
-const WRONG_FILE: &str = "name the ELF file of firmware for riscv32imac-unknown-none-elf";
+/// Whose images are wanted.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted {
+    /// 32-bit RISC-V's, which QEMU runs here.
+    RiscV,
+    /// Those of any chip on a board: RISC-V's or Xtensa's.
+    AnyChip,
+}
+
+impl Wanted {
+    fn takes(self, machine: Machine) -> bool {
+        machine == EM_RISCV || (matches!(self, Wanted::AnyChip) && machine == EM_XTENSA)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Wanted::RiscV => "RISC-V",
+            Wanted::AnyChip => "RISC-V or Xtensa",
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Wanted::RiscV => "name the ELF file of firmware for riscv32imac-unknown-none-elf",
+            Wanted::AnyChip => "name the ELF file of firmware for the chip",
+        }
+    }
+}
+
 const DAMAGED: &str = "it was cut short or damaged, so build it again: `cargo xtask firmware build`";
 const WRONG_LINKING: &str = "look at the linker script that it was made with";
 
@@ -20,8 +48,8 @@ pub(crate) struct Tables<'a> {
 }
 
 /// Looks for reasons why `bytes` could not run, in the order in which people would want to hear them.
-pub(crate) fn examine(bytes: &[u8]) -> Result<Tables<'_>, Unfitness> {
-    let wrong = |what: String| (what, WRONG_FILE);
+pub(crate) fn examine(bytes: &[u8], wanted: Wanted) -> Result<Tables<'_>, Unfitness> {
+    let wrong = |what: String| (what, wanted.file());
     let damaged = |what: String| (what, DAMAGED);
     // Magic number, class and byte order are readable whatever follows.
     match bytes {
@@ -39,8 +67,8 @@ pub(crate) fn examine(bytes: &[u8]) -> Result<Tables<'_>, Unfitness> {
     let header = FileHeader32::<LittleEndian>::parse(bytes)
         .map_err(|_| damaged(format!("ends or is wrong within its file header ({} bytes)", bytes.len())))?;
     let machine = header.e_machine(LittleEndian);
-    if machine != EM_RISCV {
-        return Err(wrong(format!("is for {}", machine_name(machine))));
+    if !wanted.takes(machine) {
+        return Err(wrong(format!("is for {}, and not for {}", machine_name(machine), wanted.name())));
     }
     if header.e_type(LittleEndian) != elf::ET_EXEC {
         return Err((
@@ -102,7 +130,7 @@ fn machine_name(machine: Machine) -> String {
         83 => "AVR",
         94 => "Xtensa",
         183 => "AArch64",
-        other => return format!("machine {other}, and not for RISC-V"),
+        other => return format!("machine {other}"),
     };
-    format!("{name}, and not for RISC-V")
+    name.to_owned()
 }

@@ -149,6 +149,19 @@ fn what_cannot_run_is_refused_with_the_reason(#[case] bytes: &[u8], #[case] expe
 }
 
 #[test]
+fn firmware_of_xtensa_is_read_for_its_addresses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s3.elf");
+    std::fs::write(&path, patched(18, &[94, 0])).expect("it is written");
+    assert!(Image::read(&path).is_err(), "QEMU could not run it");
+    let image = Image::read_of_chip(&path).expect("a board could");
+    assert!(image.symboliser().is_ok());
+    std::fs::write(&path, patched(18, &[62, 0])).expect("it is written");
+    let other = Image::read_of_chip(&path).expect_err("no chip is a PC").to_string();
+    assert!(other.contains("is for x86-64, and not for RISC-V or Xtensa; name the ELF file"), "{other}");
+}
+
+#[test]
 fn a_missing_image_is_told_with_the_command_that_makes_it() {
     let error = Image::read(Path::new("/nowhere/k1.elf")).expect_err("it is not there");
     let expected = "there is no image /nowhere/k1.elf; build it: `cargo xtask firmware build`";

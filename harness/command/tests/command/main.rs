@@ -3,6 +3,7 @@
 //!
 //! This binary starts itself with [`TOY`] set and is then the `rigor` of a toy system.
 
+mod boards;
 mod captures;
 mod toy;
 
@@ -13,6 +14,11 @@ use std::process::{Command, ExitCode, Stdio};
 
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
+
+use boards::{
+    a_console_is_followed_when_it_vanishes_until_ctrl_c,
+    a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while, what_is_plugged_in_is_listed,
+};
 
 /// Makes this binary the toy's.
 const TOY: &str = "RIGOR_TOY_COMMAND";
@@ -690,6 +696,9 @@ fn main() -> ExitCode {
         hostile_words_are_refused_in_harmless_ones,
         outside_of_a_workspace_the_remedy_is_told,
         a_folder_that_cannot_be_had_is_known_before_anything_runs,
+        a_console_is_followed_when_it_vanishes_until_ctrl_c,
+        a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while,
+        what_is_plugged_in_is_listed,
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
