@@ -12,8 +12,8 @@
 //! own. (On the virtual board it happens where firmware calls into the board: [`Cpu::work`], flash,
 //! an await.) Bodies of tasks are not `Send`, so the compiler checks nothing of this. It asks:
 //!
-//! - **of a firmware**: what more than one *task* can reach is an `Arc`, with atomics or with a mutex
-//!   over `critical_section` inside. An `Rc`, a `Cell`, a `RefCell` or a `NoopRawMutex` may be shared by
+//! - **of a firmware**: what more than one *task* can reach is `portable_atomic_util::Arc`, with
+//!   `portable_atomic`'s atomics or with a mutex over `critical_section` inside. An `Rc`, a `Cell`, a `RefCell` or a `NoopRawMutex` may be shared by
 //!   futures of one task only. A body may hold such things when it is spawned: whoever spawned it has
 //!   let go of them. A critical section is short. It contains no [`Cpu::work`], no call into the flash,
 //!   no await, and no computing that grows with the data beyond the copy of a frame.
@@ -21,9 +21,10 @@
 //!   be cloned ([`Cpu`], [`Tasks`], [`Machine`], [`Chip::Flash`]) are used by several tasks at once, as
 //!   are the global allocator, `embassy-time`'s driver, and the wakers of all tasks, which any task may
 //!   wake. The other peripherals move to one task each.
-//! - **of the chip**: `alloc::sync::Arc`, so atomic read-modify-write operations of the pointer's size
-//!   (`riscv32imac` and ESP32-S3 have them, ESP32-C3's `riscv32imc` has not). 64-bit ones are not
-//!   needed.
+//! - **of the chip**: nothing. `riscv32imac` and ESP32-S3 have atomic read-modify-write operations, and
+//!   `portable_atomic` is what the compiler has there; ESP32-C3's `riscv32imc` has none, and the port tells
+//!   the crate what stands in for them (a single core without its interrupts). `alloc::sync::Arc` does not
+//!   exist there.
 #![no_std]
 
 extern crate alloc;

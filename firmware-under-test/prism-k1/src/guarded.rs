@@ -8,7 +8,7 @@
 //! Tasks are no `Send` futures, because the handles of a simulated chip are not, so no compiler refuses
 //! an `Rc` that two tasks hold. What is said in its place: [`assert_shareable`] next to each such type.
 //!
-//! [`Arc`]: alloc::sync::Arc
+//! [`Arc`]: portable_atomic_util::Arc
 
 use core::cell::RefCell;
 

@@ -10,13 +10,13 @@
 //! The console's answers go through the same ring, so lines are never torn.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::fmt::{self, Write as _};
 
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::Instant;
 use embedded_io_async::Write;
+use portable_atomic_util::Arc;
 
 use crate::guarded::{Guarded, assert_shareable};
 

@@ -6,9 +6,10 @@
 //! the question and the allocation nobody waits; what another core takes meanwhile the margin
 //! covers that every question has.
 
-use alloc::sync::Arc;
+use alloc::boxed::Box;
 
 use firmware_platform::Machine;
+use portable_atomic_util::Arc;
 
 use crate::defect::{self, Defect};
 
@@ -39,7 +40,8 @@ impl Memory {
     }
 
     fn told_by(largest_free_block: impl Fn() -> usize + 'static) -> Self {
-        Self(Arc::new(largest_free_block))
+        // By way of a box: only the standard library's own `Arc` is made of an unsized value directly.
+        Self(Arc::from(Box::new(largest_free_block) as Box<dyn Fn() -> usize>))
     }
 
     /// Whether blocks of together `bytes` can be allocated.

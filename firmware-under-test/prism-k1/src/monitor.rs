@@ -1,10 +1,9 @@
 //! The heap monitor: a look every second, a report every 30 s (seed section 7, specification
 //! section 8).
 
-use alloc::sync::Arc;
-
 use embassy_time::{Duration, Instant, Ticker, Timer};
 use firmware_platform::{Cpu, HeapStatus, Machine, Tasks};
+use portable_atomic_util::Arc;
 
 use crate::cost;
 use crate::defect::{self, Defect};

@@ -9,13 +9,14 @@
 //! (which the specification wants logged) cannot be written down.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, RawMutex};
+use portable_atomic::AtomicU32;
+use portable_atomic_util::Arc;
 
 use crate::defect::{self, Defect};
 use crate::guarded::{Guarded, assert_shareable};

@@ -6,12 +6,13 @@
 //! on, so the storage task speaks for its core too.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use embassy_time::Timer;
 use firmware_platform::{Core, Machine, TaskSpec};
+use portable_atomic::AtomicU8;
+use portable_atomic_util::Arc;
 
 use crate::defect::{self, Defect};
 
@@ -49,11 +50,8 @@ impl Watchdog {
         Self::fed_by(Box::new(move || machine.feed_watchdog()))
     }
 
-    #[expect(
-        clippy::arc_with_non_send_sync,
-        reason = "a chip's handle need not be Send where it is simulated; where tasks pre-empt each other it \
-                  can be called from each"
-    )]
+    /// A chip's handle need not be `Send` where it is simulated; where tasks pre-empt each other it can be called
+    /// from each.
     fn fed_by(feed: Box<dyn Fn()>) -> Self {
         Self(Arc::new(Inner { feed, heard: AtomicU8::new(NOBODY) }))
     }

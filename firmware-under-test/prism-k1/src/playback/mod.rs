@@ -4,11 +4,11 @@
 //! else. The storage task fills a queue of frames ahead of it; the queue covers the longest stretch
 //! in which flash keeps the storage task busy.
 
-use alloc::sync::Arc;
 use core::fmt;
 
 use embassy_time::{Instant, Timer};
 use firmware_platform::{Core, TaskSpec};
+use portable_atomic_util::Arc;
 
 use crate::defect::{self, Defect};
 use crate::guarded::{Guarded, assert_shareable};
@@ -155,11 +155,8 @@ pub struct Playback(Arc<Inner>);
 
 impl Playback {
     /// Allocates the frame queue. Logs the lines of specification section 9 item 9.
+    // Not `Send` because of the chip's handle in Storage; everything else is asserted to be shareable.
     #[must_use]
-    #[expect(
-        clippy::arc_with_non_send_sync,
-        reason = "of the chip's handle in Storage; everything else is asserted to be shareable"
-    )]
     pub fn new(storage: &Storage, log: &Log) -> Self {
         log.info(TAG, format_args!("Initializing playback subsystem (120 FPS target)..."));
         let state = State {

@@ -4,7 +4,6 @@
 //! [`Storage`] handle. Uploads stream: at most [`UPLOAD_QUEUE`] pieces wait, and who brings the next
 //! one waits too; no file is ever held in memory (specification section 11 item 22).
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
@@ -31,6 +30,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use name::PatternName;
+use portable_atomic_util::Arc;
 use session::Sessions;
 pub use session::UploadId;
 pub use task::task;
@@ -123,11 +123,8 @@ pub struct Storage(Arc<Inner>);
 
 impl Storage {
     /// A storage without its task yet.
+    // Not `Send` because of the chip's handle in Memory; everything else is asserted to be shareable.
     #[must_use]
-    #[expect(
-        clippy::arc_with_non_send_sync,
-        reason = "of the chip's handle in Memory; everything else is asserted to be shareable"
-    )]
     pub fn new(memory: Memory) -> Self {
         Self(Arc::new(Inner {
             memory,
