@@ -28,6 +28,12 @@ pub enum SerialError {
         /// What the system says.
         reason: io::Error,
     },
+    /// Another process has it.
+    #[error("{} is in use by another program; end it (fuser {} names it), or wait for it", path.display(), path.display())]
+    Busy {
+        /// The port.
+        path: PathBuf,
+    },
     /// It was there, and is gone.
     #[error("{} is gone: {reason}; look at the cable", path.display())]
     Gone {

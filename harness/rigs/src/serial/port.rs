@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, major};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::termios::{OptionalActions, QueueSelector, ioctl_tiocexcl, tcflush, tcgetattr, tcsetattr};
 
 use super::SerialError;
 
 /// Bytes read at once: what Linux keeps of a terminal's input.
 const CHUNK_BYTES: usize = 4096;
+/// Major numbers of pseudo-terminals (Linux, Documentation/admin-guide/devices.txt).
+const PSEUDO: std::ops::RangeInclusive<u32> = 136..=143;
 
 /// Bytes that came together.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +52,56 @@ impl Port {
             Ok(fd) => Ok(Port { fd, path: path.to_owned() }),
             Err(reason) => Err(SerialError::Open { path: path.to_owned(), reason: reason.into() }),
         }
+    }
+
+    /// The same, for this process alone: no other one that asks so gets it until this is dropped, and of a
+    /// real port nobody else without privileges does.
+    ///
+    /// # Errors
+    /// [`SerialError::Open`], [`SerialError::Busy`] if somebody has it.
+    pub fn open_alone(path: &Path, baud: u32) -> Result<Self, SerialError> {
+        let port = Port::open(path, baud).map_err(|error| match error {
+            SerialError::Open { path, reason }
+                if reason.raw_os_error() == Some(Errno::BUSY.raw_os_error()) =>
+            {
+                SerialError::Busy { path }
+            }
+            other => other,
+        })?;
+        let refused = |reason: Errno| SerialError::Open { path: path.to_owned(), reason: reason.into() };
+        match flock(&port.fd, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(SerialError::Busy { path: path.to_owned() }),
+            Err(reason) => return Err(refused(reason)),
+        }
+        // A pseudo-terminal would stay closed to everybody if this process were killed.
+        if !PSEUDO.contains(&major(fstat(&port.fd).map_err(refused)?.st_rdev)) {
+            ioctl_tiocexcl(&port.fd).map_err(refused)?;
+        }
+        Ok(port)
+    }
+
+    /// The same line once more, to listen on one thread and to talk on another.
+    ///
+    /// # Errors
+    /// [`SerialError::Open`] if the process has too many files open.
+    pub fn again(&self) -> Result<Self, SerialError> {
+        let refused = |reason: Errno| SerialError::Open { path: self.path.clone(), reason: reason.into() };
+        let fd = fcntl_dupfd_cloexec(&self.fd, 0).map_err(refused)?;
+        Ok(Port { fd, path: self.path.clone() })
+    }
+
+    /// Throws away what has come and nobody has read.
+    ///
+    /// # Errors
+    /// [`SerialError::Gone`] if the port is.
+    pub fn forget_input(&mut self) -> Result<(), SerialError> {
+        tcflush(&self.fd, QueueSelector::IFlush).map_err(|reason| self.gone(reason.into()))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What comes next, or nothing if nothing does before `deadline`.
