@@ -260,7 +260,7 @@ fn breakable_rig(environment: &Environment, system: &str) -> Result<RigFile, Com
     let breakable = |rig: &&RigFile| match &rig.back_end {
         BackEnd::Virtual(_) => true,
         BackEnd::Qemu(qemu) => matches!(qemu.board, QemuBoard::Exact(_)),
-        BackEnd::Replay(_) => false,
+        BackEnd::Replay(_) | BackEnd::Bench(_) => false,
     };
     environment.rigs.iter().filter(|rig| rig.dut == system).find(breakable).cloned().ok_or_else(|| {
         let text = format!(

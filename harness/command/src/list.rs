@@ -256,7 +256,7 @@ impl Rig {
     fn of(file: &FoundRig) -> Option<Self> {
         let rig = file.rig.as_ref().ok()?;
         let (back_end, parts) = match &rig.back_end {
-            BackEnd::Virtual(_) | BackEnd::Qemu(_) => (rig.back_end.name(), parts(rig)),
+            BackEnd::Virtual(_) | BackEnd::Qemu(_) | BackEnd::Bench(_) => (rig.back_end.name(), parts(rig)),
             BackEnd::Replay(replay) => {
                 let recording = replay.recording.display();
                 ("replay", vec![format!("as recorded in {}", visible(&recording.to_string()))])

@@ -91,7 +91,7 @@ impl Recorded {
                 let rig = replay.rig.as_deref().unwrap_or_default();
                 path_of(&replay.recording, rig, case).is_file()
             }
-            (None, BackEnd::Virtual(_) | BackEnd::Qemu(_)) => false,
+            (None, BackEnd::Virtual(_) | BackEnd::Qemu(_) | BackEnd::Bench(_)) => false,
         }
     }
 }

@@ -44,14 +44,15 @@ impl Model {
     }
 
     /// Whether a device on a rig of `back_end` can have it. An emulated one runs the firmware that it is
-    /// given, defects included, on a machine that nobody can break, and a recording is over.
+    /// given, defects included, on a machine that nobody can break, a recording is over, and nobody breaks what is
+    /// on a desk.
     pub fn fits(&self, back_end: &BackEnd) -> bool {
         match back_end {
             BackEnd::Virtual(_) => true,
             BackEnd::Qemu(qemu) => {
                 !matches!(qemu.board, QemuBoard::Espressif(_)) && matches!(self, Model::Firmware(_))
             }
-            BackEnd::Replay(_) => false,
+            BackEnd::Replay(_) | BackEnd::Bench(_) => false,
         }
     }
 

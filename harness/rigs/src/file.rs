@@ -3,6 +3,7 @@
 //! The schema is documented in `rigs/README.md`. A part that the file does not name does not
 //! exist. Every error says file, line, and what to write instead.
 
+pub mod bench;
 mod qemu;
 mod raw;
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 use crate::recording::FirmwareId;
 
+pub use bench::Bench;
 pub use qemu::{Chip, Exact, Lacking, Qemu, QemuBoard};
 
 /// Larger files are not rig files, in bytes.
@@ -72,6 +74,8 @@ pub enum BackEnd {
     Replay(Replay),
     /// A device that QEMU emulates.
     Qemu(Qemu),
+    /// A real board.
+    Bench(Bench),
 }
 
 /// Recordings in place of a rig.
@@ -162,7 +166,8 @@ pub struct Net {
     /// Each way (where the rig has a clock of its own).
     pub mbit_per_s: Option<u32>,
     /// Ports of the host's loopback interface that lead to the services, by name (where the device lives in
-    /// the host's time). A service without one gets any that is free.
+    /// the host's time). A service without one gets any that is free. On a bench: ports of the device's
+    /// address, where others than its own lead to the services.
     pub forward: BTreeMap<String, u16>,
 }
 
@@ -229,6 +234,7 @@ impl BackEnd {
             BackEnd::Virtual(_) => "virtual",
             BackEnd::Replay(_) => "replay",
             BackEnd::Qemu(_) => "qemu",
+            BackEnd::Bench(_) => "bench",
         }
     }
 }
@@ -239,6 +245,7 @@ impl RigFile {
         match &self.back_end {
             BackEnd::Virtual(_) => Fidelity::Modelled,
             BackEnd::Qemu(_) => Fidelity::Emulated,
+            BackEnd::Bench(_) => Fidelity::Measured,
             // Where nothing was recorded, nothing is measured either.
             BackEnd::Replay(_) => self.recorded().map_or(Fidelity::Modelled, |recorded| recorded.fidelity),
         }
@@ -254,6 +261,7 @@ impl RigFile {
                 QemuBoard::Exact(_) => EXACT_PACE,
                 QemuBoard::Live | QemuBoard::Espressif(_) => 1,
             }),
+            BackEnd::Bench(_) => Some(1),
         }
     }
 
@@ -266,7 +274,7 @@ impl RigFile {
             BackEnd::Qemu(Qemu { board: QemuBoard::Live | QemuBoard::Espressif(_), .. }) => {
                 IN_THE_HOST_S_TIME
             }
-            BackEnd::Virtual(_) | BackEnd::Replay(_) | BackEnd::Qemu(_) => Duration::ZERO,
+            BackEnd::Virtual(_) | BackEnd::Replay(_) | BackEnd::Qemu(_) | BackEnd::Bench(_) => Duration::ZERO,
         }
     }
 
@@ -275,7 +283,7 @@ impl RigFile {
     pub fn recorded(&self) -> Option<&RecordedRig> {
         match &self.back_end {
             BackEnd::Replay(replay) => replay.recorded.as_ref(),
-            BackEnd::Virtual(_) | BackEnd::Qemu(_) => None,
+            BackEnd::Virtual(_) | BackEnd::Qemu(_) | BackEnd::Bench(_) => None,
         }
     }
 
@@ -285,6 +293,9 @@ impl RigFile {
             BackEnd::Virtual(_) | BackEnd::Replay(_) => BTreeMap::new(),
             BackEnd::Qemu(qemu) => {
                 qemu.lacking().map(|Lacking { table, reason }| (table, reason.to_owned())).collect()
+            }
+            BackEnd::Bench(_) => {
+                Bench::lacking().map(|Lacking { table, reason }| (table, reason.to_owned())).collect()
             }
         }
     }
@@ -299,6 +310,7 @@ impl RigFile {
                 replay.recorded = crate::replay::recorded_rig(replay);
             }
             BackEnd::Qemu(qemu) => qemu.look_up(root),
+            BackEnd::Bench(bench) => bench.look_up(root),
         }
     }
 

@@ -4,6 +4,8 @@
 //! [`Rig`] whose clock and parts are those of one back end. A new back end is a
 //! module here and a line in [`take`].
 
+#[cfg(target_os = "linux")]
+pub mod bench;
 pub mod failing;
 pub mod fault;
 pub mod file;
@@ -26,8 +28,9 @@ use rigor_core::verdict::RigError;
 
 use fault::Model;
 
+pub use bench::{Lease, lease};
 pub use fault::{Fault, FaultList};
-pub use file::{RigFile, RigFileError};
+pub use file::{BackEnd, RigFile, RigFileError};
 pub use qemu::image::ImageFacts;
 pub use recording::{Recording, Recordings};
 
@@ -78,6 +81,8 @@ pub struct Order<'a> {
     pub case: &'a str,
     /// Where to record what happens on it.
     pub recording: Option<&'a Recording>,
+    /// Whoever orders it holds its [`Lease`] already.
+    pub leased: bool,
 }
 
 impl<'a> Order<'a> {
@@ -88,7 +93,17 @@ impl<'a> Order<'a> {
         seed: u64,
         interrupt: &'a Arc<AtomicBool>,
     ) -> Self {
-        Order { file, firmwares, seed, fault: None, attempt: 0, interrupt, case: "", recording: None }
+        Order {
+            file,
+            firmwares,
+            seed,
+            fault: None,
+            attempt: 0,
+            interrupt,
+            case: "",
+            recording: None,
+            leased: false,
+        }
     }
 }
 
@@ -112,6 +127,7 @@ pub fn take(order: &Order<'_>) -> Result<Rig, Refusal> {
         file::BackEnd::Virtual(board) => virtual_rig::take(order, board)?,
         file::BackEnd::Replay(replay) => replay::take(order, replay)?,
         file::BackEnd::Qemu(emulated) => qemu::take(order, emulated)?,
+        file::BackEnd::Bench(bench) => bench::take(order, bench)?,
     };
     Ok(match order.recording {
         Some(recording) => recording.of(order, rig),

@@ -53,7 +53,12 @@ pub fn to_the_end(rig: &mut Rig, mut case: Running, rig_time: Duration, interrup
                 Fidelity::Emulated => Blame::Rig(RigError(format!(
                     "the emulator had come to {now} of rig time when the case had taken too long on the wall clock; run it on a host with less to do"
                 ))),
-                Fidelity::Modelled | Fidelity::Measured => Blame::Product(ProductError(format!(
+                // The rig's own clock would have ended the case before.
+                Fidelity::Measured => Blame::Rig(RigError(format!(
+                    "the bench had come to {now} of its time when the case had taken too long on the wall clock; look what \
+                     keeps its instruments"
+                ))),
+                Fidelity::Modelled => Blame::Product(ProductError(format!(
                     "the case was stopped at {now} of rig time because it took too long on the wall clock"
                 ))),
             });

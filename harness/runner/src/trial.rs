@@ -23,7 +23,7 @@ use rigor_decode::console::LineDecoder;
 use rigor_image::BACKTRACE;
 use rigor_rigs::fault::Model;
 use rigor_rigs::recording::{Ending, Recording, Recordings, Stopped};
-use rigor_rigs::{Firmwares, Order, Refusal, RigFile};
+use rigor_rigs::{BackEnd, Firmwares, Order, Refusal, RigFile};
 
 use crate::account::{self, Accounts};
 use crate::case::{Case, Outcome};
@@ -161,6 +161,12 @@ const ATTEMPTS: u32 = 2;
 
 /// Runs `case` on the rig of `setup`.
 pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> Trial {
+    // Waiting for others is none of the case's time.
+    let lease = rigor_rigs::lease(&setup.rig, case.name(), &AtomicBool::new(false));
+    let _lease = match lease {
+        Ok(lease) => lease,
+        Err(error) => return blamed(case, setup, &Blame::Rig(error)),
+    };
     let started = WallInstant::now();
     let mut trial = attempt(catalogue, case, setup, 0);
     while trial.verdict() == Verdict::RigFault && trial.retries + 1 < ATTEMPTS {
@@ -195,6 +201,11 @@ fn watched(
     recording: Option<&Recording>,
 ) -> (Trial, bool) {
     let wall_time = if case.is_long() { LONG_WALL_TIME } else { setup.wall_time };
+    // A board on a desk takes the time that it takes.
+    let wall_time = match setup.rig.back_end {
+        BackEnd::Bench(_) => wall_time.max(case.rig_time + setup.wall_time),
+        BackEnd::Virtual(_) | BackEnd::Replay(_) | BackEnd::Qemu(_) => wall_time,
+    };
     let interrupt = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = mpsc::channel();
     let worker = {
@@ -291,6 +302,7 @@ fn on_rig(
         attempt,
         case: case.name(),
         recording,
+        leased: true,
         ..Order::new(&setup.rig, &setup.firmwares, setup.seed, interrupt)
     }) {
         Ok(rig) => rig,

@@ -27,6 +27,11 @@ pub(crate) fn read(arguments: &Arguments) -> Result<RigFile, SimulateError> {
         BackEnd::Replay(_) => {
             return Err(complain("a recording answers nobody; name a rig with a board with --rig"));
         }
+        BackEnd::Bench(_) => {
+            return Err(complain(
+                "its board is on the desk and needs no stand-in; name a rig of a virtual board",
+            ));
+        }
         BackEnd::Qemu(Qemu { board: QemuBoard::Exact(_), .. }) => {
             return Err(complain(
                 "a board in exact time waits for the rig and for nobody else; name a rig of `mode = \"live\"`, \

@@ -19,7 +19,7 @@ pub(super) fn checks() -> Vec<Check> {
         rig.look_up(&root);
         let (status, found, remedy) = match &rig.back_end {
             BackEnd::Qemu(qemu) => look(qemu, &root),
-            BackEnd::Virtual(_) | BackEnd::Replay(_) => return None,
+            BackEnd::Virtual(_) | BackEnd::Replay(_) | BackEnd::Bench(_) => return None,
         };
         Some(check(&rig, status, &found, remedy))
     })

@@ -7,10 +7,11 @@ use rigor_board::net::Via;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::bench::{self, RawBench, RawController, RawPower, RawVia};
 use super::qemu::{self, RawQemu};
 use super::{
-    BackEnd, Console, Lacking, LedLane, Net, PinWire, Place, Present, Qemu, Replay, RigFile, RigFileError,
-    SCHEMA, VirtualBoard,
+    BackEnd, Bench, Console, Lacking, LedLane, Net, PinWire, Place, Present, Qemu, Replay, RigFile,
+    RigFileError, SCHEMA, VirtualBoard,
 };
 
 /// Any number, with its place: ranges are checked here, so that a complaint can name key and range.
@@ -27,18 +28,20 @@ pub(super) struct RawFile {
     board: Option<Spanned<RawBoard>>,
     replay: Option<Spanned<RawReplay>>,
     qemu: Option<Spanned<RawQemu>>,
-    console: Option<RawConsole>,
-    power: Option<Present>,
-    reset: Option<Present>,
-    flash: Option<Present>,
-    net: Option<RawNet>,
+    bench: Option<Spanned<RawBench>>,
+    pub(super) controller: Option<Spanned<RawController>>,
+    pub(super) console: Option<RawConsole>,
+    pub(super) power: Option<Spanned<RawPower>>,
+    pub(super) reset: Option<Spanned<RawVia>>,
+    pub(super) flash: Option<Spanned<RawVia>>,
+    pub(super) net: Option<RawNet>,
     scheduler: Option<Spanned<Present>>,
     stress: Option<Spanned<Present>>,
     air: Option<Spanned<Present>>,
     #[serde(default)]
-    leds: Vec<RawLane>,
+    pub(super) leds: Vec<RawLane>,
     #[serde(default)]
-    pins: Vec<RawPin>,
+    pub(super) pins: Vec<RawPin>,
 }
 
 #[derive(Default, Deserialize)]
@@ -60,14 +63,17 @@ struct RawReplay {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawConsole {
-    baud: Number,
+pub(super) struct RawConsole {
+    pub(super) baud: Number,
+    pub(super) port: Option<Spanned<String>>,
+    pub(super) usb_serial: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawNet {
-    ports: BTreeMap<String, Number>,
+    pub(super) ports: BTreeMap<String, Number>,
+    pub(super) address: Option<Spanned<String>>,
     pub(super) via: Option<Spanned<String>>,
     pub(super) latency_us: Option<Number>,
     pub(super) mbit_per_s: Option<Number>,
@@ -77,17 +83,20 @@ pub(super) struct RawNet {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawLane {
-    signal: Spanned<String>,
+pub(super) struct RawLane {
+    pub(super) signal: Spanned<String>,
     pin: Number,
     pixels: Number,
+    pub(super) lane: Option<Number>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawPin {
-    signal: Spanned<String>,
+pub(super) struct RawPin {
+    pub(super) signal: Spanned<String>,
     pin: Number,
+    pub(super) line: Option<Number>,
+    pub(super) input: Option<Number>,
 }
 
 /// The value of `key`, if it is one of `range`.
@@ -149,9 +158,9 @@ impl RawFile {
             dut: self.dut.into_inner(),
             back_end,
             console: self.console.map(|console| console.check(place)).transpose()?,
-            power: self.power,
-            reset: self.reset,
-            flash: self.flash,
+            power: self.power.map(|_| Present {}),
+            reset: self.reset.map(|_| Present {}),
+            flash: self.flash.map(|_| Present {}),
             net: self.net.map(|net| net.check(place)).transpose()?,
             scheduler: self.scheduler.map(Spanned::into_inner),
             stress: self.stress.map(Spanned::into_inner),
@@ -169,12 +178,13 @@ impl RawFile {
             ("virtual", self.board.as_ref().map(Spanned::span)),
             ("replay", self.replay.as_ref().map(Spanned::span)),
             ("qemu", self.qemu.as_ref().map(Spanned::span)),
+            ("bench", self.bench.as_ref().map(Spanned::span)),
         ];
         if own.iter().all(|(known, _)| *known != name) {
             return Err(place.error(
                 at,
                 format!("no back end is called {name:?}"),
-                "write `back_end = \"virtual\"`, `\"replay\"` or `\"qemu\"`",
+                "write `back_end = \"virtual\"`, `\"replay\"`, `\"qemu\"` or `\"bench\"`",
             ));
         }
         for (table, span) in own {
@@ -184,7 +194,11 @@ impl RawFile {
                 return Err(place.error(span.start, what, instead));
             }
         }
+        if name != "bench" {
+            bench::refuse_keys(self, place, name)?;
+        }
         if name != "qemu"
+            && name != "bench"
             && let Some(net) = &self.net
             && let Some(port) = net.forward.values().next()
         {
@@ -201,6 +215,9 @@ impl RawFile {
             self.check_machine(place, &qemu)?;
             return Ok(BackEnd::Qemu(qemu));
         }
+        if name == "bench" {
+            return self.bench(place, at);
+        }
         let Some(replay) = self.replay.take() else {
             let instead = "write a table `[replay]` with its path in `recording`";
             return Err(place.error(at, "no recording is named", instead));
@@ -212,10 +229,29 @@ impl RawFile {
         Ok(BackEnd::Replay(replay.into_inner().check(place)?))
     }
 
-    /// Refuses parts that the emulated machine lacks: a table that nothing answers would be a case that is
-    /// not run, or worse, one that fails.
+    /// The bench that the file describes; `at` is where it says that it is one.
+    fn bench(&mut self, place: &Place<'_>, at: usize) -> Result<BackEnd, RigFileError> {
+        let Some(raw) = self.bench.take() else {
+            let instead = "write a table `[bench]` with its `chip`";
+            return Err(place.error(at, "the bench does not say which chip is on it", instead));
+        };
+        self.check_lacking(place, Bench::lacking())?;
+        Ok(BackEnd::Bench(raw.into_inner().check(self, place)?))
+    }
+
     fn check_machine(&self, place: &Place<'_>, machine: &Qemu) -> Result<(), RigFileError> {
-        for Lacking { table, reason } in machine.lacking() {
+        self.check_lacking(place, machine.lacking())?;
+        self.net.as_ref().map_or(Ok(()), |net| qemu::check_net(place, net, &machine.board))
+    }
+
+    /// Refuses parts that the rig lacks: a table that nothing answers would be a case that is not run, or
+    /// worse, one that fails.
+    fn check_lacking(
+        &self,
+        place: &Place<'_>,
+        lacking: impl Iterator<Item = Lacking>,
+    ) -> Result<(), RigFileError> {
+        for Lacking { table, reason } in lacking {
             let start = |part: &Option<Spanned<Present>>| part.as_ref().map(|part| part.span().start);
             let at = match table {
                 "[scheduler]" => start(&self.scheduler),
@@ -231,7 +267,7 @@ impl RawFile {
                 return Err(place.error(at, what, instead));
             }
         }
-        self.net.as_ref().map_or(Ok(()), |net| qemu::check_net(place, net, &machine.board))
+        Ok(())
     }
 
     /// The first table of a part.

@@ -81,7 +81,7 @@ fn on_rig(seat: &Seat) -> OnRig {
             firmware: match rig.back_end {
                 BackEnd::Virtual(_) => named(image::of_this_program().map(str::to_owned)),
                 // Without its file nobody knows what ran.
-                BackEnd::Qemu(_) | BackEnd::Replay(_) => None,
+                BackEnd::Qemu(_) | BackEnd::Replay(_) | BackEnd::Bench(_) => None,
             },
             memory: BTreeMap::new(),
         },

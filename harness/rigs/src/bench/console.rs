@@ -1,0 +1,194 @@
+//! The console of the board: what it sends, stamped as it comes, and what is typed there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant as HostInstant};
+
+use rigor_core::event::{Direction, Gap, Serial};
+use rigor_core::{Instant, Kind, Source, Timeline};
+
+use super::bell::Bell;
+use super::bootlog::BootLog;
+use super::error::BenchError;
+use super::find;
+use super::listener::{Find, Heard, Listener};
+use crate::ports::{Host, PortName};
+use crate::serial::Port;
+
+/// What is typed is taken so soon, or never.
+const TAKEN_WITHIN: Duration = Duration::from_secs(2);
+
+/// Something that came from the console, before it has an instant of the rig.
+pub(super) enum Arrived {
+    /// Bytes, which were there then.
+    Bytes(HostInstant, Vec<u8>),
+    /// The port vanished.
+    Gone(HostInstant, String),
+    /// It is there again.
+    Back(HostInstant),
+}
+
+/// Our end of the console.
+pub(super) struct Console {
+    timeline: Timeline,
+    pub(super) source: Source,
+    input: Source,
+    pub(super) byte_time: Duration,
+    path: PathBuf,
+    writer: Option<Port>,
+    listener: Listener,
+    /// What has come and was not recorded yet.
+    arrived: Vec<Arrived>,
+    /// Bytes that came, and bytes that were typed.
+    pub(super) received: u64,
+    pub(super) typed: u64,
+    /// When the wire from the device was free again.
+    free: Instant,
+    /// Since when, if the port is gone, and what the system said.
+    gone: Option<(Instant, String)>,
+    pub(super) boot_log: BootLog,
+}
+
+impl Console {
+    /// Opens the console's port.
+    pub(super) fn open(
+        address: &PortName,
+        baud: u32,
+        timeline: &Timeline,
+        bell: &Bell,
+    ) -> Result<Self, BenchError> {
+        let path = find(address, "console")?;
+        let mut port = Port::open_alone(&path, baud)?;
+        // It is from before the rig was taken.
+        port.forget_input()?;
+        let (wanted, writer) = (address.clone(), port.again()?);
+        let again: Find =
+            Box::new(move || Port::open_alone(&Host::default().resolve(&wanted).ok()?, baud).ok());
+        let listener = Listener::start("rigor-console", port, bell.clone(), Some(again));
+        let listener = listener.map_err(|why| BenchError::Host {
+            what: "a thread that listens to the console".to_owned(),
+            why: why.to_string(),
+            remedy: "end other programs",
+        })?;
+        let source = timeline.source("console");
+        // What is on the wire is owed until it has come: `pass` says up to when.
+        timeline.hold(source, timeline.now());
+        Ok(Console {
+            timeline: timeline.clone(),
+            source,
+            input: timeline.source("console.input"),
+            byte_time: Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1))),
+            path,
+            writer: Some(writer),
+            listener,
+            arrived: Vec::new(),
+            received: 0,
+            typed: 0,
+            free: Instant::ZERO,
+            gone: None,
+            boot_log: BootLog::default(),
+        })
+    }
+
+    /// Takes in what has come. Never waits.
+    pub(super) fn listen(&mut self) {
+        while let Some(heard) = self.listener.try_next() {
+            self.arrived.push(match heard {
+                Heard::Bytes(chunk) => {
+                    self.received += chunk.bytes.len() as u64;
+                    Arrived::Bytes(chunk.at, chunk.bytes)
+                }
+                Heard::Gone(at, error) => {
+                    self.writer = None;
+                    Arrived::Gone(at, error.to_string())
+                }
+                Heard::Back(at, writer) => {
+                    self.writer = Some(writer);
+                    Arrived::Back(at)
+                }
+            });
+        }
+    }
+
+    /// What has come since, in order.
+    pub(super) fn take(&mut self) -> Vec<Arrived> {
+        std::mem::take(&mut self.arrived)
+    }
+
+    /// Records bytes whose last stop bit was there at `at`, plus or minus `uncertainty`.
+    pub(super) fn record(&mut self, bytes: &[u8], at: Instant, uncertainty: Duration) {
+        let length = self.byte_time.saturating_mul(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        let started = (at - length).max(self.free).max(self.timeline.complete_until(self.source));
+        self.free = started + length;
+        let serial =
+            Serial { direction: Direction::FromDut, bytes: Arc::from(bytes), byte_time: self.byte_time };
+        self.push(started, uncertainty, Kind::Serial(serial));
+        self.boot_log.take(bytes, at);
+    }
+
+    /// The port is gone since `at`.
+    pub(super) fn record_gone(&mut self, at: Instant, why: String) {
+        self.gone = Some((at, why));
+    }
+
+    /// The port is there again at `at`: what the device said meanwhile is lost.
+    pub(super) fn record_back(&mut self, at: Instant) {
+        if let Some((from, why)) = self.gone.take() {
+            let from = from.max(self.free);
+            let gap = Gap { length: at.since(from), reason: why.into() };
+            self.push(from, Duration::ZERO, Kind::Gap(gap));
+        }
+    }
+
+    /// Nothing that began before `until` is still to come.
+    pub(super) fn pass(&mut self, until: Instant) {
+        if self.gone.is_none() {
+            self.timeline.promise(self.source, until);
+        }
+    }
+
+    /// Types `bytes` at the present moment.
+    pub(super) fn type_in(&mut self, bytes: &[u8], uncertainty: Duration) -> Result<(), BenchError> {
+        self.check()?;
+        let Some(writer) = &mut self.writer else { return Err(self.away()) };
+        writer.write(bytes, HostInstant::now() + TAKEN_WITHIN)?;
+        self.typed += bytes.len() as u64;
+        let serial =
+            Serial { direction: Direction::ToDut, bytes: Arc::from(bytes), byte_time: self.byte_time };
+        let now = self.timeline.now();
+        // The clock only moves forward, and nobody else records here.
+        let _ = self.timeline.push(self.input, now, uncertainty, Kind::Serial(serial));
+        Ok(())
+    }
+
+    /// Whether the port is there.
+    pub(super) fn check(&self) -> Result<(), BenchError> {
+        if self.gone.is_some() || self.writer.is_none() { Err(self.away()) } else { Ok(()) }
+    }
+
+    fn away(&self) -> BenchError {
+        let why = self.gone.as_ref().map_or("it vanished", |(_, why)| why.as_str());
+        BenchError::Other(format!(
+            "the console {} is gone: {why}; plug the board in again",
+            self.path.display()
+        ))
+    }
+
+    /// How late a byte may be told after its stop bit: what the driver of an FTDI chip says of itself, or else
+    /// two polls of a USB host controller and a little for the host.
+    pub(super) fn latency(&self) -> Duration {
+        const USB: Duration = Duration::from_millis(2);
+        let name = std::fs::canonicalize(&self.path).ok();
+        let name = name.as_deref().and_then(|path| path.file_name());
+        let timer = name.and_then(|name| {
+            let path = std::path::Path::new("/sys/class/tty").join(name).join("device/latency_timer");
+            std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()
+        });
+        timer.map_or(USB, |millis| USB.max(Duration::from_millis(millis.min(255)) + Duration::from_millis(1)))
+    }
+
+    fn push(&self, at: Instant, uncertainty: Duration, kind: Kind) {
+        // `at` is at least what was promised, and at least when the last one ended.
+        let _ = self.timeline.push(self.source, at, uncertainty, kind);
+    }
+}

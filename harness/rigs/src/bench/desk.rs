@@ -1,0 +1,296 @@
+//! The bench itself: our ends of the board's wires, the time in which they live, and the parts that act on them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rigor_controller::Ticks;
+use rigor_controller::message::{Drive as Pull, Step, Waveform, Wire};
+use rigor_core::event::{ConnectionId, DeviceEvent, Flow, ResetCause};
+use rigor_core::part::{self, Recipient};
+use rigor_core::rig::Drive;
+use rigor_core::verdict::RigError;
+use rigor_core::{Instant, Kind, Source, Timeline};
+
+use super::bell::Bell;
+use super::console::Console;
+use super::controller::Controller;
+use super::device::Device;
+use super::error::BenchError;
+use super::lease::Lease;
+use super::mapping::ticks_in;
+use super::net::{Happened, Net};
+use super::time::Time;
+use super::wires::Wires;
+
+/// How long the reset pin is held: longer than the 100 nF and 10 kOhm that boards have there need.
+const RESET_PULSE: Duration = Duration::from_millis(10);
+
+/// Our ends of the wires.
+pub(super) struct Ends {
+    pub(super) timeline: Timeline,
+    pub(super) bell: Bell,
+    pub(super) controller: Option<Controller>,
+    pub(super) console: Option<Console>,
+    pub(super) net: Option<Net>,
+    pub(super) net_source: Source,
+    /// When the network was heard last.
+    pub(super) net_last: Instant,
+    pub(super) wires: Wires,
+    pub(super) device: Device,
+}
+
+impl Ends {
+    /// Records what happened on the network, each thing when `place` says.
+    pub(super) fn record_net(
+        &mut self,
+        happened: Vec<Happened>,
+        place: impl Fn(std::time::Instant) -> (Instant, Duration),
+    ) {
+        for Happened { at, connection, what } in happened {
+            let (at, uncertainty) = place(at);
+            // The order is that in which it happened; both clocks may differ by a little.
+            self.net_last = self.net_last.max(at);
+            let kind = Kind::Flow(Flow { connection, what });
+            let _ = self.timeline.push(self.net_source, self.net_last, uncertainty, kind);
+        }
+    }
+
+    fn controller(&mut self) -> Result<&mut Controller, BenchError> {
+        let none = || BenchError::Other("the rig file names no [controller]; add it".to_owned());
+        self.controller.as_mut().ok_or_else(none)
+    }
+}
+
+/// The bench. Ours until it is dropped.
+pub(super) struct Desk {
+    pub(super) ends: Ends,
+    pub(super) time: Box<dyn Time>,
+    pub(super) _lease: Option<Lease>,
+}
+
+impl Desk {
+    fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), BenchError> {
+        self.time.run(&mut self.ends, until, woken)
+    }
+
+    fn acted(&mut self) -> Result<(), BenchError> {
+        self.time.acted(&mut self.ends)
+    }
+
+    /// Drives `wire`; since when.
+    fn pull(&mut self, wire: Wire, drive: Pull) -> Result<Instant, BenchError> {
+        let at = self.ends.controller()?.drive(wire, drive)?;
+        Ok(self.time.instant(at).max(self.ends.timeline.now()))
+    }
+
+    fn note(&mut self, at: Instant, event: DeviceEvent) {
+        self.ends.device.note(at, Duration::ZERO, event, &self.ends.timeline);
+    }
+
+    /// Switches the supply on. Nothing if it is on.
+    pub(super) fn power_on(&mut self) -> Result<(), BenchError> {
+        if self.ends.device.powered {
+            return Ok(());
+        }
+        self.time.catch_up(&mut self.ends)?;
+        let at = self.pull(Wire::Power, Pull::High)?;
+        self.ends.device.powered = true;
+        self.note(at, DeviceEvent::PowerOn);
+        self.starts(at, ResetCause::PowerOn)
+    }
+
+    fn power_off(&mut self) -> Result<(), BenchError> {
+        if !self.ends.device.powered {
+            return Ok(());
+        }
+        self.time.catch_up(&mut self.ends)?;
+        let at = self.pull(Wire::Power, Pull::Low)?;
+        self.ends.device.powered = false;
+        self.note(at, DeviceEvent::PowerOff);
+        self.acted()
+    }
+
+    /// Pulses the reset pin. Nothing without a supply.
+    pub(super) fn reset(&mut self) -> Result<(), BenchError> {
+        if !self.ends.device.powered {
+            return Ok(());
+        }
+        self.time.catch_up(&mut self.ends)?;
+        let controller = self.ends.controller()?;
+        if controller.identity().stepped {
+            // Its clock stands still between two words: there the pulse has no length.
+            self.pull(Wire::Reset, Pull::Low)?;
+            let at = self.pull(Wire::Reset, Pull::Release)?;
+            return self.starts(at, ResetCause::Pin);
+        }
+        let ticks = u32::try_from(ticks_in(controller.identity().clock_hz, RESET_PULSE)).unwrap_or(u32::MAX);
+        let steps = [Step { drive: Pull::Low, ticks }, Step { drive: Pull::Release, ticks: 0 }];
+        let steps = steps.into_iter().collect();
+        controller.play(Waveform { wire: Wire::Reset, at: None, steps })?;
+        // When it is released the controller says so, and that is the device's start.
+        self.expect_start();
+        self.acted()
+    }
+
+    fn starts(&mut self, at: Instant, cause: ResetCause) -> Result<(), BenchError> {
+        self.expect_start();
+        self.note(at, DeviceEvent::Started(cause));
+        self.acted()
+    }
+
+    fn expect_start(&mut self) {
+        if let Some(console) = &mut self.ends.console {
+            console.boot_log.expect_start();
+        }
+    }
+
+    fn check(&mut self) -> Result<(), BenchError> {
+        if let Some(console) = &self.ends.console {
+            console.check()?;
+        }
+        if let Some(controller) = &mut self.ends.controller {
+            controller.read_clock()?;
+        }
+        Ok(())
+    }
+}
+
+/// The bench, by everybody who has a hand on it.
+#[derive(Clone)]
+pub(super) struct Handle(Rc<RefCell<Desk>>);
+
+impl Handle {
+    pub(super) fn new(desk: Desk) -> Self {
+        Handle(Rc::new(RefCell::new(desk)))
+    }
+
+    pub(super) fn line(&self, line: u8, source: Source) -> Rc<dyn part::Pin> {
+        Rc::new(Line { desk: self.clone(), line, source })
+    }
+
+    fn act(&self, action: impl FnOnce(&mut Desk) -> Result<(), BenchError>) -> Result<(), RigError> {
+        let mut desk = self.0.borrow_mut();
+        action(&mut desk)?;
+        Ok(desk.acted()?)
+    }
+
+    fn on_net<T>(&self, action: impl FnOnce(&mut Net) -> Result<T, BenchError>) -> Result<T, RigError> {
+        let mut desk = self.0.borrow_mut();
+        let none = || BenchError::Other("the rig file names no [net]; add it".to_owned());
+        let result = action(desk.ends.net.as_mut().ok_or_else(none)?)?;
+        desk.acted()?;
+        Ok(result)
+    }
+}
+
+impl Drive for Handle {
+    fn run(&mut self, until: Instant, woken: &dyn Fn() -> bool) -> Result<(), RigError> {
+        Ok(self.0.borrow_mut().run(until, woken)?)
+    }
+
+    fn self_check(&self) -> Result<(), RigError> {
+        Ok(self.0.borrow_mut().check()?)
+    }
+}
+
+impl part::Console for Handle {
+    fn write(&self, bytes: &[u8]) -> Result<(), RigError> {
+        self.act(|desk| match &mut desk.ends.console {
+            Some(console) => console.type_in(bytes, Duration::ZERO),
+            None => Ok(()),
+        })
+    }
+    fn source(&self) -> Source {
+        let desk = self.0.borrow();
+        desk.ends
+            .console
+            .as_ref()
+            .map_or_else(|| desk.ends.timeline.source("console"), |console| console.source)
+    }
+}
+
+impl part::Power for Handle {
+    fn on(&self) -> Result<(), RigError> {
+        Ok(self.0.borrow_mut().power_on()?)
+    }
+    fn off(&self) -> Result<(), RigError> {
+        Ok(self.0.borrow_mut().power_off()?)
+    }
+    fn source(&self) -> Source {
+        self.0.borrow().ends.device.source
+    }
+}
+
+impl part::Reset for Handle {
+    fn pulse(&self) -> Result<(), RigError> {
+        Ok(self.0.borrow_mut().reset()?)
+    }
+}
+
+impl part::Net for Handle {
+    fn connect(&self, port: u16) -> Result<ConnectionId, RigError> {
+        self.on_net(|net| net.connect(port))
+    }
+    fn send(&self, connection: ConnectionId, bytes: &[u8]) -> Result<(), RigError> {
+        self.on_net(|net| {
+            net.send(connection, bytes);
+            Ok(())
+        })
+    }
+    fn finish(&self, connection: ConnectionId) -> Result<(), RigError> {
+        self.on_net(|net| {
+            net.finish(connection);
+            Ok(())
+        })
+    }
+    fn reset(&self, connection: ConnectionId) -> Result<(), RigError> {
+        self.on_net(|net| {
+            net.reset(connection);
+            Ok(())
+        })
+    }
+    fn vanish(&self, _: ConnectionId) -> Result<(), RigError> {
+        Err(RigError(
+            "a bench's end of a connection is this host's, which always says that it leaves; run the case on a virtual \
+             rig"
+                .to_owned(),
+        ))
+    }
+    fn datagrams(&self, port: u16, _: Recipient) -> Result<ConnectionId, RigError> {
+        Err(RigError(format!(
+            "a bench carries no datagrams yet, for UDP port {port} either; run the case on a virtual rig"
+        )))
+    }
+    fn source(&self) -> Source {
+        self.0.borrow().ends.net_source
+    }
+}
+
+/// An open-drain line of the controller.
+struct Line {
+    desk: Handle,
+    line: u8,
+    source: Source,
+}
+
+impl part::Pin for Line {
+    fn drive(&self, drive: part::Drive) -> Result<(), RigError> {
+        let pull = match drive {
+            part::Drive::Low => Pull::Low,
+            part::Drive::Release => Pull::Release,
+            // The controller refuses it, and says why.
+            part::Drive::High => Pull::High,
+        };
+        let mut desk = self.desk.0.borrow_mut();
+        let desk = &mut *desk;
+        desk.time.catch_up(&mut desk.ends)?;
+        let at: Ticks = desk.ends.controller()?.drive(Wire::Line(self.line), pull)?;
+        let at = desk.time.instant(at);
+        desk.ends.wires.driven(self.line, pull, at);
+        Ok(desk.acted()?)
+    }
+    fn source(&self) -> Source {
+        self.source
+    }
+}

@@ -1,0 +1,133 @@
+//! A thread that listens to a serial port, so that bytes have the instant at which they were there, whatever
+//! the case does meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::bell::Bell;
+use crate::serial::{Chunk, Port, SerialError};
+
+/// How often a listener looks whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often it looks for a port that has vanished.
+const SEARCH: Duration = Duration::from_millis(20);
+/// Chunks that wait for the bench: some MiB of a flood, then the port has to wait.
+const MAX_WAITING: usize = 1024;
+
+/// What a listener tells.
+pub(super) enum Heard {
+    /// Bytes came.
+    Bytes(Chunk),
+    /// The port vanished at that instant.
+    Gone(Instant, SerialError),
+    /// It is there again.
+    Back(Instant, Port),
+}
+
+/// Where a port is to be found when it has vanished.
+pub(super) type Find = Box<dyn Fn() -> Option<Port> + Send>;
+
+/// The thread. Ends when this is dropped.
+pub(super) struct Listener {
+    heard: Receiver<Heard>,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Listens to `port`, and rings for all that it tells. Follows a port that vanishes as `find` says;
+    /// without it that is the end.
+    pub(super) fn start(name: &str, port: Port, bell: Bell, find: Option<Find>) -> std::io::Result<Self> {
+        let (sender, heard) = sync_channel(MAX_WAITING);
+        let ended = Arc::new(AtomicBool::new(false));
+        let teller = Teller { sender, bell, ended: ended.clone() };
+        let thread =
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || listen(port, &teller, find))?;
+        Ok(Listener { heard, ended, thread: Some(thread) })
+    }
+
+    /// What it has heard since, if anything.
+    pub(super) fn try_next(&self) -> Option<Heard> {
+        self.heard.try_recv().ok()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say any more.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Teller {
+    sender: SyncSender<Heard>,
+    bell: Bell,
+    ended: Arc<AtomicBool>,
+}
+
+impl Teller {
+    fn is_over(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether anybody still listens.
+    fn tell(&self, heard: Heard) -> bool {
+        let mut heard = heard;
+        loop {
+            match self.sender.try_send(heard) {
+                Ok(()) => {
+                    self.bell.ring();
+                    return true;
+                }
+                Err(TrySendError::Disconnected(_)) => return false,
+                Err(TrySendError::Full(_)) if self.is_over() => return false,
+                Err(TrySendError::Full(back)) => {
+                    heard = back;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+    }
+}
+
+fn listen(mut port: Port, teller: &Teller, find: Option<Find>) {
+    while !teller.is_over() {
+        match port.read(Instant::now() + LOOK) {
+            Ok(chunk) if chunk.bytes.is_empty() => {}
+            Ok(chunk) => {
+                if !teller.tell(Heard::Bytes(chunk)) {
+                    return;
+                }
+            }
+            Err(error) => {
+                drop(port);
+                if !teller.tell(Heard::Gone(Instant::now(), error)) {
+                    return;
+                }
+                let Some(found) = find.as_ref().and_then(|find| search(find, teller)) else { return };
+                let Ok(writer) = found.again() else { return };
+                port = found;
+                if !teller.tell(Heard::Back(Instant::now(), writer)) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The port, once it is there again.
+fn search(find: &Find, teller: &Teller) -> Option<Port> {
+    while !teller.is_over() {
+        if let Some(port) = find() {
+            return Some(port);
+        }
+        std::thread::sleep(SEARCH);
+    }
+    None
+}

@@ -1,0 +1,171 @@
+//! The bench against a controller and a console that a script plays, on pseudo-terminals.
+
+mod script;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant as HostInstant};
+
+use rigor_controller::message::{Drive as Pull, Refusal, Stream};
+use rigor_controller::packed::Pulse;
+use rigor_core::event::{DeviceEvent, ResetCause};
+use rigor_core::{Event, Instant, Kind, Level};
+
+use self::script::{Controller as Script, Desk, Spoken, rig_file};
+use super::*;
+use crate::{Firmwares, Order, RigFile};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn taken(text: &str) -> Result<Rig, String> {
+    let file = RigFile::parse("desk.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let BackEnd::Bench(bench) = &file.back_end else { panic!("{file:?}") };
+    let (firmwares, interrupt) = (Firmwares::default(), Arc::default());
+    // The script's ports are nobody else's.
+    let order = Order { leased: true, ..Order::new(&file, &firmwares, 1, &interrupt) };
+    take(&order, bench).map_err(|error| error.to_string())
+}
+
+fn events(rig: &Rig, source: &str) -> Vec<Event> {
+    rig.timeline.events(rig.timeline.source(source), Instant::ZERO, Instant::MAX)
+}
+
+fn kinds(rig: &Rig, source: &str) -> Vec<Kind> {
+    events(rig, source).into_iter().map(|event| event.kind).collect()
+}
+
+#[test]
+fn a_simulated_board_is_told_how_far_to_run_and_its_words_have_its_instants() {
+    let desk = Desk::new(Script::stepped());
+    let mut rig = taken(&rig_file(&desk)).expect("a rig");
+    assert_eq!(rig.fidelity, Fidelity::Modelled);
+    rig.parts.power.clone().expect("a switch").on().expect("it answers");
+    // A millisecond on, the device speaks, and then a lane shows a byte.
+    desk.next(Spoken::Console(b"hello\n".to_vec()), 1_000_000);
+    let pulse = |high: u32| Pulse { active: high, idle: 1_250 - high };
+    let mut byte: Vec<Pulse> = [800, 400, 800, 400, 400, 800, 400, 800].map(pulse).to_vec();
+    byte[7].idle = 0;
+    desk.next(Spoken::Pulses(0, 1_500_000, byte), 2_000_000);
+    let until = Instant::ZERO + 5 * MS;
+    rig.drive.run(until, &|| false).expect("it runs");
+    assert_eq!(rig.timeline.now(), until);
+    let console = events(&rig, "console");
+    let Kind::Serial(serial) = &console[0].kind else { panic!("{console:?}") };
+    assert_eq!((&serial.bytes[..], console[0].at + serial.duration()), (&b"hello\n"[..], Instant::ZERO + MS));
+    let lane = events(&rig, "gpio9");
+    let Kind::Burst(burst) = &lane[0].kind else { panic!("{lane:?}") };
+    assert_eq!((&burst.bytes[..], lane[0].at), (&[0xA5][..], Instant::from_nanos(1_500_000)));
+    assert_eq!(rig.timeline.complete_until(rig.timeline.source("gpio9")), until);
+    let expected = [DeviceEvent::PowerOn, DeviceEvent::Started(ResetCause::PowerOn)].map(Kind::Device);
+    assert_eq!(kinds(&rig, "device"), expected);
+}
+
+#[test]
+fn a_simulated_board_gets_what_is_typed_and_pressed_before_it_runs_on() {
+    let desk = Desk::new(Script::stepped());
+    let rig = taken(&rig_file(&desk)).expect("a rig");
+    rig.parts.console.clone().expect("a console").write(b"STATUS\n").expect("it is there");
+    assert_eq!(desk.typed(), b"STATUS\n");
+    let button = rig.parts.pins["button"].clone();
+    button.drive(rigor_core::part::Drive::Low).expect("it answers");
+    button.drive(rigor_core::part::Drive::Release).expect("it answers");
+    assert_eq!(kinds(&rig, "gpio4"), [Kind::Edge(Level::Low), Kind::Edge(Level::High)]);
+    let told = button.drive(rigor_core::part::Drive::High).expect_err("never").to_string();
+    assert!(told.contains("pulls no wire of the device up"), "{told}");
+    rig.parts.reset.clone().expect("a pin").pulse().expect("nothing without a supply");
+    assert!(!desk.driven().contains(&(rigor_controller::message::Wire::Reset, Pull::Low)));
+}
+
+#[test]
+fn what_is_lost_is_a_gap_and_never_an_absence() {
+    let desk = Desk::new(Script::stepped());
+    let mut rig = taken(&rig_file(&desk)).expect("a rig");
+    desk.next(Spoken::Lost(Stream::Lane(0), 10, 900_000), 1_000_000);
+    desk.next(Spoken::Missing(3), 2_000_000);
+    rig.drive.run(Instant::ZERO + 3 * MS, &|| false).expect("it runs");
+    let gaps = kinds(&rig, "gpio9");
+    let [Kind::Gap(room), Kind::Gap(way)] = &gaps[..] else { panic!("{gaps:?}") };
+    assert!(room.reason.contains("no room") && room.length == Duration::from_nanos(899_990), "{room:?}");
+    assert!(way.reason.contains("3 reports of the controller were lost"), "{way:?}");
+}
+
+#[test]
+fn console_bytes_that_never_arrive_are_the_rig_s_fault() {
+    let desk = Desk::new(Script::stepped());
+    let mut rig = taken(&rig_file(&desk)).expect("a rig");
+    desk.next(Spoken::Unplugged, 1_000_000);
+    let told = rig.drive.run(Instant::ZERO + 3 * MS, &|| false).expect_err("it is gone").to_string();
+    assert!(told.contains("is gone") && told.contains("look at the cable"), "{told}");
+    assert!(rig.drive.self_check().is_err());
+}
+
+#[test]
+fn a_real_board_lives_in_the_controller_s_time() {
+    let desk = Desk::new(Script::running());
+    let mut rig = taken(&rig_file(&desk)).expect("a rig");
+    assert_eq!(rig.fidelity, Fidelity::Measured);
+    rig.parts.power.clone().expect("a switch").on().expect("it answers");
+    desk.say(b"boot\n");
+    let said = |rig: &Rig| !events(rig, "console").is_empty();
+    let deadline = HostInstant::now() + Duration::from_secs(60);
+    while !said(&rig) {
+        assert!(HostInstant::now() < deadline, "nothing is heard");
+        let soon = rig.timeline.now() + 5 * MS;
+        rig.drive.run(soon, &|| false).expect("it runs");
+    }
+    let heard = &events(&rig, "console")[0];
+    assert!(heard.uncertainty >= 2 * MS, "what the host stamps is not exact: {:?}", heard.uncertainty);
+    rig.drive.self_check().expect("it is well");
+    let notes = kinds(&rig, "bench");
+    let told = |what: &str| notes.iter().any(|note| matches!(note, Kind::Note(text) if text.contains(what)));
+    assert!(told("controller `script`") && told("is placed on its clock within"), "{notes:?}");
+    assert!(told("16 edges to itself: all seen"), "{notes:?}");
+}
+
+#[test]
+fn a_port_that_is_no_controller_is_told_from_one_of_another_version() {
+    let refused = |script: Script| taken(&rig_file(&Desk::new(script))).err().expect("no rig");
+    let silent = refused(Script::silent());
+    assert!(silent.contains("nothing there answers as a bench controller"), "{silent}");
+    let garbage = refused(Script::chattering(b"I (305) wifi: connected\r\n\0\xFF\0\0abc\0"));
+    assert!(
+        garbage.contains("no word of a bench controller") && garbage.contains("[controller]"),
+        "{garbage}"
+    );
+    let older = refused(Script::of_version(0));
+    assert!(
+        older.contains("speaks version 0 of the protocol") && older.contains("write rigs/controller"),
+        "{older}"
+    );
+}
+
+#[test]
+fn a_controller_that_lacks_a_wire_is_no_rig() {
+    let desk = Desk::new(Script { lanes: 0, ..Script::stepped() });
+    let told = taken(&rig_file(&desk)).err().expect("no rig");
+    assert!(told.contains("wants lane 0 for `leds.0`") && told.contains("correct the rig file"), "{told}");
+    let desk = Desk::new(Script { loop_back: 7, ..Script::stepped() });
+    let told = taken(&rig_file(&desk)).err().expect("no rig");
+    assert!(told.contains("sent 16 edges to itself and saw 7 of them"), "{told}");
+}
+
+#[test]
+fn a_port_has_one_owner() {
+    let desk = Desk::new(Script::stepped());
+    let first = taken(&rig_file(&desk)).expect("a rig");
+    let told = taken(&rig_file(&desk)).err().expect("it is taken");
+    assert!(told.contains("is in use by another program"), "{told}");
+    drop(first);
+    taken(&rig_file(&desk)).expect("it is free again");
+}
+
+#[test]
+fn a_rig_file_for_a_board_that_is_not_there_says_so() {
+    let text = "schema = 1\nname = \"desk\"\ndut = \"toy\"\nback_end = \"bench\"\n[bench]\nchip = \"esp32c3\"\n[console]\n\
+                baud = 115200\n";
+    let told = taken(&format!("{text}port = \"/dev/no-such-port\"\n")).err().expect("no port");
+    assert!(told.contains("/dev/no-such-port") && told.contains("is the device plugged in"), "{told}");
+    let told = taken(&format!("{text}usb_serial = \"no-such-number\"\n")).err().expect("no device");
+    assert!(told.contains("[console] of the rig file") && told.contains("no-such-number"), "{told}");
+    let refusal = Refusal::NeverHigh.to_string();
+    assert!(!refusal.is_empty());
+}
