@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rigor_core::event::{
-    Burst, BytesEncoding, ConnectionId, Direction, FlashBusy, FlashOperation, Flow, FlowKind, Gap, Serial,
-    Symbol,
+    Burst, BytesEncoding, ConnectionId, Direction, FlashBusy, FlashOperation, Flow, FlowKind, Gap, Phases,
+    Serial, Symbol,
 };
+use rigor_core::rate::SampleRate;
 use rigor_core::{Event, Instant, Kind, Level};
 use rigor_decode::capture::{Capture, Limits};
 
@@ -88,6 +89,11 @@ pub fn events(data: &[u8]) -> Vec<Event> {
             12 => Kind::Action(String::from_utf8_lossy(payload).into()),
             13 => Kind::Note(String::from_utf8_lossy(payload).into()),
             14 => Kind::Gauge(now),
+            15 if kind & 0x40 != 0 => Kind::Phases(Phases {
+                first: if kind & 0x20 == 0 { Level::Low } else { Level::High },
+                rate: SampleRate::hertz(1 << (distance >> 2)).unwrap_or(SampleRate::FINEST),
+                lengths: payload.iter().map(|&length| 1 << (length & 0x1F)).collect(),
+            }),
             _ => Kind::Burst(Burst {
                 bytes: payload.into(),
                 encoding: BytesEncoding { zero: symbol(0, 0), one: symbol(u32::MAX, u32::MAX) },

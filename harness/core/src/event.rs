@@ -2,13 +2,18 @@
 //!
 //! The virtual board, QEMU, a logic analyser and a serial port all deliver these kinds, so that
 //! one decoder serves every rig. A shift-out such as a WS2812B frame stays one compact [`Burst`]
-//! until somebody asks for its [`edges`](Burst::edges).
+//! until somebody asks for its [`edges`](Burst::edges), and so does what an instrument sampled
+//! ([`Phases`]).
+
+mod phases;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::time::{Instant, nanos};
+
+pub use phases::Phases;
 
 /// Logic level of a wire.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -55,6 +60,7 @@ impl Event {
         match &self.kind {
             Kind::Serial(serial) => self.at + serial.duration(),
             Kind::Burst(burst) => self.at + burst.duration(),
+            Kind::Phases(phases) => self.at + phases.duration(),
             Kind::FlashBusy(busy) => self.at + busy.duration,
             Kind::Gap(gap) => self.at + gap.length,
             _ => self.at,
@@ -71,6 +77,8 @@ pub enum Kind {
     Edge(Level),
     /// A wire shifted out bytes as pulses.
     Burst(Burst),
+    /// An instrument sampled a wire for a while.
+    Phases(Phases),
     /// A transfer to a panel or another bus device.
     Bus(BusTransfer),
     /// Something on a network connection.

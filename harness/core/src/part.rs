@@ -165,6 +165,20 @@ pub trait Scheduler {
     fn record(&self) -> Result<(), RigError>;
 }
 
+/// An instrument that watches a wire only while somebody wants to know of it: what it sees on all of its
+/// wires at once may be more than its cable carries.
+///
+/// Each wire has a lane of its own. There is nothing on it before it is wanted, and a
+/// [`Gap`](crate::event::Gap) where the instrument lost something of what was.
+pub trait Capture {
+    /// From now on, and for the life of the rig, what the wire of `source` does is recorded there. Where
+    /// that is so already, or always, it stays so.
+    ///
+    /// # Errors
+    /// [`RigError`] if the instrument does not answer or has no room for one more wire.
+    fn begin(&self, source: Source) -> Result<(), RigError>;
+}
+
 /// What takes the device's resources away, as an error elsewhere in its firmware would. All of it
 /// ends with the device's next start.
 pub trait Stress {

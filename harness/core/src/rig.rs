@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::part::{Air, Console, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
+use crate::part::{Air, Capture, Console, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
 use crate::time::{Fidelity, Instant};
 use crate::timeline::{Source, Timeline};
 use crate::verdict::{Blame, RigError};
@@ -17,7 +17,7 @@ use crate::verdict::{Blame, RigError};
 pub struct Lane {
     /// Signal name from the rig file.
     pub signal: String,
-    /// Where its bursts or edges are recorded.
+    /// Where its bursts, edges or phases are recorded.
     pub source: Source,
     /// Pixels wired to the lane.
     pub pixels: usize,
@@ -40,6 +40,8 @@ pub struct Parts {
     pub scheduler: Option<Rc<dyn Scheduler>>,
     /// What takes the device's resources away.
     pub stress: Option<Rc<dyn Stress>>,
+    /// What has to be told which wires to watch; without it every wire is watched always.
+    pub capture: Option<Rc<dyn Capture>>,
     /// A radio of the rig's own.
     pub air: Option<Rc<dyn Air>>,
     /// Wires that the rig can drive, by signal name.

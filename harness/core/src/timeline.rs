@@ -375,6 +375,15 @@ impl Timeline {
         kept.chain(events.range(start..end.max(start))).cloned().collect()
     }
 
+    /// The last event of `source` before `at` that is still kept.
+    pub fn last_before(&self, source: Source, at: Instant) -> Option<Event> {
+        let inner = self.lock();
+        let Lane { events, kept, .. } = &inner.lanes[source.0 as usize];
+        let before = events.partition_point(|event| event.at < at);
+        let last = before.checked_sub(1).and_then(|index| events.get(index));
+        last.or_else(|| kept.iter().rfind(|event| event.at < at)).cloned()
+    }
+
     /// The first event of `source` that `matches`, without copying the others.
     pub fn find(&self, source: Source, matches: impl Fn(&Event) -> bool) -> Option<Event> {
         let inner = self.lock();

@@ -306,3 +306,17 @@ fn told_what_a_tap_heard_a_timeline_is_the_same() {
     timeline.advance(at(40));
     assert_eq!(mirror.now(), at(20));
 }
+
+#[test]
+fn the_last_event_before_an_instant_is_found_as_long_as_it_is_kept() {
+    let timeline = Timeline::new();
+    let pin = timeline.source("pin");
+    let before = |ns| timeline.last_before(pin, at(ns)).map(|event| event.at.as_nanos());
+    assert_eq!(before(100), None);
+    push(&timeline, pin, 5, Kind::Gap(Gap { length: Duration::ZERO, reason: "overrun".into() }));
+    edge(&timeline, pin, 10);
+    edge(&timeline, pin, 20);
+    assert_eq!([before(5), before(6), before(20), before(21)], [None, Some(5), Some(10), Some(20)]);
+    timeline.forget_before(at(100));
+    assert_eq!([before(5), before(21)], [None, Some(5)], "nobody may forget a gap");
+}

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant as Wall};
 use criterion::{Criterion, Throughput};
 use rigor_core::event::{Burst, BytesEncoding, Symbol};
 use rigor_core::{Instant, Kind, Level, Timeline};
-use rigor_decode::capture::{Capture, Limits, SampleRate, sigrok};
+use rigor_decode::capture::{Capture, Limits, sigrok};
 use rigor_decode::ws2812::{self, ColourOrder, Config};
 
 const LANES: [&str; 2] = ["leds.0", "leds.1"];
@@ -81,7 +81,7 @@ fn main() {
     let frames = seconds * FRAMES_PER_SECOND;
     let expected = frames as usize * PIXELS * LANES.len();
     let capture = capture(frames);
-    let rate = SampleRate::resolving(&capture);
+    let rate = capture.resolving_rate();
     let samples = capture.duration().as_nanos() as u64 * (rate.as_hertz() / 1_000_000) / 1_000;
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-two-lanes.sr");
     let file = BufWriter::new(File::create(&path).expect("the file can be made"));

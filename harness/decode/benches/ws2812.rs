@@ -1,14 +1,16 @@
 //! How many edges a second the WS2812B decoder takes: `cargo bench -p rigor-decode`.
 //!
 //! Each figure is of one core. "elem" in criterion's output is an edge, so 100 Melem/s is the
-//! target; for bursts it is the edges that the bursts stand for.
+//! target; for bursts and for an instrument's phases it is the edges that they stand for. A lane has 0.92
+//! million of them in a second.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use rigor_core::event::{Burst, BytesEncoding, Symbol};
+use rigor_core::event::{Burst, BytesEncoding, Phases, Symbol};
+use rigor_core::rate::SampleRate;
 use rigor_core::{Event, Instant, Kind, Level};
 use rigor_decode::ws2812::{Config, Decoder, LaneDecoder, PackedEdge};
 
@@ -54,6 +56,24 @@ fn packed(events: &[Event], jitter_ns: u64) -> Vec<PackedEdge> {
     edges
 }
 
+/// What an instrument at this clock sees of them, a stretch for each.
+fn sampled(events: &[Event], hertz: u64) -> Vec<Event> {
+    let rate = SampleRate::hertz(hertz).expect("a rate");
+    let stretch = |event: &Event| {
+        let Kind::Burst(burst) = &event.kind else { return event.clone() };
+        let ends = [burst.duration().as_nanos() as u64];
+        let edges: Vec<u64> = burst.edges().map(|(offset, _)| offset).chain(ends).collect();
+        let index = |offset: &u64| rate.index_of(Instant::ZERO, Instant::from_nanos(*offset));
+        let samples: Vec<u64> = edges.iter().map(index).collect();
+        let lengths = samples.windows(2).map(|pair| (pair[1] - pair[0]) as u32).collect();
+        Event { kind: Kind::Phases(Phases { first: Level::High, rate, lengths }), ..event.clone() }
+    };
+    let found = Phases { first: Level::Low, rate, lengths: Arc::from([1]) };
+    let found = Event { at: Instant::ZERO, uncertainty: Duration::ZERO, kind: Kind::Phases(found) };
+    let later = |event: Event| Event { at: event.at + Duration::from_millis(1), ..event };
+    std::iter::once(found).chain(events.iter().map(stretch).map(later)).collect()
+}
+
 fn decode_edges(criterion: &mut Criterion) {
     let events = events();
     let edges = packed(&events, 0);
@@ -88,6 +108,18 @@ fn decode_edges(criterion: &mut Criterion) {
             frames
         });
     });
+    for (name, hertz) in [("phases at 125 MHz", 125_000_000), ("phases at 24 MHz", 24_000_000)] {
+        let stretches = sampled(&events, hertz);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut lane = LaneDecoder::new(Config::strip(PIXELS as u32));
+                let mut frames = Vec::new();
+                black_box(&stretches).iter().for_each(|event| lane.event(event, &mut frames));
+                assert!(frames.len() + 1 == FRAMES, "{} frames", frames.len());
+                frames
+            });
+        });
+    }
     group.bench_function("bursts, known", |bencher| {
         let mut lane = LaneDecoder::new(Config::strip(PIXELS as u32));
         let mut start = Duration::ZERO;

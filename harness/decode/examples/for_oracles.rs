@@ -23,7 +23,7 @@ use std::time::Duration;
 use rigor_core::connection::{Endpoint, Peer};
 use rigor_core::event::{Burst, BytesEncoding, ConnectionId, Direction, Flow, FlowKind, Serial, Symbol};
 use rigor_core::{Instant, Kind, Level, Timeline};
-use rigor_decode::capture::{Capture, Limits, MAX_EDGES, SampleRate, sigrok, vcd};
+use rigor_decode::capture::{Capture, Limits, MAX_EDGES, sigrok, vcd};
 use rigor_decode::pcap;
 use rigor_decode::uart::{self, BitTime};
 use rigor_decode::websocket::{ClientFrame, CloseCode, Opcode, accept_for};
@@ -73,7 +73,7 @@ fn leave(
     capture: &Capture,
 ) -> Result<[(&'static str, Capture); 2], Box<dyn Error>> {
     let path = |extension: &str| folder.join(format!("{name}.{extension}"));
-    let rate = SampleRate::resolving(capture);
+    let rate = capture.resolving_rate();
     println!("{name}: {} s at {rate}", capture.duration().as_secs_f64());
     sigrok::write(capture, rate, BufWriter::new(File::create(path("sr"))?))?;
     vcd::write(capture, BufWriter::new(File::create(path("vcd"))?))?;

@@ -32,5 +32,5 @@ pub mod vcd;
 pub use edge::PackedEdge;
 pub use limits::{Limits, ReadError};
 pub use projection::MAX_EDGES;
-pub use rate::{BadRate, SampleRate};
+pub use rigor_core::rate::{BadRate, SampleRate};
 pub use signal::{Capture, OutOfOrder, Signal, UnknownSignal};

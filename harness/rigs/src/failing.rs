@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rigor_board::Board;
 use rigor_core::event::{ConnectionId, Gap, Kind};
-use rigor_core::part::{Console, Net, Recipient};
+use rigor_core::part::{Capture, Console, Net, Recipient};
 use rigor_core::rig::Drive;
 use rigor_core::verdict::{RigError, Verdict};
 use rigor_core::{Instant, Rig, Source, Timeline};
@@ -32,6 +32,8 @@ pub enum RigFault {
     },
     /// The serial adapter is not plugged in: its console stays empty, and asked it says so.
     ConsoleUnplugged {},
+    /// The instrument that watches wires is not plugged in: asked to watch one it says so.
+    AnalyserUnplugged {},
     /// What moves the rig's clock stops answering.
     ClockDies {
         /// When, in milliseconds.
@@ -59,6 +61,7 @@ impl RigFault {
             RigFault::Unavailable { .. }
             | RigFault::LinkDies { .. }
             | RigFault::ConsoleUnplugged {}
+            | RigFault::AnalyserUnplugged {}
             | RigFault::ClockDies { .. } => Verdict::RigFault,
             RigFault::CaptureGap { .. } => Verdict::Inconclusive,
             RigFault::Panics { .. } => Verdict::HarnessBug,
@@ -86,7 +89,9 @@ impl RigFault {
             | RigFault::ClockDies { at_ms }
             | RigFault::CaptureGap { at_ms, .. }
             | RigFault::Panics { at_ms } => Some(Instant::ZERO + Duration::from_millis(at_ms.into())),
-            RigFault::Unavailable { .. } | RigFault::ConsoleUnplugged {} => None,
+            RigFault::Unavailable { .. } | RigFault::ConsoleUnplugged {} | RigFault::AnalyserUnplugged {} => {
+                None
+            }
         }
     }
 }
@@ -100,6 +105,7 @@ pub(crate) fn fail(mut rig: Rig, board: Rc<Board>, fault: RigFault) -> Rig {
             let source = rig.timeline.source("console.unplugged");
             rig.parts.console = Some(Rc::new(Unplugged(source)));
         }
+        RigFault::AnalyserUnplugged {} => rig.parts.capture = Some(Rc::new(NoAnalyser)),
         RigFault::LinkDies { .. } => {
             rig.parts.net = rig.parts.net.map(|net| -> Rc<dyn Net> {
                 Rc::new(DyingNet {
@@ -176,7 +182,8 @@ impl Drive for Failing {
             }
             // Without the report on the standard error, which is for panics that nobody wants.
             RigFault::Panics { .. } => resume_unwind(Box::new("the bench's model panics on purpose")),
-            RigFault::Unavailable { .. } | RigFault::ConsoleUnplugged {} => {}
+            RigFault::Unavailable { .. } | RigFault::ConsoleUnplugged {} | RigFault::AnalyserUnplugged {} => {
+            }
         }
         self.pending = false;
         Ok(())
@@ -207,6 +214,14 @@ impl Console for Unplugged {
     }
     fn source(&self) -> Source {
         self.0
+    }
+}
+
+struct NoAnalyser;
+
+impl Capture for NoAnalyser {
+    fn begin(&self, _source: Source) -> Result<(), RigError> {
+        Err(RigError("the rig's logic analyser is not there; plug it in".into()))
     }
 }
 

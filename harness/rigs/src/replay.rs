@@ -164,6 +164,7 @@ fn parts(header: &Header, script: &Rc<RefCell<Script>>) -> Result<Parts, RigErro
         air: air.transpose()?,
         scheduler: table.scheduler.then(|| Rc::new(part(None)) as _),
         stress: table.stress.then(|| Rc::new(part(None)) as _),
+        capture: table.capture.then(|| Rc::new(part(None)) as _),
         pins: pins.collect::<Result<_, RigError>>()?,
         leds: leds.collect::<Result<_, RigError>>()?,
         gauges: table.gauges.iter().map(by_name).collect::<Result<_, _>>()?,

@@ -66,6 +66,7 @@ pub fn take(order: &Order<'_>, board: &VirtualBoard) -> Result<Rig, RigError> {
         net: file.net.as_ref().map(|net| board.net_via(net.via)),
         scheduler: file.scheduler.as_ref().map(|_| board.scheduler()),
         stress: file.stress.as_ref().map(|_| board.stress()),
+        capture: None,
         air: file.air.as_ref().map(|_| board.air()),
         pins: file.pins.iter().map(|pin| (pin.signal.clone(), board.pin(pin.pin))).collect(),
         leds: file

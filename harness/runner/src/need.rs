@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use rigor_core::event::{ConnectionId, Kind};
 use rigor_core::rig::Parts;
-use rigor_core::verdict::{Blame, HarnessError};
+use rigor_core::verdict::{Blame, HarnessError, RigError};
 use rigor_core::{Fidelity, Instant, Source, Timeline};
 
 pub use air::Air;
@@ -57,6 +57,7 @@ pub struct Bench {
     provoked: Rc<RefCell<Vec<Provoked>>>,
     restarts: Rc<RefCell<Vec<Instant>>>,
     talks: Rc<RefCell<BTreeSet<ConnectionId>>>,
+    failed: Rc<RefCell<Option<RigError>>>,
 }
 
 /// A crash that a case brings about and waits for: at most one in this span of time.
@@ -79,6 +80,7 @@ impl Bench {
             provoked: Rc::default(),
             restarts: Rc::default(),
             talks: Rc::default(),
+            failed: Rc::default(),
         }
     }
 
@@ -87,6 +89,22 @@ impl Bench {
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
+    }
+
+    /// Does something to the rig that a need is no good without. If the rig fails, the case does not begin,
+    /// and the rig is to blame: it has what was asked for.
+    pub fn try_to(&self, act: impl FnOnce() -> Result<(), RigError>) {
+        if let Err(error) = act() {
+            self.failed.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// Whether the rig was able to give the needs that it has.
+    ///
+    /// # Errors
+    /// Its first failure, if there was one.
+    pub(crate) fn is_well(&self) -> Result<(), RigError> {
+        self.failed.borrow().clone().map_or(Ok(()), Err)
     }
 
     /// Says that the case has brought a crash about that is to come before `until`. One crash from

@@ -316,7 +316,8 @@ fn on_rig(
     let outcome = match (case.begin)(&bench) {
         Err(missing) => return not_run(case, &witness, NotRun::NeedMissing, &missing.to_string()),
         Ok(running) => {
-            let switched_on = rig.parts.power.as_ref().map_or(Ok(()), |power| power.on());
+            let switched_on =
+                bench.is_well().and_then(|()| rig.parts.power.as_ref().map_or(Ok(()), |power| power.on()));
             match switched_on {
                 Ok(()) => {
                     let running = match setup.onlooker.as_ref().filter(|_| case.is_long()) {

@@ -102,6 +102,15 @@ fn run_with<Needs>(
     run_within(DEFAULT_WALL_TIME, fault, firmware, case)
 }
 
+/// On a rig that also has LEDs.
+fn run_with_leds<Needs>(fault: Option<Model>, case: impl Handler<Needs>) -> Trial {
+    let catalogue = Arc::new(Catalogue::parse(CATALOGUE, "toy.toml").expect("a valid catalogue"));
+    let rig = format!("{RIG}\n[[leds]]\nsignal = \"leds.0\"\npin = 9\npixels = 2\n");
+    let rig = RigFile::parse("toy.toml", &rig).expect("a valid rig file");
+    let setup = Setup { fault, ..Setup::new(rig, Firmwares::new().with("toy", rests), 1) };
+    trial::run(&catalogue, &Arc::new(Case::new("case", &["T-ONE"], case)), &Arc::new(setup))
+}
+
 fn run_within<Needs>(
     wall_time: Duration,
     fault: Option<Model>,
@@ -337,6 +346,19 @@ fn a_failure_of_the_bench_is_never_the_product_s(#[case] fault: RigFault) {
         let retries = u32::from(fault.verdict() == Verdict::RigFault);
         assert_eq!((trial.verdict(), trial.retries), (fault.verdict(), retries), "{:?}", trial.reason());
     }
+}
+
+/// Nothing is asked of the product then, and who looks at no LEDs does not miss it.
+#[test]
+fn an_instrument_that_cannot_watch_is_the_rig_s_fault() {
+    let unplugged = || Some(Model::Rig(RigFault::AnalyserUnplugged {}));
+    let looks = |_: Leds| async { took(5) };
+    let failed = run_with_leds(unplugged(), looks);
+    assert_eq!((failed.verdict(), failed.retries), (Verdict::RigFault, 1));
+    assert!(failed.reason().is_some_and(|reason| reason.contains("plug it in")), "{:?}", failed.reason());
+    assert_eq!(failed.rig_time, Duration::ZERO, "the device was not even switched on");
+    assert_eq!(run_with_leds(None, looks).verdict(), Verdict::Pass);
+    assert_eq!(run_with_leds(unplugged(), || async { took(5) }).verdict(), Verdict::Pass);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use rigor_core::event::{Burst, Direction, FlashBusy, Gap, Serial};
+use rigor_core::event::{Burst, Direction, FlashBusy, Gap, Phases, Serial};
 use rigor_core::time::nanos;
 use rigor_core::{Event, Instant, Kind, Level, Source, Timeline};
 
@@ -19,7 +19,7 @@ const BITS_PER_BYTE: u64 = 10;
 /// What a source can show on a wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Wire {
-    /// Edges and bursts of a pin.
+    /// Edges, bursts and phases of a pin.
     Pin,
     /// A serial line, as 8N1.
     Serial(Direction),
@@ -35,7 +35,7 @@ impl Wire {
 
     fn of(kind: &Kind) -> Option<Wire> {
         match kind {
-            Kind::Edge(_) | Kind::Burst(_) => Some(Wire::Pin),
+            Kind::Edge(_) | Kind::Burst(_) | Kind::Phases(_) => Some(Wire::Pin),
             Kind::Serial(serial) => Some(Wire::Serial(serial.direction)),
             Kind::FlashBusy(_) => Some(Wire::Busy),
             Kind::Gap(_) => Some(Wire::Lost),
@@ -84,6 +84,8 @@ impl Survey {
         let (first, last) = match &event.kind {
             Kind::Edge(level) => (*level, *level),
             Kind::Burst(burst) => (!burst.idle, burst.idle),
+            // An instrument's first stretch begins with watching and not with an edge.
+            Kind::Phases(phases) => (!phases.first, phases.last()),
             _ => return,
         };
         if event.at < slice.start {
@@ -148,6 +150,7 @@ impl Pen<'_> {
         match &event.kind {
             Kind::Edge(level) => self.change(event.at, *level),
             Kind::Burst(burst) => self.burst(event.at, burst),
+            Kind::Phases(phases) => self.phases(event.at, phases),
             Kind::Serial(serial) => self.serial(event.at, serial),
             Kind::FlashBusy(FlashBusy { duration: length, .. }) | Kind::Gap(Gap { length, .. }) => {
                 self.change(event.at, Level::High);
@@ -166,6 +169,16 @@ impl Pen<'_> {
             self.change(Instant::from_nanos(start.saturating_add(offset)), level);
         }
         self.change(at + burst.duration(), burst.idle);
+    }
+
+    fn phases(&mut self, at: Instant, phases: &Phases) {
+        let start = at.as_nanos();
+        for (offset, level) in phases.edges() {
+            if self.full_at.is_some() {
+                return;
+            }
+            self.change(Instant::from_nanos(start.saturating_add(offset)), level);
+        }
     }
 
     fn serial(&mut self, at: Instant, serial: &Serial) {
@@ -191,7 +204,7 @@ impl Capture {
     ///
     /// | Of the timeline | In the capture |
     /// |---|---|
-    /// | edges and bursts | a signal of the lane's name; bursts are expanded |
+    /// | edges, bursts and phases | a signal of the lane's name; bursts and phases are expanded |
     /// | serial bytes | a signal of the lane's name, with the levels of 8N1; if one lane has both directions, what goes to the device is `<lane>.input` |
     /// | a busy flash chip | a signal of the lane's name, high meanwhile |
     /// | gaps | a signal `<lane>.lost`, high where the source lost data: what others show there is worth nothing |
@@ -251,6 +264,7 @@ mod tests {
     use std::time::Duration;
 
     use rigor_core::event::{BytesEncoding, FlashOperation, Symbol};
+    use rigor_core::rate::SampleRate;
 
     use super::*;
 
@@ -313,6 +327,30 @@ mod tests {
         let button = push(&timeline, "button", 10, Kind::Edge(Level::High));
         let capture = Capture::of_timeline(&timeline, &[button], at(100)..at(200), MAX_EDGES);
         assert_eq!((capture.signals()[0].initial(), capture.signals()[0].edges().len()), (Level::High, 0));
+    }
+
+    fn phases(first: Level, lengths: &[u32]) -> Kind {
+        Kind::Phases(Phases { first, rate: SampleRate::hertz(125_000_000).unwrap(), lengths: lengths.into() })
+    }
+
+    #[test]
+    fn phases_become_their_edges_from_the_level_on_that_the_wire_was_found_at() {
+        let timeline = Timeline::new();
+        push(&timeline, "leds.0", 1_000, phases(Level::Low, &[1]));
+        let lane = push(&timeline, "leds.0", 2_000, phases(Level::High, &[50, 100, 25]));
+        let capture = Capture::of_timeline(&timeline, &[lane], at(500)..at(50_000), MAX_EDGES);
+        let signal = capture.signal("leds.0").unwrap();
+        assert_eq!(signal.initial(), Level::Low);
+        assert_eq!(edges(signal), [(2_000, Level::High), (2_400, Level::Low), (3_200, Level::High)]);
+        // What is under way is shown from its middle on.
+        let capture = Capture::of_timeline(&timeline, &[lane], at(2_500)..at(50_000), MAX_EDGES);
+        let signal = capture.signal("leds.0").unwrap();
+        assert_eq!((signal.initial(), edges(signal)), (Level::Low, vec![(3_200, Level::High)]));
+        // And it keeps its last level.
+        let capture = Capture::of_timeline(&timeline, &[lane], at(9_000)..at(50_000), MAX_EDGES);
+        assert_eq!(capture.signal("leds.0").unwrap().initial(), Level::High);
+        let capture = Capture::of_timeline(&timeline, &[lane], at(500)..at(50_000), 2);
+        assert_eq!((capture.end(), capture.signals()[0].edges().len()), (at(3_200), 2));
     }
 
     #[test]

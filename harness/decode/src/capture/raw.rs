@@ -5,10 +5,10 @@
 
 use std::io::{self, Read, Write};
 
+use rigor_core::rate::SampleRate;
 use rigor_core::{Instant, Level};
 
 use super::limits::{Limits, ReadError};
-use super::rate::SampleRate;
 use super::samples::{Packer, Unpacker, unit_of};
 use super::signal::Capture;
 
@@ -147,7 +147,7 @@ pub fn read(from: impl Read, layout: &Layout, limits: &Limits) -> Result<Capture
 
 /// Writes `capture` as packed samples: signal `n` is bit `n`, in as many bytes as that takes.
 ///
-/// An edge is at the sample that is nearest to it; see [`SampleRate::resolving`]. The file has no room
+/// An edge is at the sample that is nearest to it; see [`Capture::resolving_rate`]. The file has no room
 /// for when the capture began.
 ///
 /// # Errors

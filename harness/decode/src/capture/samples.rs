@@ -3,10 +3,10 @@
 //! It is what sigrok's sessions and most analysers' raw files hold. Both ways go in pieces of any
 //! length, so that neither a long capture nor a hostile one has to be in memory.
 
+use rigor_core::rate::SampleRate;
 use rigor_core::{Instant, Level};
 
 use super::limits::{EdgeBudget, Limits, ReadError};
-use super::rate::SampleRate;
 use super::signal::Capture;
 
 /// Bits of a byte.

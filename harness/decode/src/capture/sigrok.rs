@@ -6,7 +6,7 @@
 //! capture began: a session that was read begins at zero.
 //!
 //! # Rate
-//! A session has samples and not edges, so writing one takes a rate. [`SampleRate::resolving`](super::SampleRate::resolving) finds one
+//! A session has samples and not edges, so writing one takes a rate. [`Capture::resolving_rate`](super::Capture::resolving_rate) finds one
 //! at which the shortest pulse has ten samples: 25 MHz for a WS2812B lane, 2 MHz for 115,200 baud.
 
 mod metadata;

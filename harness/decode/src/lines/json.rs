@@ -8,6 +8,7 @@
 //! | `serial` | `direction`, `byte_time_ns`, `bytes`, and `text` if they are UTF-8 |
 //! | `edge` | `level` |
 //! | `burst` | `bytes`, `zero_ns` and `one_ns` (high and low time of each bit), `idle`, `duration_ns` |
+//! | `phases` | `level` of the first phase, `sample_rate_hz`, `samples` (how many each phase lasted), `duration_ns` |
 //! | `bus` | `data` (whether the data/command line was high), `bytes` |
 //! | `flow` | `connection`, `what` (`opened`, `refused`, `data`, `acknowledged`, `finished`, `reset`), `direction`, `bytes` or `count` |
 //! | `air` | `what` (`appeared`, `vanished`, `joined`, `addressed`, `left`), and what it concerns |
@@ -125,6 +126,13 @@ fn fields(kind: &Kind) -> Value {
                 "duration_ns": nanos(burst.duration()),
             })
         }
+        Kind::Phases(phases) => json!({
+            "kind": "phases",
+            "level": level(phases.first),
+            "sample_rate_hz": phases.rate.as_hertz(),
+            "samples": &*phases.lengths,
+            "duration_ns": nanos(phases.duration()),
+        }),
         Kind::Bus(transfer) => {
             json!({ "kind": "bus", "data": transfer.data, "bytes": hex(&transfer.bytes) })
         }
@@ -202,7 +210,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use rigor_core::event::{AccessPoint, Burst, BusTransfer, ConnectionId, FlashBusy, Gap, Serial};
+    use rigor_core::event::{AccessPoint, Burst, BusTransfer, ConnectionId, FlashBusy, Gap, Phases, Serial};
+    use rigor_core::rate::SampleRate;
 
     use super::*;
 
@@ -234,6 +243,14 @@ mod tests {
             (
                 Kind::Burst(Burst { bytes: bytes(&[0x80]), encoding, idle: Level::Low }),
                 json!({ "kind": "burst", "bytes": "80", "zero_ns": [400, 850], "one_ns": [800, 450], "idle": "low", "duration_ns": 10_000 }),
+            ),
+            (
+                Kind::Phases(Phases {
+                    first: Level::High,
+                    rate: SampleRate::hertz(24_000_000).unwrap(),
+                    lengths: Arc::from([12, 36]),
+                }),
+                json!({ "kind": "phases", "level": "high", "sample_rate_hz": 24_000_000, "samples": [12, 36], "duration_ns": 2_000 }),
             ),
             (
                 Kind::Bus(BusTransfer { data: true, bytes: bytes(&[1, 2]) }),

@@ -219,6 +219,7 @@ mod tests {
             end: Instant::from_nanos(end_ms * 1_000_000),
             low_before: None,
             uncertainty: Duration::ZERO,
+            pulse_uncertainty: Duration::ZERO,
             ending: Ending::Latched,
             body: Arc::new(Body {
                 bytes: bytes.into(),

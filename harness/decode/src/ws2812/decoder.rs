@@ -81,6 +81,7 @@ impl Open {
             end: Instant::from_nanos(self.end),
             low_before: self.low_before.map(Duration::from_nanos),
             uncertainty: Duration::ZERO,
+            pulse_uncertainty: Duration::ZERO,
             ending,
             body: match self.body {
                 OpenBody::Growing(body) => Arc::new(body.freeze()),
@@ -93,7 +94,7 @@ impl Open {
 /// Decodes the edges of one wire into [`Frame`]s, one edge at a time or by the slice.
 ///
 /// The frame under way takes one byte for eight bits, up to [`Config::max_bits`]; nothing else
-/// grows. Frames have an `uncertainty` of zero; [`LaneDecoder`](super::LaneDecoder) knows better.
+/// grows. Frames are without uncertainty; [`LaneDecoder`](super::LaneDecoder) knows better.
 pub struct Decoder {
     latch: u64,
     longest_bit_low: u64,
@@ -101,6 +102,9 @@ pub struct Decoder {
     max_bytes: u64,
     /// Level of the wire and the instant of its last edge; `None` before the first.
     wire: Option<(Level, u64)>,
+    /// Since this instant an instrument watches the wire, and it has not rested for the latch time yet:
+    /// what is on it may be the rest of a frame.
+    adrift: Option<u64>,
     open: Option<Open>,
     /// Length of the last frame: the next is likely to be as long.
     expected_bytes: usize,
@@ -117,6 +121,7 @@ impl Decoder {
             frame_bits: config.frame_bits.map(u64::from),
             max_bytes: u64::from(config.max_bits.div_ceil(8).max(1)),
             wire: None,
+            adrift: None,
             open: None,
             expected_bytes: 0,
         }
@@ -160,6 +165,29 @@ impl Decoder {
         }
     }
 
+    /// An instrument has watched the wire since `at` or longer, and it was at `level` then. Gives the
+    /// frame that this ended, if it did.
+    ///
+    /// If it was not watched before, a frame begins only after a low of the latch time: until then the
+    /// wire may be in the middle of one.
+    pub(super) fn watched(&mut self, at: u64, level: Level) -> Option<Frame> {
+        match self.wire {
+            Some((known, since)) if at >= since => {
+                if known == level {
+                    None
+                } else {
+                    self.step(at, level)
+                }
+            }
+            before => {
+                let cut = before.and_then(|_| self.cut(Cut::TimeReversed));
+                self.wire = Some((level, at));
+                self.adrift = Some(at);
+                cut
+            }
+        }
+    }
+
     /// How the open frame ends if its last low was this long and the wire then rises.
     fn ending_by(&self, low: u64, bits: u64) -> Option<Ending> {
         if low >= self.latch {
@@ -173,7 +201,15 @@ impl Decoder {
 
     fn rise(&mut self, at: u64, low: u64) -> Option<Frame> {
         let Some(open) = &self.open else {
-            self.begin(at, Some(low));
+            match self.adrift {
+                None => self.begin(at, Some(low)),
+                Some(_) if low < self.latch => {}
+                Some(watched) => {
+                    self.adrift = None;
+                    // Where watching began in the low, nobody knows how long it was.
+                    self.begin(at, (at - low != watched).then_some(low));
+                }
+            }
             return None;
         };
         match self.ending_by(low, open.bits()) {
@@ -284,18 +320,24 @@ impl Decoder {
 
     fn cut(&mut self, cut: Cut) -> Option<Frame> {
         self.wire = None;
+        self.adrift = None;
         self.close(Ending::Cut(cut))
+    }
+
+    /// The instant of the wire's last edge, or that at which watching began.
+    pub(super) fn last_edge(&self) -> Option<Instant> {
+        self.wire.map(|(_, since)| Instant::from_nanos(since))
     }
 
     pub(super) fn has_open_frame(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Whether a rise at `at` would be the first of a new frame.
+    /// Whether a rise at `at` would surely be the first of a new frame.
     pub(super) fn would_begin(&self, at: u64) -> bool {
         match (&self.wire, &self.open) {
             (None, _) => true,
-            (Some((Level::Low, since)), None) => at >= *since,
+            (Some((Level::Low, since)), None) => at >= *since && self.adrift.is_none(),
             (Some((Level::Low, since)), Some(open)) => {
                 at >= *since && self.ending_by(at - since, open.bits()).is_some()
             }

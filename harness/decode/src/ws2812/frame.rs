@@ -21,6 +21,8 @@ pub struct Frame {
     pub low_before: Option<Duration>,
     /// `start` and `end` are right within plus or minus this.
     pub uncertainty: Duration,
+    /// Each time in the body's [`timing`](Body::timing) is right within plus or minus this.
+    pub pulse_uncertainty: Duration,
     /// Why the frame ends where it ends.
     pub ending: Ending,
     /// What it says.

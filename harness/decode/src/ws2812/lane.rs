@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rigor_core::event::{Burst, BytesEncoding};
+use rigor_core::event::{Burst, BytesEncoding, Phases};
 use rigor_core::time::nanos;
 use rigor_core::{Event, Instant, Kind, Level};
 
@@ -71,20 +71,59 @@ impl Memo {
     }
 }
 
-/// Decodes the events of one data pin: [`Kind::Edge`] and [`Kind::Burst`] alike, in any mixture.
+/// How far figures of a frame may be off.
+#[derive(Clone, Copy, Default)]
+struct Doubt {
+    /// Of its instants.
+    instant: Duration,
+    /// Of the times of its pulses.
+    pulse: Duration,
+}
+
+impl Doubt {
+    fn of(event: &Event) -> Self {
+        match &event.kind {
+            // One clock has counted the stretch, whatever is known of its place on the rig's.
+            Kind::Phases(phases) => {
+                let pulse = phases.resolution();
+                Doubt { instant: event.uncertainty.max(pulse), pulse }
+            }
+            // A pulse lies between two instants.
+            _ => Doubt { instant: event.uncertainty, pulse: event.uncertainty * 2 },
+        }
+    }
+
+    fn max(self, other: Doubt) -> Doubt {
+        Doubt { instant: self.instant.max(other.instant), pulse: self.pulse.max(other.pulse) }
+    }
+
+    fn about(self, frame: &mut Frame) {
+        frame.uncertainty = self.instant;
+        frame.pulse_uncertainty = self.pulse;
+    }
+}
+
+/// Decodes the events of one data pin: [`Kind::Edge`], [`Kind::Burst`] and [`Kind::Phases`] alike, in any
+/// mixture.
 ///
 /// A burst is expanded to its edges and these go through the same [`Decoder`] as anybody's. Two
 /// bursts with the same bytes and encoding have the same edges but for their start, so the decoded
 /// body is kept and used again, where the burst begins a frame; what is kept is bounded by
 /// [`MEMO_BURSTS`] and [`MEMO_BYTES`] and never changes the result.
 ///
+/// The phases of an instrument are edges too. Where watching begins, at the first of them and after a
+/// gap, the wire may be in the middle of a frame: nothing is a frame until it has rested for the latch
+/// time.
+///
 /// [`Kind::Gap`] cuts the frame under way; other kinds are ignored.
 pub struct LaneDecoder {
     decoder: Decoder,
     memo: Option<Memo>,
     edges: Vec<PackedEdge>,
-    /// The greatest uncertainty of an event of the frame under way.
-    uncertainty: Duration,
+    /// The greatest of an event of the frame under way.
+    doubt: Doubt,
+    /// Frames that ended up to here are somebody else's.
+    known_until: Option<Instant>,
 }
 
 impl LaneDecoder {
@@ -94,8 +133,18 @@ impl LaneDecoder {
             decoder: Decoder::new(config),
             memo: Some(Memo::default()),
             edges: Vec::new(),
-            uncertainty: Duration::ZERO,
+            doubt: Doubt::default(),
+            known_until: None,
         }
+    }
+
+    /// A decoder that begins after `event`, the last one of its pin before what is to be decoded. It knows
+    /// what the wire did in it, and gives no frame that had its last edge there.
+    pub fn after(config: Config, event: &Event) -> Self {
+        let mut lane = LaneDecoder::new(config);
+        lane.event(event, &mut Vec::new());
+        lane.known_until = lane.decoder.last_edge();
+        lane
     }
 
     /// The same without a memo: every burst is decoded edge by edge.
@@ -117,30 +166,46 @@ impl LaneDecoder {
     /// Takes the lane's next event and appends the frames that it ends to `frames`.
     pub fn event(&mut self, event: &Event, frames: &mut Vec<Frame>) {
         let before = frames.len();
+        let doubt = Doubt::of(event);
         match &event.kind {
             Kind::Edge(level) => frames.extend(self.decoder.edge(event.at, *level)),
             Kind::Burst(burst) => self.burst(event.at.as_nanos(), burst, frames),
-            Kind::Gap(_) => frames.extend(self.decoder.lost()),
+            Kind::Phases(phases) => self.phases(event.at, phases, doubt, frames),
+            Kind::Gap(_) => {
+                frames.extend(self.decoder.quiet_until(event.at));
+                frames.extend(self.decoder.lost());
+            }
             _ => return,
         }
         // The event that ends a frame belongs to the next one.
         for frame in &mut frames[before..] {
-            frame.uncertainty = std::mem::replace(&mut self.uncertainty, event.uncertainty);
+            std::mem::replace(&mut self.doubt, doubt).about(frame);
         }
-        self.uncertainty = self.uncertainty.max(event.uncertainty);
+        self.doubt = self.doubt.max(doubt);
+        if frames.len() > before
+            && let Some(known_until) = self.known_until.take()
+            && frames[before].end <= known_until
+        {
+            // Of several only the first can be that old.
+            frames.remove(before);
+        }
     }
 
     /// The source is complete up to `until` (see [`rigor_core::timeline::Timeline::complete_until`]):
     /// gives the frame under way if the wire has been low for the latch time by then.
     pub fn quiet_until(&mut self, until: Instant) -> Option<Frame> {
-        let frame = self.decoder.quiet_until(until)?;
-        Some(Frame { uncertainty: std::mem::take(&mut self.uncertainty), ..frame })
+        let mut frame = self.decoder.quiet_until(until)?;
+        std::mem::take(&mut self.doubt).about(&mut frame);
+        let known = self.known_until.take().is_some_and(|until| frame.end <= until);
+        (!known).then_some(frame)
     }
 
     /// The trace is over. Gives the frame under way.
     pub fn finish(self) -> Option<Frame> {
-        let frame = self.decoder.finish()?;
-        Some(Frame { uncertainty: self.uncertainty, ..frame })
+        let mut frame = self.decoder.finish()?;
+        self.doubt.about(&mut frame);
+        let known = self.known_until.is_some_and(|until| frame.end <= until);
+        (!known).then_some(frame)
     }
 
     fn burst(&mut self, at: u64, burst: &Burst, frames: &mut Vec<Frame>) {
@@ -172,6 +237,30 @@ impl LaneDecoder {
         if let (Some((body, length)), Some(memo)) = (self.decoder.share_open(), &mut self.memo) {
             memo.keep(pulses, Decoded { body, length });
         }
+    }
+
+    fn phases(&mut self, at: Instant, phases: &Phases, doubt: Doubt, frames: &mut Vec<Frame>) {
+        let start = at.as_nanos();
+        let LaneDecoder { decoder, edges: batch, doubt: known, .. } = self;
+        if !decoder.has_open_frame() {
+            *known = doubt;
+        } else if !decoder.would_begin(start) {
+            // A pulse that lies in two stretches is as uncertain as both of their places.
+            let shared = Doubt { pulse: known.instant + doubt.instant, ..doubt };
+            *known = known.max(doubt).max(shared);
+        }
+        if !phases.lengths.is_empty() {
+            frames.extend(decoder.watched(start, phases.first));
+        }
+        phases.edges().skip(1).for_each(|(offset, level)| {
+            batch.push(PackedEdge::new(Instant::from_nanos(start.saturating_add(offset)), level));
+            if batch.len() == BATCH {
+                decoder.edges(batch, frames);
+                batch.clear();
+            }
+        });
+        decoder.edges(batch, frames);
+        batch.clear();
     }
 
     fn expand(&mut self, at: u64, burst: &Burst, frames: &mut Vec<Frame>) {

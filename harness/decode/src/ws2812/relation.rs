@@ -82,6 +82,7 @@ mod tests {
             end: Instant::from_nanos(end_us * 1000),
             low_before: None,
             uncertainty: Duration::ZERO,
+            pulse_uncertainty: Duration::ZERO,
             ending: Ending::Latched,
             body: Arc::new(Body {
                 bytes: Box::default(),

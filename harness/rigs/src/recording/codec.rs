@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use rigor_core::event::{
     AccessPoint, AirEvent, Burst, BusTransfer, BytesEncoding, ConnectionId, DeviceEvent, Direction,
-    FlashBusy, FlashOperation, Flow, FlowKind, Gap, ResetCause, Serial, Symbol,
+    FlashBusy, FlashOperation, Flow, FlowKind, Gap, Phases, ResetCause, Serial, Symbol,
 };
+use rigor_core::rate::SampleRate;
 use rigor_core::time::nanos;
 use rigor_core::{Event, Instant, Kind, Level};
 
 use super::content::{Contents, Dictionary, MAX_CONTENT, Slot};
 use super::op::{Call, Digest, Op, Returned, Step};
 use super::token::{Foresight, Record, Tag, Token, put_content, put_foreseen, put_literal};
-use super::wire::{Bytes, Unreadable, unzigzag, zigzag};
+use super::wire::{Bytes, Unreadable, put_varint, unzigzag, zigzag};
 
 /// The bytes that a call returns are kept in pieces of a flash sector, because most sectors of a
 /// chip are as they were when it was last read.
@@ -202,6 +203,12 @@ impl Encoder {
             }
             Kind::Edge(level) => (Tag::Edge, [u64::from(*level == Level::High), 0, 0, 0]),
             Kind::Burst(burst) => (Tag::Burst, [self.refer_bytes(slot, &burst.bytes)?, 0, 0, 0]),
+            Kind::Phases(phases) => {
+                let packed = packed(&phases.lengths);
+                let content = self.refer(slot, &packed, || packed.as_slice().into())?;
+                let first = u64::from(phases.first == Level::High);
+                (Tag::Phases, [content, first, phases.rate.as_hertz(), 0])
+            }
             Kind::Bus(transfer) => {
                 let content = self.refer_bytes(slot, &transfer.bytes)?;
                 (Tag::Bus, [u64::from(transfer.data), content, 0, 0])
@@ -344,6 +351,24 @@ impl Encoder {
         }
         Ok(token)
     }
+}
+
+/// The lengths of phases as varints: one byte each of those of a WS2812B at 125 MHz.
+fn packed(lengths: &[u32]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(lengths.len() + 8);
+    lengths.iter().for_each(|&length| put_varint(&mut out, length.into()));
+    out
+}
+
+fn unpacked(content: &[u8]) -> Result<Arc<[u32]>, Unreadable> {
+    let mut bytes = Bytes::new(content);
+    let mut lengths = Vec::with_capacity(content.len());
+    while bytes.left() > 0 {
+        let length = bytes.varint().map_err(|_| Unreadable::Malformed("phases that are cut short"))?;
+        let length = u32::try_from(length);
+        lengths.push(length.map_err(|_| Unreadable::Malformed("a phase of more than 2^32 samples"))?);
+    }
+    Ok(lengths.into())
 }
 
 fn cause_number(cause: ResetCause) -> u64 {
@@ -547,6 +572,12 @@ impl Decoder {
                     encoding.ok_or(Unreadable::Malformed("a burst without an encoding"))?;
                 Kind::Burst(Burst { bytes: self.contents.resolve(slot, fields[0])?, encoding, idle })
             }
+            Tag::Phases => Kind::Phases(Phases {
+                lengths: unpacked(&self.contents.resolve(slot, fields[0])?)?,
+                first: level(fields[1]),
+                rate: SampleRate::hertz(fields[2])
+                    .map_err(|_| Unreadable::Malformed("a sample rate that there is not"))?,
+            }),
             Tag::Bus => Kind::Bus(BusTransfer {
                 data: fields[0] != 0,
                 bytes: self.contents.resolve(slot, fields[1])?,

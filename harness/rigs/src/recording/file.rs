@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 /// A recording begins with it. The first byte and the line's end show a copy that took it for text.
 pub(super) const MAGIC: [u8; 8] = *b"\x89RIGREC\n";
-/// The version that follows the magic, least significant byte first. A reader reads no other.
-pub(super) const VERSION: u16 = 2;
+/// The version that follows the magic, least significant byte first: what a writer writes.
+pub(super) const VERSION: u16 = 3;
+/// The oldest version that a reader reads. Version 3 has phases, and what version 2 has besides.
+pub(super) const OLDEST: u16 = 2;
 /// A block's payload has at most so many bytes: one that is full and a longest content.
 pub(super) const MAX_PAYLOAD: usize = 2 << 20;
 /// A block holds at most so many operations.
@@ -140,6 +142,8 @@ pub struct PartsTable {
     pub scheduler: bool,
     /// Whether there is a hand on the device's cores and memory.
     pub stress: bool,
+    /// Whether there is an instrument that has to be told which wires to watch.
+    pub capture: bool,
     /// Lanes of the wires that the rig can drive, by signal.
     pub pins: BTreeMap<String, u16>,
     /// LED lanes in the order of their pixels.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rigor_core::Source;
 use rigor_core::event::ConnectionId;
 use rigor_core::part::{
-    Air, Console, Drive, Flash, Net, Network, Pin, Power, Recipient, Reset, Scheduler, Stress,
+    Air, Capture, Console, Drive, Flash, Net, Network, Pin, Power, Recipient, Reset, Scheduler, Stress,
 };
 use rigor_core::rig::Parts;
 use rigor_core::time::nanos;
@@ -33,6 +33,7 @@ pub(super) fn recorded(parts: Parts, recording: &Recording) -> Parts {
         air,
         scheduler,
         stress,
+        capture,
         pins,
         leds,
         gauges,
@@ -49,6 +50,7 @@ pub(super) fn recorded(parts: Parts, recording: &Recording) -> Parts {
         air: air.map(|part| with_recording(part, recording) as Rc<dyn Air>),
         scheduler: scheduler.map(|part| with_recording(part, recording) as Rc<dyn Scheduler>),
         stress: stress.map(|part| with_recording(part, recording) as Rc<dyn Stress>),
+        capture: capture.map(|part| with_recording(part, recording) as Rc<dyn Capture>),
         pins: pins
             .into_iter()
             .map(|(signal, part)| {
@@ -184,6 +186,12 @@ impl Scheduler for Recorded<dyn Scheduler> {
     }
 }
 
+impl Capture for Recorded<dyn Capture> {
+    fn begin(&self, source: Source) -> Result<(), RigError> {
+        self.order(capture_begin(source), || self.part.begin(source))
+    }
+}
+
 impl Stress for Recorded<dyn Stress> {
     fn occupy(&self, core: usize, priority: u8, duration: Duration) -> Result<(), RigError> {
         let call = stress_occupy(core, priority, duration);
@@ -301,6 +309,10 @@ pub(crate) fn air_take_down() -> Call {
 
 pub(crate) fn scheduler_record() -> Call {
     Call::new("scheduler.record", &[])
+}
+
+pub(crate) fn capture_begin(source: Source) -> Call {
+    Call::new("capture.begin", &[source.index() as u64])
 }
 
 pub(crate) fn stress_occupy(core: usize, priority: u8, duration: Duration) -> Call {

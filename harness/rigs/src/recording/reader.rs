@@ -5,7 +5,9 @@ use std::io::{self, Read};
 use rigor_core::Instant;
 
 use super::codec::Decoder;
-use super::file::{BlockHead, BlockKind, Ending, HEAD_BYTES, Header, MAGIC, UNCHECKED, VERSION, checksum};
+use super::file::{
+    BlockHead, BlockKind, Ending, HEAD_BYTES, Header, MAGIC, OLDEST, UNCHECKED, VERSION, checksum,
+};
 use super::op::Step;
 use super::wire::{Bytes, Unreadable};
 
@@ -20,7 +22,7 @@ pub enum ReadError {
     NoRecording,
     /// It was written by another version of this program.
     #[error(
-        "it has version {0} of the format and this program reads version {VERSION}; record the run again"
+        "it has version {0} of the format and this program reads versions {OLDEST} to {VERSION}; record the run again"
     )]
     Version(u16),
     /// It ends before it has said what it is of.
@@ -129,7 +131,7 @@ impl<R: Read> Reader<R> {
             return Err(ReadError::Headless(read as u64));
         }
         match u16::from_le_bytes([version[0], version[1]]) {
-            VERSION => {}
+            OLDEST..=VERSION => {}
             other => return Err(ReadError::Version(other)),
         }
         let offset = start.len() as u64;

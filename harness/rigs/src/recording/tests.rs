@@ -6,8 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rigor_core::event::{
     Burst, BusTransfer, BytesEncoding, ConnectionId, DeviceEvent, Direction, FlashBusy, FlashOperation, Flow,
-    FlowKind, Gap, ResetCause, Serial, Symbol,
+    FlowKind, Gap, Phases, ResetCause, Serial, Symbol,
 };
+use rigor_core::rate::SampleRate;
 use rigor_core::verdict::Verdict;
 use rigor_core::{Event, Fidelity, Instant, Kind, Level};
 
@@ -94,6 +95,12 @@ fn kind() -> impl Strategy<Value = Kind> {
     let burst = (bytes(), symbol(), symbol(), level()).prop_map(|(bytes, zero, one, idle)| {
         Kind::Burst(Burst { bytes, encoding: BytesEncoding { zero, one }, idle })
     });
+    let length = prop_oneof![0..300u32, any::<u32>()];
+    let phases = (level(), 1..=1_000_000_000_000u64, proptest::collection::vec(length, 0..40));
+    let phases = phases.prop_map(|(first, hertz, lengths)| {
+        let rate = SampleRate::hertz(hertz).expect("a rate");
+        Kind::Phases(Phases { first, rate, lengths: lengths.into() })
+    });
     let bus = (any::<bool>(), bytes()).prop_map(|(data, bytes)| Kind::Bus(BusTransfer { data, bytes }));
     let what = prop_oneof![
         Just(FlowKind::Opened),
@@ -128,6 +135,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         serial,
         level().prop_map(Kind::Edge),
         burst,
+        phases,
         bus,
         flow,
         busy,
@@ -310,7 +318,7 @@ proptest! {
     #[test]
     fn any_file_is_refused(file in proptest::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(read(&file).1.is_err());
-        prop_assert!(read(&[&b"\x89RIGREC\n\x02\0"[..], &file].concat()).1.is_err());
+        prop_assert!(read(&[&b"\x89RIGREC\n\x03\0"[..], &file].concat()).1.is_err());
     }
 }
 
@@ -376,10 +384,55 @@ fn what_is_no_recording_is_told_what_it_is() {
         (&b""[..], "no recording"),
         (b"{\"schema_version\":1}", "no recording"),
         (b"\x89RIGREC\n", "cut short"),
-        (b"\x89RIGREC\n\x07\0", "version 7"),
-        (b"\x89RIGREC\n\x02\0H", "cut short"),
+        (b"\x89RIGREC\n\x01\0", "version 1"),
+        (b"\x89RIGREC\n\x07\0", "version 7 of the format and this program reads versions 2 to 3"),
+        (b"\x89RIGREC\n\x03\0H", "cut short"),
     ] {
         let error = read(file).1.expect_err("no recording").to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+/// Version 3 says more and nothing else.
+#[test]
+fn what_the_version_before_has_recorded_is_read() {
+    let steps = playback();
+    let mut file = written(&steps, &stopped());
+    assert_eq!(file[8..10], [3, 0]);
+    file[8] = 2;
+    let (found, end) = read(&file);
+    assert!(found == steps, "{} steps of {}", found.len(), steps.len());
+    assert_eq!(end.expect("it is whole"), End::Whole(stopped()));
+}
+
+#[test]
+fn phases_that_no_writer_writes_are_refused() {
+    let whole = written(&playback()[..50], &Ending::default());
+    let read_with = |content: &[u8], rate: &[u8]| {
+        // A content, and a token of tag 29 without a case, on lane 0: time, content 1, level, rate.
+        let payload = [&[0, content.len() as u8][..], content, &[29, 0, 0, 1, 1], rate].concat();
+        let mut file = whole[..blocks(&whole)[2]].to_vec();
+        let head = BlockHead {
+            kind: BlockKind::Data,
+            tokens: 1,
+            length: payload.len() as u32,
+            crc: checksum(&payload),
+        };
+        file.extend(head.to_bytes(2));
+        file.extend(&payload);
+        read(&file)
+    };
+    let (found, _) = read_with(&[50, 0xEA, 1], &[100]);
+    let Some(Step { op: Op::Event(0, Event { kind: Kind::Phases(phases), .. }), .. }) = found.last() else {
+        panic!("{found:?}")
+    };
+    assert_eq!((phases.first, phases.rate.as_hertz(), &*phases.lengths), (Level::High, 100, &[50, 234][..]));
+    for (content, rate, told) in [
+        (&[50, 0x80][..], &[100][..], "cut short"),
+        (&[0xFF, 0xFF, 0xFF, 0xFF, 0x10], &[100], "2^32 samples"),
+        (&[50], &[0], "sample rate"),
+    ] {
+        let error = read_with(content, rate).1.expect_err("damaged").to_string();
         assert!(error.contains(told), "{error}");
     }
 }

@@ -38,6 +38,7 @@ pub(super) enum Tag {
     Checked,
     Air,
     Overrun,
+    Phases,
 }
 
 /// Which parts a token of some tag has.
@@ -51,7 +52,7 @@ struct Shape {
 pub(super) const FIELDS: usize = 7;
 
 impl Tag {
-    const ALL: [Tag; 28] = [
+    const ALL: [Tag; 29] = [
         Tag::Source,
         Tag::Ready,
         Tag::AdvanceAsked,
@@ -80,6 +81,7 @@ impl Tag {
         Tag::Checked,
         Tag::Air,
         Tag::Overrun,
+        Tag::Phases,
     ];
 
     fn of(byte: u8) -> Option<Tag> {
@@ -99,7 +101,7 @@ impl Tag {
             Tag::Hold | Tag::Promise => (true, true, 0),
             Tag::Edge | Tag::Burst | Tag::Gauge | Tag::Action | Tag::Note => (true, true, 1),
             Tag::Bus | Tag::Device | Tag::Gap => (true, true, 2),
-            Tag::Serial | Tag::Flow | Tag::Air => (true, true, 3),
+            Tag::Serial | Tag::Flow | Tag::Air | Tag::Phases => (true, true, 3),
             Tag::FlashBusy => (true, true, 4),
         };
         Shape { lane, time, fields }

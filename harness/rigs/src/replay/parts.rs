@@ -7,7 +7,7 @@ use std::time::Duration;
 use rigor_core::Source;
 use rigor_core::event::ConnectionId;
 use rigor_core::part::{
-    Air, Console, Drive, Flash, Net, Network, Pin, Power, Recipient, Reset, Scheduler, Stress,
+    Air, Capture, Console, Drive, Flash, Net, Network, Pin, Power, Recipient, Reset, Scheduler, Stress,
 };
 use rigor_core::verdict::RigError;
 
@@ -161,6 +161,12 @@ impl Air for ReplayedAir {
     }
     fn source(&self) -> Source {
         self.source
+    }
+}
+
+impl Capture for Replayed {
+    fn begin(&self, source: Source) -> Result<(), RigError> {
+        self.order(&calls::capture_begin(source))
     }
 }
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use rigor_core::event::{
     AirEvent, ConnectionId, DeviceEvent, Direction, FlashBusy, FlashOperation, FlowKind,
 };
+use rigor_core::rig::Lane;
 use rigor_core::task::TASK_LANES;
 use rigor_core::{Event, Instant, Kind, Level, Rig, Source};
 use rigor_decode::console::LineDecoder;
+use rigor_decode::ws2812::{Config, LaneDecoder};
 
 use super::network::Talk;
 use super::words::{skeleton, without_stamp};
@@ -28,13 +30,14 @@ pub(crate) fn of(rig: &Rig) -> Account {
     for source in rig.timeline.sources() {
         let events = rig.timeline.events(source, Instant::ZERO, Instant::MAX);
         let name = name(rig, source);
-        let strip = rig.parts.leds.iter().any(|lane| lane.source == source);
-        if strip {
+        let strip = rig.parts.leds.iter().find(|lane| lane.source == source);
+        if let Some(lane) = strip {
             cut_off(&mut account, &name, &events);
+            captured(&mut account, &name, lane, &events);
         }
         console(&mut account, &name, &events);
         flash(&mut account, &name, &events);
-        frames(&mut account, &name, &events);
+        bursts(&mut account, &name, &events);
         gauge(&mut account, &name, &events);
         for event in &events {
             match &event.kind {
@@ -44,7 +47,7 @@ pub(crate) fn of(rig: &Rig) -> Account {
                         refused.insert(flow.connection);
                     }
                 }
-                Kind::Edge(_) if strip => {}
+                Kind::Edge(_) if strip.is_some() => {}
                 _ => plain(&mut account, &name, event),
             }
         }
@@ -124,7 +127,12 @@ fn plain(account: &mut Account, name: &str, event: &Event) {
             );
         }
         Kind::Air(air) => account.did(name, Entry::text(at, on_air(air))),
-        Kind::Serial(_) | Kind::Burst(_) | Kind::Flow(_) | Kind::FlashBusy(_) | Kind::Gauge(_) => {}
+        Kind::Serial(_)
+        | Kind::Burst(_)
+        | Kind::Phases(_)
+        | Kind::Flow(_)
+        | Kind::FlashBusy(_)
+        | Kind::Gauge(_) => {}
     }
 }
 
@@ -186,23 +194,46 @@ fn flash(account: &mut Account, name: &str, events: &[Event]) {
     }
 }
 
+/// The bursts of a lane.
+fn bursts(account: &mut Account, name: &str, events: &[Event]) {
+    let bursts = events.iter().filter_map(|event| match &event.kind {
+        Kind::Burst(burst) => Some((event.at, &*burst.bytes)),
+        _ => None,
+    });
+    frames(account, name, bursts);
+}
+
+/// What an instrument saw of a strip.
+fn captured(account: &mut Account, name: &str, lane: &Lane, events: &[Event]) {
+    if !events.iter().any(|event| matches!(event.kind, Kind::Phases(_))) {
+        return;
+    }
+    let config = Config::strip(u32::try_from(lane.pixels).unwrap_or(u32::MAX));
+    let decoded = LaneDecoder::decode(config, events);
+    for frame in decoded.iter().filter(|frame| frame.body.incomplete_bits() > 0) {
+        let what = format!("cut off after {} edges", frame.body.bits() * 2);
+        account.did(name, Entry::text(frame.start.as_nanos(), what));
+    }
+    let whole = decoded.iter().filter(|frame| frame.body.incomplete_bits() == 0);
+    frames(account, name, whole.map(|frame| (frame.start, &*frame.body.bytes)));
+}
+
 /// Frames of a strip, a repeated one once, and their rhythm.
-fn frames(account: &mut Account, name: &str, events: &[Event]) {
+fn frames<'a>(account: &mut Account, name: &str, frames: impl Iterator<Item = (Instant, &'a [u8])>) {
     let mut shown: Option<&[u8]> = None;
     let mut last: Option<Instant> = None;
     let mut periods: Vec<u64> = Vec::new();
-    for event in events {
-        let Kind::Burst(burst) = &event.kind else { continue };
-        periods.extend(last.map(|last| event.at.as_nanos() - last.as_nanos()));
-        last = Some(event.at);
-        if shown == Some(&burst.bytes) {
+    for (at, bytes) in frames {
+        periods.extend(last.map(|last| at.as_nanos() - last.as_nanos()));
+        last = Some(at);
+        if shown == Some(bytes) {
             continue;
         }
-        shown = Some(&burst.bytes);
-        let lit = burst.bytes.chunks(3).filter(|pixel| pixel.iter().any(|&byte| byte > 0)).count();
-        let first: String = burst.bytes.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
-        let what = format!("frame, {} pixels, {lit} lit, first {first}", burst.bytes.len() / 3);
-        account.did(name, Entry::bytes(event.at.as_nanos(), what, &burst.bytes));
+        shown = Some(bytes);
+        let lit = bytes.chunks(3).filter(|pixel| pixel.iter().any(|&byte| byte > 0)).count();
+        let first: String = bytes.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+        let what = format!("frame, {} pixels, {lit} lit, first {first}", bytes.len() / 3);
+        account.did(name, Entry::bytes(at.as_nanos(), what, bytes));
     }
     periods.sort_unstable();
     let mut figure = |which: &str, part: usize| {
@@ -243,5 +274,81 @@ fn gauge(account: &mut Account, name: &str, events: &[Event]) {
     if let (Some(low), Some(high)) = (values().min(), values().max()) {
         account.figures.insert(format!("{name} lowest"), low as f64);
         account.figures.insert(format!("{name} highest"), high as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rigor_core::event::{Burst, BytesEncoding, Phases, Symbol};
+    use rigor_core::rate::SampleRate;
+    use rigor_core::rig::{Drive, Parts};
+    use rigor_core::verdict::RigError;
+    use rigor_core::{Fidelity, Timeline};
+
+    use super::*;
+
+    struct Still;
+
+    impl Drive for Still {
+        fn run(&mut self, _: Instant, _: &dyn Fn() -> bool) -> Result<(), RigError> {
+            Ok(())
+        }
+        fn self_check(&self) -> Result<(), RigError> {
+            Ok(())
+        }
+    }
+
+    /// The account of a strip of two pixels that has these events.
+    fn account(events: impl IntoIterator<Item = (u64, Kind)>) -> Account {
+        let timeline = Timeline::new();
+        let source = timeline.source("gpio9");
+        for (ns, kind) in events {
+            timeline.push(source, Instant::from_nanos(ns), Duration::ZERO, kind).expect("in order");
+        }
+        let leds = vec![Lane { signal: "leds.0".to_owned(), source, pixels: 2 }];
+        let parts = Parts { leds, ..Parts::default() };
+        of(&Rig {
+            name: "toy".to_owned(),
+            fidelity: Fidelity::Modelled,
+            timeline,
+            parts,
+            drive: Box::new(Still),
+        })
+    }
+
+    fn burst(bytes: &[u8]) -> Burst {
+        let zero = Symbol { high_ns: 400, low_ns: 848 };
+        let one = Symbol { high_ns: 800, low_ns: 448 };
+        Burst { bytes: bytes.into(), encoding: BytesEncoding { zero, one }, idle: Level::Low }
+    }
+
+    fn phases(first: Level, lengths: Vec<u32>) -> Kind {
+        let rate = SampleRate::hertz(125_000_000).expect("a rate");
+        Kind::Phases(Phases { first, rate, lengths: lengths.into() })
+    }
+
+    /// What an instrument at 125 MHz sees of the burst's first `edges` edges.
+    fn sampled(burst: &Burst, edges: usize) -> Kind {
+        let times: Vec<u64> = burst.edges().map(|(at, _)| at).take(edges).collect();
+        let lengths = times.windows(2).map(|pair| ((pair[1] - pair[0]) / 8) as u32).chain([9]);
+        phases(Level::High, lengths.collect())
+    }
+
+    #[test]
+    fn a_captured_strip_has_the_account_of_its_bursts() {
+        const MS: u64 = 1_000_000;
+        let (one, other) = (burst(&[0, 255, 0, 1, 2, 3]), burst(&[0; 6]));
+        let plan = [(1, &one), (9, &one), (17, &other), (26, &one)];
+        let sent = account(plan.map(|(ms, burst)| (ms * MS, Kind::Burst(burst.clone()))));
+        let found = (0, phases(Level::Low, vec![1]));
+        let seen = plan.map(|(ms, burst)| (ms * MS, sampled(burst, usize::MAX)));
+        let seen = account([found.clone()].into_iter().chain(seen));
+        assert_eq!((&seen.lanes, &seen.figures), (&sent.lanes, &sent.figures));
+        assert_eq!(sent.lanes["leds.0"].entries.len(), 3);
+
+        // Power that was lost in a frame leaves the edges up to there.
+        let edges = one.edges().take(20).map(|(at, level)| (2 * MS + at, Kind::Edge(level)));
+        let cut = account([found, (2 * MS, sampled(&one, 20))]);
+        assert_eq!(cut.lanes["leds.0"].entries, account(edges).lanes["leds.0"].entries);
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use rigor_core::result::RunResult;
 use rigor_core::{Instant, Rig};
-use rigor_decode::capture::{Capture, MAX_EDGES, SampleRate, sigrok, vcd};
+use rigor_decode::capture::{Capture, MAX_EDGES, sigrok, vcd};
 use rigor_decode::{lines, pcap};
 use rigor_reports::store::{self, RunFolder, StoreError};
 
@@ -141,7 +141,7 @@ fn contents(rig: &Rig, strip: Option<Vec<u8>>) -> Vec<Contents> {
         all.push(("wires.vcd", written(&|to| vcd::write(&wires, to))));
         let mut session = Cursor::new(Vec::new());
         let session =
-            sigrok::write(&wires, SampleRate::resolving(&wires), &mut session).map(|()| session.into_inner());
+            sigrok::write(&wires, wires.resolving_rate(), &mut session).map(|()| session.into_inner());
         all.push(("wires.sr", session));
     }
     all

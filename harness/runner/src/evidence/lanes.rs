@@ -117,6 +117,7 @@ fn plain(event: &Event) -> Option<(LaneKind, Mark)> {
         Kind::Note(text) => (LaneKind::Note, text.to_string()),
         Kind::Gap(gap) => (LaneKind::Note, format!("lost {}: {}", Amount::from(gap.length), gap.reason)),
         Kind::Device(device) => (LaneKind::Device, of_device(device)),
+        Kind::Phases(phases) => (LaneKind::Burst, format!("{} phases", phases.lengths.len())),
         Kind::Serial(_)
         | Kind::Edge(_)
         | Kind::Burst(_)

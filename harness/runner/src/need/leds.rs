@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rigor_core::Instant;
 use rigor_core::rig::Lane;
 use rigor_core::timeline::{Cursor, Next};
 use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, ProductError};
+use rigor_core::{Instant, Kind};
 use rigor_decode::ws2812::relation::{periods, skew};
 use rigor_decode::ws2812::{ColourOrder, Config, Frame, LaneDecoder, Rgb};
 
@@ -123,8 +123,15 @@ impl Leds {
         self.lanes.iter().map(|lane| lane.pixels).collect()
     }
 
-    fn decoder(lane: &Lane) -> LaneDecoder {
-        LaneDecoder::new(Config::strip(lane.pixels as u32))
+    /// A decoder of the events of `lane` from the instant `from` on.
+    fn decoder(&self, lane: &Lane, from: Instant) -> LaneDecoder {
+        let config = Config::strip(lane.pixels as u32);
+        let before = self.bench.timeline.last_before(lane.source, from);
+        // Where an instrument left the wire it does not say again.
+        match before.filter(|event| matches!(event.kind, Kind::Phases(_))) {
+            Some(event) => LaneDecoder::after(config, &event),
+            None => LaneDecoder::new(config),
+        }
     }
 
     /// Records the next `duration`.
@@ -148,10 +155,15 @@ impl Leds {
         for lane in &self.lanes {
             // The frame before tells how long the wire was low before the first one.
             let before = from - Duration::from_millis(50);
+            let under_way = self.bench.timeline.last_before(lane.source, before);
+            let before = under_way.filter(|event| event.end() > before).map_or(before, |event| event.at);
             let mut cursor = self.bench.timeline.cursor(lane.source);
             while let Next::Event(_) = cursor.next_before(until).await {}
             let events = self.bench.timeline.events(lane.source, before, until);
-            let frames = LaneDecoder::decode(Config::strip(lane.pixels as u32), &events);
+            let mut decoder = self.decoder(lane, before);
+            let mut frames = Vec::new();
+            events.iter().for_each(|event| decoder.event(event, &mut frames));
+            frames.extend(decoder.finish());
             lanes.push(frames.into_iter().filter(|frame| frame.start >= from).collect());
         }
         Ok(Recording { lanes, pixels: self.lane_pixels(), from, until })
@@ -162,7 +174,7 @@ impl Leds {
         let lanes = self
             .lanes
             .iter()
-            .map(|lane| (self.bench.timeline.cursor(lane.source), Self::decoder(lane)))
+            .map(|lane| (self.bench.timeline.cursor(lane.source), self.decoder(lane, Instant::MAX)))
             .collect();
         Watch { leds: self, lanes, queues: vec![VecDeque::new(); self.lanes.len()] }
     }
@@ -233,6 +245,133 @@ impl Need for Leds {
         if bench.parts.leds.is_empty() {
             return Err(bench.missing("LED lanes", "[[leds]]"));
         }
+        if let Some(capture) = &bench.parts.capture {
+            bench.try_to(|| bench.parts.leds.iter().try_for_each(|lane| capture.begin(lane.source)));
+        }
         Ok(Leds { bench: bench.clone(), lanes: bench.parts.leds.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::pin::pin;
+    use std::rc::Rc;
+    use std::task::{Context, Poll, Waker};
+
+    use rigor_core::event::Phases;
+    use rigor_core::part::Capture;
+    use rigor_core::rate::SampleRate;
+    use rigor_core::rig::Parts;
+    use rigor_core::verdict::RigError;
+    use rigor_core::{Fidelity, Level, Source, Timeline};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Instrument {
+        watched: RefCell<Vec<Source>>,
+        room: usize,
+    }
+
+    impl Capture for Instrument {
+        fn begin(&self, source: Source) -> Result<(), RigError> {
+            if self.watched.borrow().len() == self.room {
+                return Err(RigError("no room for one more wire".to_owned()));
+            }
+            self.watched.borrow_mut().push(source);
+            Ok(())
+        }
+    }
+
+    fn bench(lanes: usize, room: usize) -> (Bench, Rc<Instrument>) {
+        let timeline = Timeline::new();
+        let leds = (0..lanes).map(|lane| {
+            let signal = format!("leds.{lane}");
+            Lane { source: timeline.source(&signal), signal, pixels: 1 }
+        });
+        let instrument = Rc::new(Instrument { room, ..Instrument::default() });
+        let parts = Parts { leds: leds.collect(), capture: Some(instrument.clone()), ..Parts::default() };
+        (Bench::new(timeline.clone(), parts, Fidelity::Measured), instrument)
+    }
+
+    #[test]
+    fn lanes_are_captured_from_the_moment_on_at_which_somebody_wants_them() {
+        let (bench, instrument) = bench(2, 2);
+        assert_eq!(instrument.watched.borrow().len(), 0);
+        let leds = Leds::take(&bench).expect("it has lanes");
+        let lanes: Vec<Source> = leds.lanes.iter().map(|lane| lane.source).collect();
+        assert_eq!(*instrument.watched.borrow(), lanes);
+        assert_eq!(bench.is_well(), Ok(()));
+    }
+
+    #[test]
+    fn an_instrument_without_room_is_told() {
+        let (bench, _) = bench(2, 1);
+        assert!(Leds::take(&bench).is_ok(), "the rig has them");
+        assert_eq!(bench.is_well(), Err(RigError("no room for one more wire".to_owned())));
+    }
+
+    /// One pixel of this byte, at this millisecond.
+    fn send(bench: &Bench, ms: u64, byte: u8) {
+        let lane = bench.parts.leds[0].source;
+        let bits = (0..24).rev().map(|bit| (u32::from_be_bytes([0, byte, byte, byte]) >> bit) & 1 == 1);
+        let lengths = bits.flat_map(|one| if one { [100, 56] } else { [50, 106] }).collect();
+        push(bench, lane, ms, Level::High, lengths);
+    }
+
+    fn push(bench: &Bench, lane: Source, ms: u64, first: Level, lengths: Vec<u32>) {
+        let rate = SampleRate::hertz(125_000_000).expect("a rate");
+        let phases = Phases { first, rate, lengths: lengths.into() };
+        let at = Instant::from_nanos(ms * 1_000_000);
+        bench.timeline.push(lane, at, Duration::from_nanos(8), Kind::Phases(phases)).expect("in order");
+        bench.timeline.advance(at + Duration::from_millis(1));
+    }
+
+    /// What `future` gives at once.
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("it waits"),
+        }
+    }
+
+    /// An instrument tells the level of a wire once. Who looks later has to know it all the same.
+    #[test]
+    fn who_looks_late_misses_no_frame_and_sees_none_again() {
+        let (bench, _) = bench(1, 1);
+        let leds = Leds::take(&bench).expect("it has lanes");
+        push(&bench, leds.lanes[0].source, 0, Level::Low, vec![1]);
+        send(&bench, 10, 0x11);
+        let mut watch = leds.watch();
+        send(&bench, 2_000, 0x22);
+        send(&bench, 2_010, 0x33);
+        let deadline = Instant::from_nanos(2_011_000_000);
+        let seen = |watch: &mut Watch<'_>| now(watch.next(deadline)).map(|picture| picture.rgb_bytes()[0]);
+        assert_eq!([seen(&mut watch), seen(&mut watch), seen(&mut watch)], [Some(0x22), Some(0x33), None]);
+        let at = |ms: u64| Instant::from_nanos(ms * 1_000_000);
+        let recorded = |from, until| {
+            let recording = now(leds.recorded(at(from), at(until))).expect("no failure");
+            recording.frames().map(|frame| frame.body.bytes[0]).collect::<Vec<_>>()
+        };
+        assert_eq!(recorded(1_999, 2_005), [0x22]);
+        assert_eq!(recorded(5, 2_011), [0x11, 0x22, 0x33]);
+        assert_eq!(recorded(2_005, 2_011), [0x33]);
+        assert_eq!(recorded(11, 1_999), [0; 0]);
+    }
+
+    /// Several frames of a stretch, and a look into its middle.
+    #[test]
+    fn a_stretch_that_is_under_way_is_looked_into() {
+        let (bench, _) = bench(1, 1);
+        let leds = Leds::take(&bench).expect("it has lanes");
+        let frame = [[100, 56].repeat(23), vec![100, 12_500_000]].concat();
+        push(&bench, leds.lanes[0].source, 0, Level::Low, vec![1]);
+        push(&bench, leds.lanes[0].source, 10, Level::High, frame.repeat(5));
+        bench.timeline.advance(Instant::from_nanos(600_000_000));
+        let at = |ms: u64| Instant::from_nanos(ms * 1_000_000);
+        let recording = now(leds.recorded(at(300), at(600))).expect("no failure");
+        assert_eq!(recording.frames().count(), 2);
+        assert!(recording.frames().all(|frame| frame.low_before.is_some() && frame.body.bits() == 24));
     }
 }

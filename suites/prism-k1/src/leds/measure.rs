@@ -70,8 +70,16 @@ pub(super) struct Evidence {
     pub(super) frames: Vec<Shown>,
     from: Instant,
     until: Instant,
-    /// The worst of a duration.
-    uncertainty: Duration,
+    doubt: Doubt,
+}
+
+/// How far times may be off at the worst.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    /// Those of a pulse.
+    pulse: Duration,
+    /// Those between two instants.
+    span: Duration,
 }
 
 impl Evidence {
@@ -91,9 +99,13 @@ impl Evidence {
         if let Some(cut) = lanes.iter().flatten().find(|frame| frame.ending == Ending::Cut(Cut::Gap)) {
             return Err(Inconclusive(format!("the recording of the lanes has a hole at {}", cut.end)).into());
         }
-        let uncertainty = lanes.iter().flatten().map(|frame| frame.uncertainty).max().unwrap_or_default();
+        let worst = |of: fn(&Frame) -> Duration| lanes.iter().flatten().map(of).max().unwrap_or_default();
+        let doubt = Doubt {
+            pulse: worst(|frame| frame.pulse_uncertainty),
+            span: worst(|frame| frame.uncertainty) * 2,
+        };
         let frames = join(whole(&lanes[0], until), whole(&lanes[1], until), pixels, from, until);
-        Ok(Evidence { lanes, frames, from, until, uncertainty: uncertainty * 2 })
+        Ok(Evidence { lanes, frames, from, until, doubt })
     }
 
     /// The same from the first burst on that another one follows: what was before is not a silence
@@ -132,12 +144,12 @@ impl Evidence {
         &self,
         samples: impl IntoIterator<Item = f64>,
     ) -> Result<Option<Distribution>, Blame> {
-        distribution(Unit::Nanoseconds, samples, self.uncertainty)
+        distribution(Unit::Nanoseconds, samples, self.doubt.span)
     }
 
     /// What `measure` gives for all of it; `None` if there is nothing to measure.
     pub(super) fn measure(&self, measure: &Measure) -> Result<Option<Distribution>, Blame> {
-        measure.of(&self.frames, self.uncertainty)
+        measure.of(&self.frames, self.doubt)
     }
 
     /// What `measure` gives for one frame of it.
@@ -146,7 +158,7 @@ impl Evidence {
         measure: &Measure,
         frame: &Shown,
     ) -> Result<Option<Distribution>, Blame> {
-        measure.of(std::slice::from_ref(frame), self.uncertainty)
+        measure.of(std::slice::from_ref(frame), self.doubt)
     }
 }
 
@@ -253,17 +265,32 @@ pub(super) fn unexcused(mut intervals: Vec<Interval>, overruns: &[Instant]) -> V
 /// Something that is measured of every frame, and the requirement that asks for it.
 pub(super) struct Measure {
     pub(super) id: &'static str,
-    unit: Unit,
+    figure: Figure,
     sample: fn(&Shown, &mut Vec<f64>),
 }
 
+/// What kind of figure it is, which says how far it may be off.
+#[derive(Clone, Copy)]
+enum Figure {
+    /// Counted, and exact.
+    Counted(Unit),
+    /// The time of a pulse within a burst, in nanoseconds.
+    Pulse,
+    /// The time between two instants, in nanoseconds.
+    Span,
+}
+
 impl Measure {
-    fn of(&self, frames: &[Shown], uncertainty: Duration) -> Result<Option<Distribution>, Blame> {
+    fn of(&self, frames: &[Shown], doubt: Doubt) -> Result<Option<Distribution>, Blame> {
         let mut samples = Vec::new();
         for frame in frames {
             (self.sample)(frame, &mut samples);
         }
-        distribution(self.unit, samples, uncertainty)
+        match self.figure {
+            Figure::Counted(unit) => distribution(unit, samples, Duration::ZERO),
+            Figure::Pulse => distribution(Unit::Nanoseconds, samples, doubt.pulse),
+            Figure::Span => distribution(Unit::Nanoseconds, samples, doubt.span),
+        }
     }
 }
 
@@ -277,53 +304,50 @@ fn distribution(
         return Ok(None);
     }
     let distribution = Distribution::new(unit, samples)?;
-    // Counts are exact; only times are read off a clock.
-    match unit {
-        Unit::Nanoseconds => {
-            Ok(Some(distribution.uncertain_by(Amount::new(nanos(uncertainty) as f64, Unit::Nanoseconds))?))
-        }
-        _ => Ok(Some(distribution)),
+    if uncertainty == Duration::ZERO {
+        return Ok(Some(distribution));
     }
+    Ok(Some(distribution.uncertain_by(Amount::new(nanos(uncertainty) as f64, Unit::Nanoseconds))?))
 }
 
 /// What is measured of the lanes' bursts. Of times that a frame holds by the thousand, its shortest
 /// and its longest are the samples: with them "every one" is exact.
 pub(super) const MEASURES: [Measure; 15] = [
-    Measure { id: "K1-LED-001", unit: Unit::Count, sample: bits },
-    Measure { id: "K1-LED-004", unit: Unit::Count, sample: apart },
+    Measure { id: "K1-LED-001", figure: Figure::Counted(Unit::Count), sample: bits },
+    Measure { id: "K1-LED-004", figure: Figure::Counted(Unit::Count), sample: apart },
     Measure {
         id: "K1-LED-007",
-        unit: Unit::Nanoseconds,
+        figure: Figure::Pulse,
         sample: |shown, to| extremes(shown, to, |t| &t.zero_high),
     },
-    Measure { id: "K1-LED-008", unit: Unit::Nanoseconds, sample: low_before },
-    Measure { id: "K1-LED-009", unit: Unit::Nanoseconds, sample: longest_low },
-    Measure { id: "K1-LED-013", unit: Unit::Nanoseconds, sample: start_skew },
-    Measure { id: "K1-LED-014", unit: Unit::Nanoseconds, sample: start_skew },
+    Measure { id: "K1-LED-008", figure: Figure::Span, sample: low_before },
+    Measure { id: "K1-LED-009", figure: Figure::Pulse, sample: longest_low },
+    Measure { id: "K1-LED-013", figure: Figure::Span, sample: start_skew },
+    Measure { id: "K1-LED-014", figure: Figure::Span, sample: start_skew },
     Measure {
         id: "K1-LED-016",
-        unit: Unit::Nanoseconds,
+        figure: Figure::Pulse,
         sample: |shown, to| extremes(shown, to, |t| &t.one_high),
     },
     Measure {
         id: "K1-LED-017",
-        unit: Unit::Nanoseconds,
+        figure: Figure::Pulse,
         sample: |shown, to| extremes(shown, to, |t| &t.zero_low),
     },
     Measure {
         id: "K1-LED-018",
-        unit: Unit::Nanoseconds,
+        figure: Figure::Pulse,
         sample: |shown, to| extremes(shown, to, |t| &t.one_high),
     },
     Measure {
         id: "K1-LED-019",
-        unit: Unit::Nanoseconds,
+        figure: Figure::Pulse,
         sample: |shown, to| extremes(shown, to, |t| &t.one_low),
     },
-    Measure { id: "K1-LED-020", unit: Unit::Nanoseconds, sample: low_before },
-    Measure { id: "K1-LED-024", unit: Unit::Bytes, sample: bytes },
-    Measure { id: "K1-LED-026", unit: Unit::Nanoseconds, sample: bit_period },
-    Measure { id: "K1-LED-027", unit: Unit::Nanoseconds, sample: shift_out },
+    Measure { id: "K1-LED-020", figure: Figure::Span, sample: low_before },
+    Measure { id: "K1-LED-024", figure: Figure::Counted(Unit::Bytes), sample: bytes },
+    Measure { id: "K1-LED-026", figure: Figure::Pulse, sample: bit_period },
+    Measure { id: "K1-LED-027", figure: Figure::Span, sample: shift_out },
 ];
 
 /// A missing burst has none.

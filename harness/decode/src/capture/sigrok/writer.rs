@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 16 << 30;
 /// Writes `capture` as a session of `rate`.
 ///
 /// An edge is at the sample that is nearest to it, so two that are closer than a sample vanish:
-/// [`SampleRate::resolving`] gives a rate at which none does. Line breaks and control characters in
+/// [`Capture::resolving_rate`] gives a rate at which none does. Line breaks and control characters in
 /// names become `_`. The memory needed is that of one entry, 4 MiB, and of what compresses it.
 ///
 /// # Errors
