@@ -1,5 +1,7 @@
 //! What was recorded is judged again with no board, and the verdicts and figures are the same.
 
+mod sampled;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,12 +11,13 @@ use std::{env, fs, thread};
 use rigor_core::requirement::Catalogue;
 use rigor_core::verdict::Verdict;
 use rigor_rigs::fault::Model;
+use rigor_rigs::recording::path_of;
 use rigor_rigs::{Firmwares, Recordings, RigFile};
 use rigor_runner::case::Case;
 use rigor_runner::trial::{self, Setup, Trial};
 
-const RIG: &str = include_str!("../../rigs/virtual/prism-k1.toml");
-const REPLAY_RIG: &str = include_str!("../../rigs/replay/prism-k1.toml");
+const RIG: &str = include_str!("../../../rigs/virtual/prism-k1.toml");
+const REPLAY_RIG: &str = include_str!("../../../rigs/replay/prism-k1.toml");
 
 /// A folder of recordings below cargo's for this test, removed at the end.
 struct Folder(PathBuf);
@@ -74,6 +77,16 @@ fn run(catalogue: &Arc<Catalogue>, cases: &[Arc<Case>], setup: Setup) -> Vec<Tri
 
 /// The chosen cases, recorded with `fault` and judged again: both times.
 fn twice(name: &str, fault: Option<Model>, chosen: impl Fn(&Case) -> bool) -> (Vec<Trial>, Vec<Trial>) {
+    twice_with(name, fault, chosen, |_| {})
+}
+
+/// The same, where something is done to each recording in between.
+fn twice_with(
+    name: &str,
+    fault: Option<Model>,
+    chosen: impl Fn(&Case) -> bool,
+    change: impl Fn(&Path),
+) -> (Vec<Trial>, Vec<Trial>) {
     let folder = Folder::new(name);
     let (catalogue, mut cases) =
         rigor_suites::suites().expect("valid suites").into_iter().next().expect("a suite").into_parts();
@@ -84,6 +97,9 @@ fn twice(name: &str, fault: Option<Model>, chosen: impl Fn(&Case) -> bool) -> (V
     let recorded = run(&catalogue, &cases, Setup { fault, recordings: Some(recordings.clone()), ..setup });
     let kept = recordings.kept();
     assert_eq!((kept.files, kept.complaints), (cases.len() as u64, Vec::new()));
+    for case in &cases {
+        change(&path_of(&folder.0, &folder.rig().name, case.name()));
+    }
     // Without any firmware: nothing can run but what was recorded.
     let replayed = run(&catalogue, &cases, Setup::new(folder.replay_rig(), Firmwares::new(), 1));
     (recorded, replayed)
