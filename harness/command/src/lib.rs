@@ -14,6 +14,7 @@ mod devices;
 mod doctor;
 mod error;
 mod faults;
+mod flash;
 mod list;
 mod monitor;
 mod output;
@@ -88,6 +89,7 @@ enum Command {
     Decode(Box<decode::Arguments>),
     Doctor(doctor::Arguments),
     Devices(devices::Arguments),
+    Flash(flash::Arguments),
     Monitor(monitor::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
@@ -122,6 +124,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments, systems),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Flash(arguments) => flash::run(&arguments),
         Command::Monitor(arguments) => monitor::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => completions::manual(&arguments, Arguments::command()),

@@ -86,6 +86,12 @@ impl FlashImage {
         }
     }
 
+    #[cfg(feature = "espflash")]
+    fn of_elf(elf: &[u8], chip: Option<Chip>) -> Result<Self, ImageError> {
+        Self::of_parts(crate::elf::parts(elf, chip)?)
+    }
+
+    #[cfg(not(feature = "espflash"))]
     fn of_elf(_elf: &[u8], _chip: Option<Chip>) -> Result<Self, ImageError> {
         Err(ImageError::Elf)
     }

@@ -1,5 +1,7 @@
-//! Boards and their ports, as far as they need no loader: what is plugged in, and what a console says.
+//! Boards and their ports, as far as they need no loader: what is plugged in, what a console says, and images that are
+//! refused.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -110,4 +112,21 @@ pub(crate) fn what_is_plugged_in_is_listed() {
         said.out
     );
     assert!(toy.rigor(&["devices", "--json"]).expect(0).json()["devices"].is_array());
+}
+
+pub(crate) fn images_that_do_not_fit_are_refused_before_a_port_is_opened() {
+    let toy = Workspace::new("flash");
+    let flash = |image: &str| toy.rigor(&["flash", image, "--port", "/dev/no-such-port"]).expect(3);
+    flash("missing.bin").err_has("missing.bin: No such file");
+    fs::write(toy.0.join("text.bin"), "hello").expect("a file");
+    flash("text.bin").err_has("no image of the bootloader begins at 0x0");
+    fs::write(toy.0.join("firmware.elf"), b"\x7fELF").expect("a file");
+    if cfg!(feature = "espflash") {
+        flash("firmware.elf").err_has("the ELF file does not say for which chip it is; say it (`--chip`)");
+    } else {
+        flash("firmware.elf").err_has("only a build with the feature `espflash`");
+    }
+    toy.rigor(&["flash", "text.bin", "--port", "x", "--chip", "esp8266"])
+        .expect(3)
+        .err_has("write esp32c3, esp32c6");
 }

@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use boards::{
     a_console_is_followed_when_it_vanishes_until_ctrl_c,
-    a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while, what_is_plugged_in_is_listed,
+    a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while,
+    images_that_do_not_fit_are_refused_before_a_port_is_opened, what_is_plugged_in_is_listed,
 };
 
 /// Makes this binary the toy's.
@@ -699,6 +700,7 @@ fn main() -> ExitCode {
         a_console_is_followed_when_it_vanishes_until_ctrl_c,
         a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while,
         what_is_plugged_in_is_listed,
+        images_that_do_not_fit_are_refused_before_a_port_is_opened,
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
