@@ -56,7 +56,7 @@ pub(crate) fn clippy(port: &Port, options: &Options) -> Result<(), TaskError> {
 pub(crate) fn doc(port: &Port, options: &Options) -> Result<(), TaskError> {
     let mut command = cargo(port, "doc", options)?;
     command.args(["--workspace", "--no-deps", "--document-private-items", "--config"]);
-    command.arg(format!("target.{}.rustdocflags=[\"-Dwarnings\"]", crate::port::TARGET));
+    command.arg(format!("target.{}.rustdocflags=[\"-Dwarnings\"]", port.target));
     run(&mut command, "rustdoc on the firmware")
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn find(port: &Port) -> Result<Compiler, TaskError> {
     if !port.root().join("Cargo.toml").exists() {
         return Err(TaskError::NoPort { folder: port.root().to_owned() });
     }
-    Compiler::find(&Places::here())
+    Compiler::find(&Places::here(), port.target)
 }
 
 /// A call of cargo for the port, in the profile of images.
@@ -106,6 +106,9 @@ fn cargo(port: &Port, job: &str, options: &Options) -> Result<Command, TaskError
     }
     if options.variant == Variant::Release {
         command.arg("--no-default-features");
+    }
+    if !port.features.is_empty() {
+        command.args(["--features", &port.features.join(",")]);
     }
     Ok(command)
 }

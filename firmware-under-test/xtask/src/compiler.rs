@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::environment;
 use crate::error::TaskError;
-use crate::port::{Port, TARGET};
+use crate::port::Port;
 use crate::sysroot;
 
 /// Linkers that Debian's route takes, the tested one first; which it is makes no difference to the code.
@@ -70,18 +70,18 @@ pub(crate) struct System {
 }
 
 impl Compiler {
-    /// The first one that there is.
+    /// The first one that there is that makes code for `target`.
     ///
     /// # Errors
     /// [`TaskError::NoCompiler`] says why each is none, and what to install.
-    pub(crate) fn find(places: &Places) -> Result<Self, TaskError> {
-        let active = match active(&places.active) {
+    pub(crate) fn find(places: &Places, target: &'static str) -> Result<Self, TaskError> {
+        let active = match active(&places.active, target) {
             Ok(compiler) => return Ok(compiler),
             Err(reason) => reason,
         };
         match system(places) {
             Ok(compiler) => Ok(Compiler::System(compiler)),
-            Err(system) => Err(TaskError::NoCompiler { active, system }),
+            Err(system) => Err(TaskError::NoCompiler { target, active, system }),
         }
     }
 
@@ -106,7 +106,7 @@ impl Compiler {
             Compiler::System(system) => system.cargo(port, job)?,
         };
         // What stands in the port's `.cargo/config.toml` is found by the folder.
-        command.current_dir(port.folder()).args(["--target", TARGET, "--target-dir"]).arg(port.target());
+        command.current_dir(port.folder()).args(["--target", port.target, "--target-dir"]).arg(port.target());
         Ok(command)
     }
 }
@@ -134,7 +134,7 @@ impl System {
         let sysroot = sysroot::of(self, port)?;
         // Given to cargo and not by a variable, so that it adds to the flags of the port.
         let flag = format!("--sysroot={}", sysroot.display());
-        let setting = |key: &str, value: &str| format!("target.{TARGET}.{key}={value}");
+        let setting = |key: &str, value: &str| format!("target.{}.{key}={value}", port.target);
         for setting in [
             setting("rustflags", &format!("[{}]", quoted(&flag))),
             setting("rustdocflags", &format!("[{}]", quoted(&flag))),
@@ -184,12 +184,12 @@ fn ask(rustc: &Path, arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn active(rustc: &Path) -> Result<Compiler, String> {
+fn active(rustc: &Path, target: &str) -> Result<Compiler, String> {
     let Some(version) = ask(rustc, &["--version"]) else {
         return Err(format!("there is no active toolchain: `{} --version` does not answer", rustc.display()));
     };
     // It says where the library would be, whether it is there or not.
-    let folder = ask(rustc, &["--print", "target-libdir", "--target", TARGET]);
+    let folder = ask(rustc, &["--print", "target-libdir", "--target", target]);
     let has_core = folder.is_some_and(|folder| has_core(Path::new(&folder)));
     if has_core { Ok(Compiler::Active { version }) } else { Err(format!("{version} has no library for it")) }
 }
@@ -252,6 +252,7 @@ fn brought_by(rustc: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::port::TARGET;
     use std::fs;
 
     /// A folder with programs that only say what a compiler says.
@@ -306,11 +307,12 @@ mod tests {
         }
 
         fn find(&self) -> Result<Compiler, TaskError> {
-            Compiler::find(&Places {
+            let places = Places {
                 active: self.path("home/rustc"),
                 system: self.path("usr/bin"),
                 search: vec![self.path("home"), self.path("usr/bin")],
-            })
+            };
+            Compiler::find(&places, TARGET)
         }
 
         fn complaint(&self) -> String {

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use rigor_image::ImageError;
 
-use crate::port::TARGET;
-
 /// The firmware is at fault, or what was written of it.
 const EXIT_FIRMWARE: u8 = 1;
 /// This machine lacks something.
@@ -19,10 +17,12 @@ pub(crate) const EXIT_OTHERWISE: u8 = 3;
 pub(crate) enum TaskError {
     /// Neither way to a compiler is open.
     #[error(
-        "no compiler on this machine makes code for {TARGET}:\n  {active}\n  {system}\ninstall one of\n  \
-         rustup target add {TARGET}\n  apt-get install rustc-web cargo-web rust-web-src lld-19"
+        "no compiler on this machine makes code for {target}:\n  {active}\n  {system}\ninstall one of\n  \
+         rustup target add {target}\n  apt-get install rustc-web cargo-web rust-web-src lld-19"
     )]
     NoCompiler {
+        /// What it would have to make code for.
+        target: &'static str,
         /// What the active toolchain lacks.
         active: String,
         /// What the system's packages lack.
@@ -65,6 +65,22 @@ pub(crate) enum TaskError {
         /// What is wrong.
         what: String,
     },
+    /// Somebody asks for what is to be in a flash that there is not.
+    #[cfg(feature = "chips")]
+    #[error("qemu-virt has no flash that is written; name a board's chip by `--chip`")]
+    NoFlash,
+    /// What was built does not fit the flash.
+    #[cfg(feature = "chips")]
+    #[error("{} makes no flash image: {what}; compare it with firmware-under-test/ports/esp32/partitions.csv", elf.display())]
+    FlashImage {
+        /// What was built.
+        elf: PathBuf,
+        /// espflash's words.
+        what: String,
+    },
+    /// Somebody asks for the costs on a chip that is not emulated.
+    #[error("costs are counted on qemu-virt; leave `--chip` out")]
+    NotCounted,
     /// The firmware takes something else than the table says.
     #[error(
         "{count} counts differ from {}; if that is meant, run `cargo xtask firmware costs`, and then the suite: \
@@ -98,7 +114,14 @@ impl TaskError {
             | TaskError::Image(_)
             | TaskError::Counts { .. }
             | TaskError::CostsDiffer { .. } => EXIT_FIRMWARE,
-            TaskError::Program { .. } | TaskError::NoPort { .. } | TaskError::Io { .. } => EXIT_OTHERWISE,
+            #[cfg(feature = "chips")]
+            TaskError::FlashImage { .. } => EXIT_FIRMWARE,
+            #[cfg(feature = "chips")]
+            TaskError::NoFlash => EXIT_OTHERWISE,
+            TaskError::Program { .. }
+            | TaskError::NoPort { .. }
+            | TaskError::NotCounted
+            | TaskError::Io { .. } => EXIT_OTHERWISE,
         }
     }
 

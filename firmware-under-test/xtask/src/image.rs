@@ -30,7 +30,7 @@ pub(crate) fn deliver(port: &Port, variant: Variant, begun: SystemTime) -> Resul
 }
 
 /// Writes a file whole or not at all, as of `time`.
-fn put(path: &Path, bytes: &[u8], time: SystemTime) -> Result<(), TaskError> {
+pub(crate) fn put(path: &Path, bytes: &[u8], time: SystemTime) -> Result<(), TaskError> {
     let unfinished = path.with_added_extension("unfinished");
     fs::write(&unfinished, bytes).map_err(TaskError::io("write", &unfinished))?;
     let dated = File::options().write(true).open(&unfinished).and_then(|file| file.set_modified(time));

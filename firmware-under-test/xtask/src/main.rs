@@ -1,6 +1,6 @@
 //! `cargo xtask firmware`: builds the firmware under test for a chip.
 //!
-//! Firmware for a chip is a cargo workspace of its own (`firmware-under-test/ports/qemu-virt`), with its
+//! Firmware for a chip is a cargo workspace of its own (`firmware-under-test/ports/qemu-virt` and `esp32`), with its
 //! own profiles and lock file, because `panic = "abort"` and link-time optimisation would hit the harness
 //! as well. What it needs besides is a compiler that has the library `core` for its target, and not every
 //! machine has rustup's. This command finds one ([`compiler`]), builds the library if only its sources are
@@ -13,6 +13,8 @@ mod compiler;
 mod costs;
 mod environment;
 mod error;
+#[cfg(feature = "chips")]
+mod flash_image;
 mod image;
 mod port;
 #[cfg(test)]
@@ -25,7 +27,7 @@ use clap::{Parser, Subcommand};
 
 use commands::Options;
 use error::TaskError;
-use port::{Port, Variant};
+use port::{Chip, Port, Variant};
 
 #[derive(Parser)]
 #[command(
@@ -41,11 +43,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// The firmware under test as images for emulated chips
+    /// The firmware under test as images for chips, emulated and real
     ///
-    /// Looks for a compiler with the library `core` for riscv32imac-unknown-none-elf: first in the active
-    /// toolchain (`rustup target add riscv32imac-unknown-none-elf`), then in Debian's packages (`apt-get
-    /// install rustc-web cargo-web rust-web-src lld-19`), of whose sources it builds the library once.
+    /// Looks for a compiler with the library `core` for the chip's target: first in the active toolchain
+    /// (`rustup target add riscv32imac-unknown-none-elf`), then in Debian's packages (`apt-get install
+    /// rustc-web cargo-web rust-web-src lld-19`), of whose sources it builds the library once for each target.
     #[command(
         verbatim_doc_comment,
         disable_help_subcommand = true,
@@ -60,6 +62,7 @@ Exit codes:
 Examples:
   cargo xtask firmware build                  the image that rigs/qemu names
   cargo xtask firmware build --release-image  the one without what only a test bench wants
+  cargo xtask firmware build --chip esp32c6   the one for a board with an ESP32-C6
   cargo xtask firmware sizes                  what the images take of flash and RAM
   cargo xtask firmware costs                  count instructions for the virtual board"
     )]
@@ -69,6 +72,9 @@ Examples:
         /// Without defects on demand and without the echo: what would be shipped
         #[arg(long, global = true)]
         release_image: bool,
+        /// The chip that it is for
+        #[arg(long, global = true, value_enum, default_value_t = Chip::QemuVirt)]
+        chip: Chip,
         /// Fail if the port's Cargo.lock would change
         #[arg(long, global = true)]
         locked: bool,
@@ -79,6 +85,9 @@ Examples:
 enum Job {
     /// Build the image, and say what it takes of flash and RAM
     Build,
+    /// Make of a board's image the file that a flashing tool writes: the whole flash
+    #[cfg(feature = "chips")]
+    FlashImage,
     /// See whether the firmware compiles, without making an image
     Check,
     /// Run clippy on the port, with warnings denied
@@ -120,15 +129,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(Task::Firmware { job, release_image, locked }: Task) -> Result<(), TaskError> {
-    let port = Port::qemu_virt();
+fn run(Task::Firmware { job, release_image, chip, locked }: Task) -> Result<(), TaskError> {
+    let port = Port::of_chip(chip);
     let variant = if release_image { Variant::Release } else { Variant::Suite };
     let options = Options { variant, locked };
     match job {
         Job::Build => commands::build(&port, &options),
+        #[cfg(feature = "chips")]
+        Job::FlashImage => flash_image::make(&port, chip, variant),
         Job::Check => commands::check(&port, &options),
         Job::Clippy => commands::clippy(&port, &options),
         Job::Doc => commands::doc(&port, &options),
+        Job::Costs { .. } if chip != Chip::QemuVirt => Err(TaskError::NotCounted),
         Job::Costs { check } => costs::run(&port, &options, check),
         Job::Sizes => commands::sizes(&port),
         Job::Compiler => commands::compiler(&port),
@@ -145,9 +157,24 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
-        for line in ["build --release-image", "--locked clippy", "sizes", "costs --check", "clean"] {
+        for line in [
+            "build --release-image",
+            "--locked clippy",
+            "sizes",
+            "costs --check",
+            "clean",
+            "doc --chip esp32c6",
+        ] {
             let words = ["xtask", "firmware"].into_iter().chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn costs_are_counted_on_no_other_chip() {
+        let words = ["xtask", "firmware", "costs", "--check", "--chip", "esp32c6"];
+        let arguments = Arguments::try_parse_from(words).expect("well-formed");
+        let error = run(arguments.task).expect_err("it has no image that counts");
+        assert_eq!(error.exit_code(), error::EXIT_OTHERWISE, "{error}");
     }
 }

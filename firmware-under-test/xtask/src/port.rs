@@ -2,8 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-/// What the compiler makes code for.
+use clap::ValueEnum;
+
+/// What the compiler makes code for where nothing else is said: QEMU's machine `virt`.
 pub(crate) const TARGET: &str = "riscv32imac-unknown-none-elf";
+
+/// The chips that firmware is built for here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Chip {
+    /// QEMU's RISC-V machine `virt`
+    QemuVirt,
+    /// ESP32-C6
+    Esp32c6,
+}
 
 /// Which of the images of a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +33,13 @@ impl Variant {
 pub(crate) struct Port {
     root: PathBuf,
     /// Its folder's name.
+    folder: &'static str,
+    /// The name of its images.
     name: &'static str,
+    /// What the compiler makes code for.
+    pub(crate) target: &'static str,
+    /// Features beside those that every image of the port has.
+    pub(crate) features: &'static [&'static str],
     /// The package in it that has the binary.
     pub(crate) package: &'static str,
     /// The binary.
@@ -30,17 +47,31 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// PRISM K1 for QEMU's machine `virt`.
-    pub(crate) fn qemu_virt() -> Self {
+    /// PRISM K1 for `chip`.
+    pub(crate) fn of_chip(chip: Chip) -> Self {
         // Cargo says where it found this package; a binary that was started by hand was built there.
         let package =
             std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&package).ancestors().nth(2).unwrap_or(Path::new("."));
-        Port::of(root, "qemu-virt", "firmware-qemu-virt", "prism-k1")
+        match chip {
+            Chip::QemuVirt => Port::of(root, "qemu-virt", "firmware-qemu-virt", "prism-k1"),
+            Chip::Esp32c6 => Port::esp32(root, "esp32c6", TARGET, &["esp32c6"]),
+        }
     }
 
+    /// The port whose images have its own name.
     pub(crate) fn of(root: &Path, name: &'static str, package: &'static str, binary: &'static str) -> Self {
-        Port { root: root.to_owned(), name, package, binary }
+        Port { root: root.to_owned(), folder: name, name, target: TARGET, features: &[], package, binary }
+    }
+
+    /// The port for Espressif's chips, for one of them.
+    fn esp32(
+        root: &Path,
+        name: &'static str,
+        target: &'static str,
+        features: &'static [&'static str],
+    ) -> Self {
+        Port { folder: "esp32", target, features, ..Port::of(root, name, "firmware-esp32", "prism-k1") }
     }
 
     /// The repository.
@@ -50,7 +81,7 @@ impl Port {
 
     /// The port's workspace.
     pub(crate) fn folder(&self) -> PathBuf {
-        self.root.join("firmware-under-test/ports").join(self.name)
+        self.root.join("firmware-under-test/ports").join(self.folder)
     }
 
     /// What cargo builds for chips. Not where `CARGO_TARGET_DIR` says: rig files name images by their
@@ -75,7 +106,7 @@ impl Port {
 
     /// What cargo leaves when it has built the binary.
     pub(crate) fn artefact(&self) -> PathBuf {
-        self.target().join(TARGET).join("release").join(self.binary)
+        self.target().join(self.target).join("release").join(self.binary)
     }
 
     /// The binary that counts what the firmware's computing takes.
@@ -83,7 +114,7 @@ impl Port {
 
     /// What cargo leaves when it has built that one.
     pub(crate) fn counting_image(&self) -> PathBuf {
-        self.target().join(TARGET).join("release").join(Self::COUNTING_BINARY)
+        self.target().join(self.target).join("release").join(Self::COUNTING_BINARY)
     }
 
     /// What the image depends on besides the sources that cargo lists.

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::compiler::{System, quoted};
 use crate::error::TaskError;
-use crate::port::{Port, TARGET};
+use crate::port::Port;
 
 /// What is built. `alloc` brings `core` and `compiler_builtins` with it.
 const LIBRARIES: [&str; 3] = ["core", "alloc", "compiler_builtins"];
@@ -43,13 +43,13 @@ const UNFINISHED: &str = "unfinished-";
 pub(crate) fn of(system: &System, port: &Port) -> Result<PathBuf, TaskError> {
     let sysroots = port.sysroots();
     fs::create_dir_all(&sysroots).map_err(TaskError::io("make the folder", &sysroots))?;
-    let sysroot = sysroots.join(key(system));
+    let sysroot = sysroots.join(key(system, port.target));
     let _lock = lock(&sysroots.join("lock"), "the compiler's library")?;
     if !sysroot.exists() {
         discard_unfinished(&sysroots)?;
         // Of its own: a compiler whose caller was killed may still write to the last one.
         let work = sysroots.join(format!("{UNFINISHED}{}", std::process::id()));
-        let built = build(system, &work);
+        let built = build(system, port.target, &work);
         let kept =
             built.and_then(|whole| fs::rename(whole, &sysroot).map_err(TaskError::io("rename to", &sysroot)));
         discard_unfinished(&sysroots)?;
@@ -58,9 +58,9 @@ pub(crate) fn of(system: &System, port: &Port) -> Result<PathBuf, TaskError> {
     Ok(sysroot)
 }
 
-/// A name that another compiler, or another way of building, does not have.
-fn key(system: &System) -> String {
-    let made_of = [system.version.as_str(), MANIFEST, FLAGS].join("\n");
+/// A name that another compiler, another target, or another way of building does not have.
+fn key(system: &System, target: &str) -> String {
+    let made_of = [system.version.as_str(), MANIFEST, FLAGS, target].join("\n");
     Sha256::digest(made_of).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -92,34 +92,34 @@ fn discard_unfinished(sysroots: &Path) -> Result<(), TaskError> {
 }
 
 /// Builds the library below `work`, and returns the folder that has all of it.
-fn build(system: &System, work: &Path) -> Result<PathBuf, TaskError> {
-    eprintln!("building core and alloc for {TARGET}, once for this compiler");
+fn build(system: &System, target: &str, work: &Path) -> Result<PathBuf, TaskError> {
+    eprintln!("building core and alloc for {target}, once for this compiler");
     fs::create_dir_all(work).map_err(TaskError::io("make the folder", work))?;
     for (name, text) in [("Cargo.toml", MANIFEST), ("lib.rs", "#![no_std]\n")] {
         let path = work.join(name);
         fs::write(&path, text).map_err(TaskError::io("write", &path))?;
     }
-    let target = work.join("target");
+    let folder = work.join("target");
     let mut command = Command::new(system.programs.join("cargo"));
     system.prepare(&mut command).current_dir(work);
     // The compiler is the packages' own, so the library of the same packages may ask for what is not
     // stable yet.
     command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_UNSTABLE_BUILD_STD", "core,alloc").env("RUSTFLAGS", FLAGS);
-    command.args(["build", "--release", "--target", TARGET, "--target-dir"]).arg(&target);
+    command.args(["build", "--release", "--target", target, "--target-dir"]).arg(&folder);
     let vendored = system.library.join("vendor");
     if vendored.exists() {
         // What the library is made of came with it: nothing is downloaded.
-        let folder = quoted(&vendored.display().to_string());
+        let vendored = quoted(&vendored.display().to_string());
         command.args(["--offline", "--config", "source.crates-io.replace-with=\"library\"", "--config"]);
-        command.arg(format!("source.library.directory={folder}"));
+        command.arg(format!("source.library.directory={vendored}"));
     }
-    let what = format!("building the library for {TARGET}");
+    let what = format!("building the library for {target}");
     run(&mut command, &what)?;
 
     let whole = work.join("sysroot");
-    let folder = whole.join("lib/rustlib").join(TARGET).join("lib");
+    let made = folder.join(target).join("release/deps");
+    let folder = whole.join("lib/rustlib").join(target).join("lib");
     fs::create_dir_all(&folder).map_err(TaskError::io("make the folder", &folder))?;
-    let made = target.join(TARGET).join("release/deps");
     for library in LIBRARIES {
         let file = made_library(&made, library).ok_or_else(|| TaskError::Program {
             program: system.programs.join("cargo").display().to_string(),
@@ -156,6 +156,7 @@ pub(crate) fn run(command: &mut Command, what: &str) -> Result<(), TaskError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::port::TARGET;
 
     /// A compiler whose cargo leaves what `script` says, where it is told to.
     fn system(folder: &Path, version: &str, script: &str) -> System {
