@@ -107,6 +107,14 @@ impl Firmware for Toy {
     }
 }
 
+/// The board of the box by itself, on a virtual rig.
+pub(crate) fn virtual_rig() -> rigor_core::Rig {
+    let file = RigFile::parse("toy.toml", RIG).expect("a rig file");
+    let firmwares = Firmwares::new().with("toy", || Rc::new(Toy));
+    let interrupt = Arc::new(AtomicBool::new(false));
+    rigor_rigs::take(&Order::new(&file, &firmwares, 1, &interrupt)).expect("a rig")
+}
+
 /// A box on a thread of its own, which ends with this.
 pub(crate) struct Bench {
     pub(crate) folder: PathBuf,

@@ -15,6 +15,8 @@ use super::listener::{Find, Heard, Listener};
 use crate::ports::{Host, PortName};
 use crate::serial::Port;
 
+/// Bytes that come together at most, as a rule: a line of a log.
+const IN_FLIGHT: u32 = 256;
 /// What is typed is taken so soon, or never.
 const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
@@ -140,10 +142,10 @@ impl Console {
         }
     }
 
-    /// Nothing that began before `until` is still to come.
+    /// All that had left the wire by `until` has come. What is on it still began before that.
     pub(super) fn pass(&mut self, until: Instant) {
         if self.gone.is_none() {
-            self.timeline.promise(self.source, until);
+            self.timeline.promise(self.source, until - self.byte_time * IN_FLIGHT);
         }
     }
 
