@@ -30,6 +30,7 @@ const BLANK: u8 = 0xFF;
 pub(crate) fn make(port: &Port, chip: Chip, variant: Variant) -> Result<(), TaskError> {
     let target = match chip {
         Chip::QemuVirt => return Err(TaskError::NoFlash),
+        Chip::Esp32c3 => Target::Esp32c3,
         Chip::Esp32c6 => Target::Esp32c6,
     };
     let elf = port.image(variant);

@@ -12,6 +12,8 @@ pub(crate) const TARGET: &str = "riscv32imac-unknown-none-elf";
 pub(crate) enum Chip {
     /// QEMU's RISC-V machine `virt`
     QemuVirt,
+    /// ESP32-C3
+    Esp32c3,
     /// ESP32-C6
     Esp32c6,
 }
@@ -55,6 +57,7 @@ impl Port {
         let root = Path::new(&package).ancestors().nth(2).unwrap_or(Path::new("."));
         match chip {
             Chip::QemuVirt => Port::of(root, "qemu-virt", "firmware-qemu-virt", "prism-k1"),
+            Chip::Esp32c3 => Port::esp32(root, "esp32c3", "riscv32imc-unknown-none-elf", &["esp32c3"]),
             Chip::Esp32c6 => Port::esp32(root, "esp32c6", TARGET, &["esp32c6"]),
         }
     }

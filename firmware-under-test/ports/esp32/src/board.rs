@@ -41,7 +41,13 @@ pub struct Pins {
 
 /// Bytes of RAM for the heap. The rest is for variables, code that cannot wait for the flash, and the stack
 /// of the start.
-pub const HEAP_BYTES: usize = if cfg!(feature = "esp32c3") { 176 * 1024 } else { 224 * 1024 };
+pub const HEAP_BYTES: usize = if cfg!(feature = "esp32c3") {
+    232 * 1024
+} else if cfg!(feature = "esp32c6") {
+    344 * 1024
+} else {
+    224 * 1024
+};
 
 /// Bytes for the heap of what the loader used before, which is another stretch of the RAM.
 pub const RECLAIMED_BYTES: usize = 56 * 1024;
