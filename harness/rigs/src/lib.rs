@@ -9,6 +9,8 @@ pub mod bench;
 pub mod failing;
 pub mod fault;
 pub mod file;
+#[cfg(target_os = "linux")]
+pub mod instrument;
 pub mod ports;
 #[cfg(target_os = "linux")]
 pub mod qemu;

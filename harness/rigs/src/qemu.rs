@@ -36,6 +36,7 @@ use crate::Order;
 use crate::file::{Qemu, QemuBoard};
 
 pub use error::{Ending, LastWords, QemuError, When};
+pub(crate) use process::end_with_this_thread;
 pub use ram::OutsideRam;
 pub use version::{Installed, Version, emulates, installed};
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use rigor_controller::PRODUCT;
+
 use super::Usb;
 
-/// What our controller calls itself on USB.
-const CONTROLLER: &str = "bench controller";
 /// Espressif, for which the chip's own USB port has one product number (`esptool`'s `USB_JTAG_SERIAL_PID`).
 const ESPRESSIF: u16 = 0x303A;
 const ESPRESSIF_SERIAL_JTAG: u16 = 0x1001;
@@ -47,7 +47,7 @@ impl Kind {
     /// Of a device on USB, or of none.
     pub(super) fn of(usb: Option<&Usb>) -> Self {
         let Some(usb) = usb else { return Kind::BuiltIn };
-        if usb.name.as_deref() == Some(CONTROLLER) {
+        if usb.name.as_deref() == Some(PRODUCT) {
             return Kind::Controller;
         }
         match (usb.vendor, usb.product) {

@@ -69,7 +69,7 @@ fn ports_are_told_with_what_they_belong_to() {
     made.usb("1-2", ("10c4", "ea60"), "0001", "CP2102N USB to UART");
     made.tty("1-2", 0, "ttyUSB0");
     made.stable("usb-Silicon_Labs_CP2102N_0001-if00-port0", "ttyUSB0");
-    made.usb("1-3", ("2e8a", "000a"), "E6605481DB318834", "bench controller");
+    made.usb("1-3", ("2e8a", "000a"), "E6605481DB318834", rigor_controller::PRODUCT);
     made.tty("1-3", 2, "ttyACM2");
     let found = made.host().devices();
     let told: Vec<(&str, Kind, Option<u8>)> = found

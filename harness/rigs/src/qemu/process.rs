@@ -182,7 +182,7 @@ fn ending(status: ExitStatus) -> Ending {
 }
 
 /// Lets the child of `command` be killed when this thread ends.
-pub(super) fn end_with_this_thread(command: &mut Command) {
+pub(crate) fn end_with_this_thread(command: &mut Command) {
     let owner = getpid();
     let prepare = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;

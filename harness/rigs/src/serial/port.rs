@@ -1,7 +1,7 @@
 //! The line itself.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -165,6 +165,13 @@ impl Port {
 
     fn gone(&self, reason: io::Error) -> SerialError {
         SerialError::Gone { path: self.path.clone(), reason }
+    }
+}
+
+/// For what the port can do besides: [`modem`](crate::instrument::modem).
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
