@@ -22,6 +22,7 @@ mod parity;
 mod print;
 mod replay;
 mod report;
+mod rig;
 mod run;
 
 use std::process::ExitCode;
@@ -78,6 +79,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Rig(rig::Arguments),
     List(list::Arguments),
     Replay(replay::Arguments),
     Faults(faults::Arguments),
@@ -115,6 +117,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
     let systems = Systems { suites, firmwares };
     let done = match arguments.command {
         Command::Run(arguments) => run::run(arguments, systems),
+        Command::Rig(arguments) => rig::run(arguments, systems),
         Command::List(arguments) => list::run(&arguments, systems),
         Command::Replay(arguments) => replay::run(&arguments, systems),
         Command::Faults(arguments) => faults::run(&arguments, systems),

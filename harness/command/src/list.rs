@@ -1,10 +1,12 @@
 //! `rigor list`: what there is to run, to ask and to break.
 
+mod matrix;
+
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use rigor_core::requirement::Requirement;
-use rigor_core::result::{EXIT_HARNESS, EXIT_OK};
+use rigor_core::result::{EXIT_HARNESS, EXIT_OK, EXIT_UNDECIDED};
 use rigor_reports::visible;
 use rigor_rigs::file::{BackEnd, RigFile};
 use rigor_runner::engine::workspace_root;
@@ -15,6 +17,7 @@ use crate::Systems;
 use crate::choices::{FoundRig, rig_files};
 use crate::error::CommandError;
 use crate::print::{columns, complain, print};
+use matrix::{NoMatrix, matrix};
 
 /// List systems, requirements, cases, rigs or faults.
 ///
@@ -25,9 +28,11 @@ use crate::print::{columns, complain, print};
   rigor list requirements K1-LED               those with K1-LED in their id, title or text
   rigor list cases --json | jq -r '.[].name'   for other programs
   rigor list rigs                              every rig file below rigs/, and what is wrong with it
+  rigor list rigs --github-matrix              a job of a workflow for each rig file that names runner labels
   rigor list faults                            what --fault and RIGOR_FAULT can put into a rig
 
-Exit codes: 0; 3 if nothing contains the text, or a catalogue, a list of faults or a rig file is malformed.")]
+Exit codes: 0; 3 if nothing contains the text, or a catalogue, a list of faults or a rig file is malformed;
+2 if no rig file names runner labels, so that a workflow would run nothing.")]
 pub(crate) struct Arguments {
     /// What to list.
     what: What,
@@ -37,6 +42,9 @@ pub(crate) struct Arguments {
     /// As a JSON array, one object each.
     #[arg(long)]
     json: bool,
+    /// Of rigs: those that name the labels of a runner, as a matrix for GitHub, on one line.
+    #[arg(long, conflicts_with_all = ["json", "text"])]
+    github_matrix: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -62,6 +70,9 @@ trait Listed: Serialize {
 }
 
 pub(crate) fn run(arguments: &Arguments, systems: Systems) -> Result<ExitCode, CommandError> {
+    if arguments.github_matrix {
+        return github_matrix(arguments.what);
+    }
     let suites = systems.suites?;
     match arguments.what {
         What::Systems => show("system", suites.iter().map(System::of).collect(), arguments)?,
@@ -87,11 +98,7 @@ pub(crate) fn run(arguments: &Arguments, systems: Systems) -> Result<ExitCode, C
             let root = workspace_root()?;
             let found = rig_files(&root);
             show("rig", found.iter().filter_map(Rig::of).collect(), arguments)?;
-            let broken: Vec<&String> = found.iter().filter_map(|file| file.rig.as_ref().err()).collect();
-            for complaint in &broken {
-                complain(&format!("{complaint}\n"));
-            }
-            if !broken.is_empty() {
+            if any_is_broken(&found) {
                 return Ok(ExitCode::from(EXIT_HARNESS));
             }
         }
@@ -109,6 +116,41 @@ pub(crate) fn run(arguments: &Arguments, systems: Systems) -> Result<ExitCode, C
         }
     }
     Ok(ExitCode::from(EXIT_OK))
+}
+
+/// Says what is wrong with rig files, if anything is.
+fn any_is_broken(found: &[FoundRig]) -> bool {
+    let broken: Vec<&String> = found.iter().filter_map(|file| file.rig.as_ref().err()).collect();
+    for complaint in &broken {
+        complain(&format!("{complaint}\n"));
+    }
+    !broken.is_empty()
+}
+
+/// The rigs with runners of their own. None at all if a file is malformed: a bench that is left out by
+/// mistake is one that nobody looks after.
+fn github_matrix(what: What) -> Result<ExitCode, CommandError> {
+    if !matches!(what, What::Rigs) {
+        let text = "--github-matrix is about rigs; write `rigor list rigs --github-matrix`";
+        return Err(CommandError::Refused(text.to_owned()));
+    }
+    let found = rig_files(&workspace_root()?);
+    if any_is_broken(&found) {
+        return Ok(ExitCode::from(EXIT_HARNESS));
+    }
+    match matrix(found.iter().filter_map(|file| file.rig.as_ref().ok())) {
+        Ok(matrix) => {
+            let json = serde_json::to_string(&matrix)
+                .map_err(|error| CommandError::Refused(format!("the matrix cannot be written: {error}")))?;
+            print(&format!("{json}\n"));
+            Ok(ExitCode::from(EXIT_OK))
+        }
+        Err(nothing @ NoMatrix::Empty) => {
+            complain(&format!("{nothing}\n"));
+            Ok(ExitCode::from(EXIT_UNDECIDED))
+        }
+        Err(wrong) => Err(CommandError::Refused(wrong.to_string())),
+    }
 }
 
 fn show<T: Listed>(

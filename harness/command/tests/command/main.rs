@@ -244,6 +244,81 @@ fn a_broken_rig_file_is_named_and_the_others_are_listed() {
     assert!(said.err.contains("broken.toml:") && said.err.contains("binary.toml: "), "{}", said.err);
 }
 
+fn rigs_with_runners_become_a_matrix_and_none_is_never_green() {
+    let toy = Workspace::new("matrix");
+    let matrix = ["list", "rigs", "--github-matrix"];
+    let said = toy.rigor(&matrix).expect(2);
+    assert_eq!(said.out, "", "nothing that a workflow could take for jobs");
+    said.err_has("no rig file names `labels`");
+    let bench = |file: &str, name: &str, labels: &str| {
+        let text = format!(
+            "schema = 1\nname = \"{name}\"\ndut = \"toy\"\nback_end = \"bench\"\n[bench]\nchip = \"esp32c3\"\n{labels}"
+        );
+        fs::write(toy.0.join("rigs/virtual").join(file), text).expect("a rig file");
+    };
+    bench("b.toml", "desk-b", "labels = [\"self-hosted\", \"b\"]");
+    bench("a.toml", "desk-a", "labels = [\"self-hosted\", \"a\"]");
+    bench("people.toml", "desk-of-people", "");
+    let said = toy.rigor(&matrix).expect(0);
+    assert_eq!(said.out.lines().count(), 1, "an output of a step is a line: {}", said.out);
+    let job = |name: &str| {
+        serde_json::json!({
+            "rig": format!("desk-{name}"), "dut": "toy", "path": format!("rigs/virtual/{name}.toml"),
+            "labels": ["self-hosted", name],
+        })
+    };
+    assert_eq!(said.json(), serde_json::json!({"include": [job("a"), job("b")]}));
+    bench("people.toml", "desk-a", "labels = [\"c\"]");
+    let twice = "rigs/virtual/a.toml and rigs/virtual/people.toml are both called `desk-a`";
+    toy.rigor(&matrix).expect(3).err_has(twice);
+    bench("people.toml", "desk-c", "labels = [\"c c\"]");
+    let said = toy.rigor(&matrix).expect(3).err_has("people.toml:7");
+    assert_eq!(said.out, "", "a bench must not be left out by mistake");
+    toy.rigor(&["list", "cases", "--github-matrix"])
+        .expect(3)
+        .err_has("write `rigor list rigs --github-matrix`");
+}
+
+// ---- rig new ---------------------------------------------------------------------------------
+
+fn a_rig_file_is_written_from_flags_and_never_over_another() {
+    let toy = Workspace::new("rig-new");
+    // No terminal, so nobody to ask.
+    let said = toy.rigor(&["rig", "new"]).expect(3).err_has("--chip, --board, --controller");
+    assert!(!toy.0.join("rigs/bench").exists(), "{}", said.err);
+    let new =
+        ["rig", "new", "--chip", "esp32c3", "--board", "/dev/ttyUSB0", "--controller", "E6616407E3432B29"];
+    let said = toy.rigor(&new).expect(0).out_has(&["rigs/bench/desk-toy.toml is written"]);
+    let text = fs::read_to_string(toy.0.join("rigs/bench/desk-toy.toml")).expect("a rig file");
+    assert!(text.contains("usb_serial = \"E6616407E3432B29\""), "{text}{}", said.out);
+    let listed = toy.rigor(&["list", "rigs", "--json"]).expect(0).json();
+    let parts = serde_json::json!(["reset", "console"]);
+    assert!(
+        listed
+            .as_array()
+            .expect("a list")
+            .iter()
+            .any(|rig| rig["name"] == "desk-toy" && rig["parts"] == parts),
+        "{listed}"
+    );
+    fs::write(toy.0.join("rigs/bench/desk-toy.toml"), "mine").expect("a file");
+    toy.rigor(&new).expect(3).err_has("never overwritten");
+    let files: Vec<_> = fs::read_dir(toy.0.join("rigs/bench")).expect("a folder").collect();
+    assert_eq!(files.len(), 1, "nothing half-written: {files:?}");
+    assert_eq!(fs::read_to_string(toy.0.join("rigs/bench/desk-toy.toml")).expect("a file"), "mine");
+    fs::remove_file(toy.0.join("rigs/bench/desk-toy.toml")).expect("a file");
+    for (flags, answer) in [
+        (["--dut", "toi"], "did you mean `toy`?"),
+        (["--name", "my desk"], "these answers make no rig file"),
+        (["--power", "magic"], "invalid value 'magic'"),
+        (["--label", "a b"], "these answers make no rig file"),
+        (["--label", "a\u{1b}[2J"], "these answers make no rig file"),
+    ] {
+        toy.rigor(&[&new[..], &flags[..]].concat()).expect(3).err_has(answer);
+    }
+    assert_eq!(fs::read_dir(toy.0.join("rigs/bench")).expect("a folder").count(), 0);
+}
+
 // ---- replay ----------------------------------------------------------------------------------
 
 fn a_recorded_run_is_judged_again() {
@@ -678,6 +753,8 @@ fn main() -> ExitCode {
         a_misspelt_name_is_answered_with_the_nearest,
         what_there_is_is_listed_for_people_and_for_programs,
         a_broken_rig_file_is_named_and_the_others_are_listed,
+        rigs_with_runners_become_a_matrix_and_none_is_never_green,
+        a_rig_file_is_written_from_flags_and_never_over_another,
         a_recorded_run_is_judged_again,
         a_run_is_told_again_from_its_results_alone,
         runs_are_compared_and_make_a_history,
