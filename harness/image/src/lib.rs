@@ -6,6 +6,8 @@
 //! ([`Symboliser`]), so that the backtrace of a panic can be read by people. [`Built`] says whether the
 //! file is there and newer than what it was made of.
 //!
+//! For a Raspberry Pi Pico it makes the file that is copied to it ([`uf2_of`]).
+//!
 //! The build command prints by it what it made, and rigs that run images look at them by it, so both
 //! count the same. An image is hostile input like any: malformed ones end as an [`ImageError`], with
 //! bounded time and memory.
@@ -18,6 +20,7 @@ mod hash;
 mod sizes;
 mod survey;
 mod symbols;
+mod uf2;
 
 pub use built::Built;
 pub use elf::{Image, Section, Segment, Symbol};
@@ -25,6 +28,7 @@ pub use error::ImageError;
 pub use hash::hash_of_file;
 pub use sizes::{HARNESS_SECTIONS, SectionUse, Sizes};
 pub use symbols::{BACKTRACE, Frame, Symboliser};
+pub use uf2::{Uf2Error, uf2_of};
 
 /// Larger files are no ELF files of firmware, in bytes. PRISM K1's, with all its debug information, has a tenth of it.
 pub const MAX_FILE: u64 = 64 << 20;

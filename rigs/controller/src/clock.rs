@@ -1,0 +1,72 @@
+//! The clock: ticks of the system clock, 8 ns each, counted in 64 bits.
+//!
+//! SysTick counts them in 24 bits and starts over every 134 ms; the timer counts microseconds in 64. Both
+//! come from the one crystal, and 125 ticks are a microsecond to the digit (RP2040 datasheet, 2.15.1 and 4.7), so
+//! the timer says which round of SysTick it is, and never anything about the ticks within it.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use cortex_m::peripheral::SYST;
+use cortex_m::peripheral::syst::SystClkSource;
+use embassy_rp::pac;
+use rigor_controller::Ticks;
+
+/// Ticks in a second.
+pub(crate) const HZ: u32 = 125_000_000;
+/// Ticks in a microsecond.
+pub(crate) const PER_MICRO: u32 = HZ / 1_000_000;
+
+/// SysTick starts over after so many.
+const ROUND: u32 = 1 << 24;
+
+/// How far SysTick is ahead of the timer, within a round.
+static AHEAD: AtomicU32 = AtomicU32::new(0);
+
+/// Starts the clock.
+pub(crate) fn start(mut systick: SYST) {
+    systick.set_clock_source(SystClkSource::Core);
+    systick.set_reload(ROUND - 1);
+    systick.clear_current();
+    systick.enable_counter();
+    critical_section::with(|_| {
+        let begun = pac::TIMER.timerawl().read();
+        let edge = loop {
+            let now = pac::TIMER.timerawl().read();
+            if now != begun {
+                break now;
+            }
+        };
+        AHEAD.store(count().wrapping_sub(edge.wrapping_mul(PER_MICRO)) % ROUND, Ordering::Relaxed);
+    });
+}
+
+/// The ticks of the present round. For short waits: subtract, and take 24 bits of it.
+pub(crate) fn count() -> u32 {
+    (ROUND - 1) - SYST::get_current()
+}
+
+/// What the clock shows.
+pub(crate) fn now() -> Ticks {
+    let count = count();
+    at(count)
+}
+
+/// The instant within the last 67 ms, or the next, at which [`count`] was `count`.
+pub(crate) fn at(count: u32) -> Ticks {
+    let count = count.wrapping_sub(AHEAD.load(Ordering::Relaxed)) % ROUND;
+    let about = micros() * u64::from(PER_MICRO);
+    // Half a round of leeway to both sides: interrupts may have come between the two readings.
+    let off = count.wrapping_sub(about as u32).wrapping_add(ROUND / 2) % ROUND;
+    Ticks(about + u64::from(off) - u64::from(ROUND / 2))
+}
+
+/// The timer's microseconds.
+fn micros() -> u64 {
+    loop {
+        let high = pac::TIMER.timerawh().read();
+        let low = pac::TIMER.timerawl().read();
+        if pac::TIMER.timerawh().read() == high {
+            return u64::from(high) << 32 | u64::from(low);
+        }
+    }
+}

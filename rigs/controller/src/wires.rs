@@ -1,0 +1,158 @@
+//! The pins, and how a wire of the device is driven: down or not at all.
+//!
+//! Pins are set by their registers, because what they do changes in several places: a request, a waveform,
+//! and the end of the connection, each at another priority. A single write to a register of the block SIO
+//! changes one pin and cannot disturb another.
+
+use embassy_rp::pac;
+use rigor_controller::message::{Drive, LOOP_BACK_INPUT, Refusal, Wire};
+
+/// The pins of the lanes.
+pub(crate) const LANES: [u8; 2] = [2, 3];
+/// The pins of the open-drain lines.
+pub(crate) const LINES: [u8; 4] = [10, 11, 12, 13];
+const RESET: u8 = 14;
+const BOOT: u8 = 15;
+const POWER: u8 = 1;
+/// The controller's own pair, out and in.
+pub(crate) const LOOP_BACK: [u8; 2] = [16, 17];
+/// The pins of the inputs.
+pub(crate) const INPUTS: [u8; 8] = [18, 19, 20, 21, 22, 26, 27, 28];
+/// Pins between them that are the board's own, and whose levels are nobody's business; the LED's among them.
+const INTERNAL: [u8; 3] = [23, 24, LED];
+/// The LED on the board.
+pub(crate) const LED: u8 = 25;
+
+/// All pins that may ever be driven, but for the LED.
+const DRIVEN: [u8; 8] = [POWER, LINES[0], LINES[1], LINES[2], LINES[3], RESET, BOOT, LOOP_BACK[0]];
+
+/// The function "single-cycle I/O" of a pin; RP2040 datasheet, 2.19.2.
+const SIO: u8 = 5;
+
+/// What a pin stands for, through the resistor in its wire; see rigs/wiring.
+const STRENGTH: pac::pads::vals::Drive = pac::pads::vals::Drive::_12M_A;
+
+/// A pin that may be driven.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Driven {
+    pin: u8,
+    may_be_high: bool,
+}
+
+impl Driven {
+    /// The pin of `wire`.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchWire`].
+    pub(crate) fn of(wire: Wire) -> Result<Self, Refusal> {
+        let pin = match wire {
+            Wire::Line(line) => *LINES.get(usize::from(line)).ok_or(Refusal::NoSuchWire)?,
+            Wire::Reset => RESET,
+            Wire::Boot => BOOT,
+            Wire::Power => POWER,
+            Wire::LoopBack => LOOP_BACK[0],
+        };
+        Ok(Driven { pin, may_be_high: matches!(wire, Wire::Power | Wire::LoopBack) })
+    }
+
+    /// Whether it can be driven so.
+    ///
+    /// # Errors
+    /// [`Refusal::NeverHigh`].
+    pub(crate) fn accepts(self, drive: Drive) -> Result<(), Refusal> {
+        if drive == Drive::High && !self.may_be_high { Err(Refusal::NeverHigh) } else { Ok(()) }
+    }
+
+    /// Drives it. High does nothing where it is not [accepted](Self::accepts).
+    #[inline(always)]
+    pub(crate) fn drive(self, drive: Drive) {
+        let mask = 1 << self.pin;
+        match drive {
+            Drive::Low => {
+                pac::SIO.gpio_out(0).value_clr().write_value(mask);
+                pac::SIO.gpio_oe(0).value_set().write_value(mask);
+            }
+            Drive::High if self.may_be_high => {
+                pac::SIO.gpio_out(0).value_set().write_value(mask);
+                pac::SIO.gpio_oe(0).value_set().write_value(mask);
+            }
+            Drive::High | Drive::Release => pac::SIO.gpio_oe(0).value_clr().write_value(mask),
+        }
+    }
+}
+
+/// Makes all pins what they are. Nothing is driven.
+pub(crate) fn start() {
+    release_all();
+    listen(0);
+    for pin in DRIVEN {
+        pad(pin, Pull::None);
+        function(pin, SIO);
+    }
+    for pin in LANES.into_iter().chain([LOOP_BACK[1]]) {
+        // A wire that nobody connected is idle, and does not hum.
+        pad(pin, Pull::Down);
+        function(pin, SIO);
+    }
+    for pin in INTERNAL {
+        deafen(pin);
+    }
+    function(LED, SIO);
+    pac::SIO.gpio_oe(0).value_set().write_value(1 << LED);
+}
+
+/// Listens to the inputs in `wanted`. The others are as if they were low: a wire that nobody connected may hum.
+pub(crate) fn listen(wanted: u8) {
+    for (input, pin) in INPUTS.into_iter().enumerate() {
+        if wanted >> input & 1 == 1 {
+            pad(pin, Pull::None);
+            function(pin, SIO);
+        } else {
+            deafen(pin);
+        }
+    }
+}
+
+/// The number of the input at a pin.
+pub(crate) fn input_of(pin: u8) -> Option<u8> {
+    if pin == LOOP_BACK[1] {
+        return Some(LOOP_BACK_INPUT);
+    }
+    INPUTS.iter().position(|&input| input == pin).map(|input| input as u8)
+}
+
+/// Lets go of everything.
+pub(crate) fn release_all() {
+    let all = DRIVEN.iter().fold(0, |mask, pin| mask | 1 << pin);
+    pac::SIO.gpio_oe(0).value_clr().write_value(all);
+}
+
+/// Turns the LED over.
+pub(crate) fn blink() {
+    pac::SIO.gpio_out(0).value_xor().write_value(1 << LED);
+}
+
+enum Pull {
+    None,
+    Down,
+}
+
+fn pad(pin: u8, pull: Pull) {
+    pac::PADS_BANK0.gpio(usize::from(pin)).write(|pad| {
+        pad.set_ie(true);
+        pad.set_od(false);
+        pad.set_schmitt(true);
+        pad.set_drive(STRENGTH);
+        pad.set_pue(false);
+        pad.set_pde(matches!(pull, Pull::Down));
+    });
+}
+
+/// Nothing of the pin is heard. What it drives it drives on.
+fn deafen(pin: u8) {
+    pac::PADS_BANK0.gpio(usize::from(pin)).write(|pad| pad.set_ie(false));
+}
+
+fn function(pin: u8, function: u8) {
+    pac::IO_BANK0.gpio(usize::from(pin)).ctrl().write(|ctrl| ctrl.set_funcsel(function));
+}
