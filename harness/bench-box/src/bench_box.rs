@@ -9,12 +9,14 @@ use rigor_controller::message::Refusal;
 use rigor_controller::stepped::{Crossed, Proceed, Stands};
 use rigor_controller::{Answer, Command, Identity, Request, Said, Ticks};
 use rigor_core::Rig;
+use rigor_esp_loader::Departure;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::BoxError;
+use crate::chip::State;
+use crate::console::Console;
 use crate::device::{Crossing, Device};
-use crate::line::Line;
 use crate::ports::{Door, Ports};
 use crate::talk::Talk;
 
@@ -43,13 +45,9 @@ struct Waiting {
 pub struct BenchBox<'a> {
     factory: Factory<'a>,
     talk: Talk,
-    console: Line,
+    console: Console,
     ports: Ports,
     device: Device,
-    /// Console bytes that the host has sent and not counted yet.
-    typed: Vec<u8>,
-    /// Console bytes that the board has.
-    taken: u64,
     /// What the device has put across.
     sent: Crossed,
     /// What the host knows of that.
@@ -74,11 +72,9 @@ impl<'a> BenchBox<'a> {
         Ok(BenchBox {
             device: Device::new(factory()?),
             talk: Talk::open(folder.join("controller"))?,
-            console: Line::open(folder.join("console"))?,
+            console: Console::open(folder.join("console"))?,
             ports,
             factory,
-            typed: Vec::new(),
-            taken: 0,
             sent: Crossed::default(),
             told: Crossed::default(),
             opened: None,
@@ -99,7 +95,7 @@ impl<'a> BenchBox<'a> {
 
     /// Where the console is.
     pub fn console(&self) -> &Path {
-        self.console.path()
+        self.console.line().path()
     }
 
     /// Where the services are.
@@ -132,7 +128,8 @@ impl<'a> BenchBox<'a> {
             .waiting
             .as_ref()
             .map_or(ARRIVAL, |waiting| waiting.until.saturating_duration_since(HostInstant::now()));
-        for (line, flags) in [(self.talk.line(), self.talk.wanted()), (&self.console, self.console.wanted())]
+        for (line, flags) in
+            [(self.talk.line(), self.talk.wanted()), (self.console.line(), self.console.line().wanted())]
         {
             if line.has_user()? {
                 wanted.push(PollFd::new(line, flags));
@@ -155,8 +152,19 @@ impl<'a> BenchBox<'a> {
     fn attend(&mut self) -> Result<(), BoxError> {
         self.talk.attend()?;
         self.ports.attend();
-        self.typed.extend(self.console.read()?);
-        Ok(())
+        match self.console.attend()? {
+            Some(Departure::Application) => self.device.chip().leave_loader()?,
+            Some(Departure::Reset | Departure::Crash) => self.device.chip().start()?,
+            Some(Departure::Unplugged) | None => return Ok(()),
+        }
+        self.change_hands()
+    }
+
+    /// Gives the console to whoever has it after the chip has begun anew.
+    fn change_hands(&mut self) -> Result<(), BoxError> {
+        let flash = self.device.parts().flash.clone();
+        let flash = flash.filter(|_| self.device.state() == State::Loader);
+        Ok(self.console.change_hands(self.device.starts(), flash)?)
     }
 
     fn flush(&mut self) -> Result<(), BoxError> {
@@ -181,6 +189,7 @@ impl<'a> BenchBox<'a> {
             }
             Command::Drive { wire, drive } => {
                 let result = self.device.drive(wire, drive)?;
+                self.change_hands()?;
                 self.look();
                 self.talk.answer(id, done(self.device.now(), result));
             }
@@ -211,11 +220,8 @@ impl<'a> BenchBox<'a> {
     fn begin(&mut self) -> Result<(), BoxError> {
         self.ports.begin();
         self.device = Device::new((self.factory)()?);
-        // What an earlier host has left there.
-        while !self.console.read()?.is_empty() {}
-        self.console.forget();
-        self.typed.clear();
-        (self.taken, self.opened, self.waiting) = (0, None, None);
+        self.console.begin(self.device.starts())?;
+        (self.opened, self.waiting) = (None, None);
         (self.sent, self.told) = (Crossed::default(), Crossed::default());
         self.talk.begin();
         Ok(())
@@ -244,7 +250,7 @@ impl<'a> BenchBox<'a> {
         let Some(Waiting { id, proceed, until }) = &self.waiting else { return Ok(true) };
         let (id, Proceed { until: ticks, crossed: counted }) = (*id, *proceed);
         let mut arrived = self.ports.arrived(counted.opened);
-        arrived.console = self.taken + self.typed.len() as u64;
+        arrived.console = self.console.arrived();
         if !covers(&arrived, &counted) {
             // Who waits for an answer says nothing meanwhile; another host does.
             if HostInstant::now() < *until && !self.talk.has_request() {
@@ -267,9 +273,7 @@ impl<'a> BenchBox<'a> {
 
     /// Gives the board what the host has sent.
     fn hand_over(&mut self, counted: &Crossed) -> Result<(), BoxError> {
-        let typed = usize::try_from(counted.console.saturating_sub(self.taken)).unwrap_or(usize::MAX);
-        let typed: Vec<u8> = self.typed.drain(..typed.min(self.typed.len())).collect();
-        self.taken += typed.len() as u64;
+        let typed = self.console.take(counted.console);
         if !typed.is_empty() {
             self.device.type_in(&typed)?;
         }
@@ -305,7 +309,9 @@ impl<'a> BenchBox<'a> {
     }
 
     fn play_on(&mut self) -> Result<bool, BoxError> {
-        Ok(self.device.play_on(&mut |said| self.talk.say(said))?)
+        let any = self.device.play_on(&mut |said| self.talk.say(said))?;
+        self.change_hands()?;
+        Ok(any)
     }
 
     /// Says and puts across what the device has done. A connection that it has taken is told by the next
@@ -317,7 +323,7 @@ impl<'a> BenchBox<'a> {
             match crossing {
                 Crossing::Printed(bytes) => {
                     self.sent.console += bytes.len() as u64;
-                    self.console.send(&bytes);
+                    self.console.print(&bytes);
                 }
                 Crossing::Flow(flow) => self.opened = self.ports.event(&flow, &mut self.sent),
             }

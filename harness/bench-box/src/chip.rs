@@ -29,17 +29,24 @@ pub(crate) struct Chip {
     state: State,
     reset_is_low: bool,
     strap_is_low: bool,
+    /// How often it has begun anew.
+    starts: u32,
 }
 
 impl Chip {
     /// Without supply if it can be switched, else running.
     pub(crate) fn new(power: Option<Rc<dyn Power>>, reset: Option<Rc<dyn Reset>>) -> Self {
         let state = if power.is_some() { State::Off } else { State::Runs };
-        Chip { power, reset, state, reset_is_low: false, strap_is_low: false }
+        Chip { power, reset, state, reset_is_low: false, strap_is_low: false, starts: 0 }
     }
 
     pub(crate) fn state(&self) -> State {
         self.state
+    }
+
+    /// Another number each time that it begins anew.
+    pub(crate) fn starts(&self) -> u32 {
+        self.starts
     }
 
     pub(crate) fn has_power(&self) -> bool {
@@ -66,7 +73,7 @@ impl Chip {
         match (on, self.state) {
             (true, State::Off) => {
                 power.on()?;
-                self.state = self.after_reset();
+                (self.state, self.starts) = (self.after_reset(), self.starts + 1);
                 self.keep()?;
             }
             (false, _) => {
@@ -94,7 +101,13 @@ impl Chip {
 
     /// The chip resets itself, or its reset line has changed.
     pub(crate) fn start(&mut self) -> Result<(), RigError> {
-        self.state = self.after_reset();
+        (self.state, self.starts) = (self.after_reset(), self.starts + 1);
+        self.pulse()
+    }
+
+    /// The loader leaves for the firmware, whatever the strap says.
+    pub(crate) fn leave_loader(&mut self) -> Result<(), RigError> {
+        (self.state, self.starts) = (State::Runs, self.starts + 1);
         self.pulse()
     }
 

@@ -63,6 +63,14 @@ impl Device {
         self.rig.parts.net.clone()
     }
 
+    pub(crate) fn chip(&mut self) -> &mut Chip {
+        &mut self.chip
+    }
+
+    pub(crate) fn starts(&self) -> u32 {
+        self.chip.starts()
+    }
+
     pub(crate) fn state(&self) -> State {
         self.chip.state()
     }

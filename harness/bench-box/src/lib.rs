@@ -7,24 +7,27 @@
 //! | What | Where | What is behind it |
 //! |---|---|---|
 //! | controller | `<folder>/controller`, a pseudo-terminal | [`rigor_controller`]'s words over the board's wires |
-//! | console | `<folder>/console`, a pseudo-terminal | the board's serial line |
+//! | console | `<folder>/console`, a pseudo-terminal | the board's serial line, or its chip's loader ([`rigor_esp_loader`]) |
 //! | services | ports of 127.0.0.1 | the board's TCP ports |
 //!
 //! The box is [stepped](rigor_controller::stepped): the board's clock stands still until the host lets it
 //! proceed, and both ends count what they put on the other channels. So what a host finds is a function of
-//! what it does, whatever else the machine is doing, and a verdict is that of the virtual rig.
+//! what it does, whatever else the machine is doing, and a verdict is that of the virtual rig. Only the loader
+//! answers while the clock stands, and what it says and hears counts nothing: no flashing tool knows of steps.
 //!
 //! [`Identify`](rigor_controller::Command::Identify) puts a new board into the box, as it comes from the
 //! factory: each case has one of its own.
 
 mod bench_box;
 mod chip;
+mod console;
 mod device;
 mod heard;
 mod lanes;
 mod line;
 mod playing;
 mod ports;
+mod rom;
 mod talk;
 
 use std::io;

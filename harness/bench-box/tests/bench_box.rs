@@ -311,3 +311,69 @@ fn a_host_that_vanishes_leaves_the_box_to_the_next() {
     assert_eq!(host.read_console(5), b"hello");
     assert_eq!(host.stands.crossed.ended, 0, "of connections of others it is told nothing");
 }
+
+/// A request to the loader, framed (esptool, "Serial Protocol").
+fn request(op: u8, data: &[u8], checksum: u32) -> Vec<u8> {
+    let mut packet = vec![0, op];
+    packet.extend((data.len() as u16).to_le_bytes());
+    packet.extend(checksum.to_le_bytes());
+    packet.extend(data);
+    let mut framed = vec![0xC0];
+    for byte in packet {
+        match byte {
+            0xC0 => framed.extend([0xDB, 0xDC]),
+            0xDB => framed.extend([0xDB, 0xDD]),
+            _ => framed.push(byte),
+        }
+    }
+    framed.push(0xC0);
+    framed
+}
+
+/// Asks the loader; the data of its first answer to that. No answer here has a byte that is stuffed.
+fn ask_loader(host: &Host, op: u8, data: &[u8]) -> Vec<u8> {
+    (&host.console).write_all(&request(op, data, 0)).expect("it goes");
+    let mut heard = Vec::new();
+    loop {
+        heard.extend(host.read_console(1));
+        let mut frames = heard.split(|byte| *byte == 0xC0);
+        let whole =
+            frames.next_back().map(|_| ()).and_then(|()| frames.find(|frame| frame.starts_with(&[1, op])));
+        if let Some(frame) = whole {
+            return frame[8..].to_vec();
+        }
+    }
+}
+
+const SYNC: u8 = 0x08;
+const SPI_ATTACH: u8 = 0x0D;
+const SPI_FLASH_MD5: u8 = 0x13;
+
+#[test]
+fn a_reset_with_the_strap_low_ends_in_the_loader() {
+    let bench = Bench::new();
+    let mut host = bench.running();
+    host.run_to(BOOT + 5 * MS);
+    assert_eq!(host.read_console(5), b"hello");
+    host.drive(Wire::Boot, Drive::Low);
+    host.drive(Wire::Reset, Drive::Low);
+    host.drive(Wire::Reset, Drive::Release);
+    // The clock stands, and the loader answers.
+    let mut sync = vec![0x07, 0x07, 0x12, 0x20];
+    sync.extend([0x55; 32]);
+    ask_loader(&host, SYNC, &sync);
+    ask_loader(&host, SPI_ATTACH, &[0; 8]);
+    let place: Vec<u8> = [0x8000_u32, 7, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let digest = ask_loader(&host, SPI_FLASH_MD5, &place);
+    // Of `factory`, which is what the board has there.
+    assert_eq!(&digest[..32], b"9549dd6065d019211460c59a86dd6536");
+
+    // However long that takes, nothing of it counts, and the firmware does not run.
+    host.run_to(BOOT + 505 * MS);
+    assert_eq!(host.stands.crossed.console, 5);
+    host.drive(Wire::Boot, Drive::Release);
+    host.drive(Wire::Reset, Drive::Low);
+    host.drive(Wire::Reset, Drive::Release);
+    while host.proceed(2_000 * MS).crossed.console < 10 {}
+    assert!(host.read_console(5).ends_with(b"hello"));
+}

@@ -78,6 +78,20 @@ pub struct Arguments {
     /// Writes ports, console and page as JSON once everything can be reached
     #[arg(long, value_name = "FILE")]
     pub ready: Option<PathBuf>,
+
+    /// The board as a bench: behind a controller's and a console's serial port, for a rig with `back_end = "bench"`
+    ///
+    /// Its clock stands still until whoever has the controller lets it go on, so that a case comes to the same
+    /// verdict there as on the virtual rig. Both serial ports are pseudo-terminals, and a service is at 10000 more
+    /// than without this option. A rig file that says all of it lies beside them.
+    #[arg(long, conflicts_with_all = ["address", "console", "frames", "length", "speed", "view", "view_port"])]
+    pub bench: bool,
+
+    /// The folder of the bench's serial ports, `controller` and `console`, and of its rig file, `rig.toml`
+    ///
+    /// A relative one begins at the workspace.
+    #[arg(long, value_name = "FOLDER", default_value = "target/rigor/bench", requires = "bench")]
+    pub bench_dir: PathBuf,
 }
 
 const EXAMPLES: &str = "\
@@ -92,6 +106,8 @@ Examples:
       The same on QEMU; `cargo xtask firmware build` makes the image.
   rigor simulate prism-k1 --frames frames.jsonl --for 10
       Ten seconds of the board, and what its LEDs showed.
+  rigor simulate prism-k1 --bench
+      A bench without hardware, for cases on the rig rigs/bench-in-a-box.toml.
 
 Exit codes: 0 ended as asked; 2 the rig, a port or a file cannot be had; 3 a defect of rigor itself.";
 
@@ -156,6 +172,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 const FIRST_USER_PORT: u16 = 1024;
 /// What such a port is moved by.
 const MOVED_BY: u16 = 9000;
+/// What the ports of a bench are moved by in addition, so that a board in real time can stand beside it.
+const BENCH_MOVED_BY: u16 = 10_000;
 
 impl Arguments {
     /// Where somebody wants `service` to be on this machine.
@@ -172,6 +190,13 @@ impl Arguments {
             None if device < FIRST_USER_PORT => device + MOVED_BY,
             None => device,
         }
+    }
+
+    /// Where port `device` of `service` is to be on this machine if the board is a bench's; any, if there is
+    /// none so high.
+    pub(crate) fn bench_port_of(&self, service: &str, device: u16) -> u16 {
+        let moved = || self.port_of(service, device).checked_add(BENCH_MOVED_BY).unwrap_or(0);
+        self.chosen(service).unwrap_or_else(moved)
     }
 }
 

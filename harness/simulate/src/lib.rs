@@ -6,10 +6,14 @@
 //! ([`console`]); and what its wires do is decoded and shown ([`scene`], [`frames`]). A board that QEMU emulates
 //! has the host's clock already, and ports of this machine that lead to it without us.
 //!
+//! With `--bench` nothing of that follows the host's clock: the board is what stands behind a bench's
+//! ports ([`rigor_bench_box`]), and its clock is whose who has the controller.
+//!
 //! One thread owns board, sockets, terminals and files, and waits for all of them at once. A second one
 //! hears signals. Both end with [`run`], and with them everything that they opened.
 
 pub mod arguments;
+mod bench;
 pub mod bridge;
 pub mod console;
 pub mod frames;
@@ -23,7 +27,7 @@ pub mod view;
 mod wait;
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -60,6 +64,9 @@ pub enum SimulateError {
     /// A port cannot be had.
     #[error(transparent)]
     Port(#[from] PortTaken),
+    /// A bench in a box cannot be had, or broke.
+    #[error(transparent)]
+    Bench(#[from] rigor_bench_box::BoxError),
     /// Signals cannot be heard.
     #[error("signals cannot be heard: {0}")]
     Signals(#[source] io::Error),
@@ -102,6 +109,9 @@ pub fn command(arguments: &Arguments, firmwares: &Firmwares) -> ExitCode {
 /// [`SimulateError`], with what to do about it.
 pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateError> {
     let file = rig_file::read(arguments)?;
+    if arguments.bench {
+        return bench::run(arguments, firmwares, &file);
+    }
     let interrupt = Arc::new(AtomicBool::new(false));
     let stop = Stop::listen(interrupt.clone(), last_words).map_err(SimulateError::Signals)?;
     let rig = rigor_rigs::take(&Order::new(&file, firmwares, arguments.seed, &interrupt))?;
@@ -138,12 +148,7 @@ pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateE
         console: console.path().map(Into::into),
         view: page.as_ref().map(|page| format!("http://{}/", page.address())),
     };
-    // Nobody is there to read it if that fails.
-    let _ = whereabouts.tell(io::stderr());
-    if let Some(path) = &arguments.ready {
-        let ready = |reason| SimulateError::Ready { path: path.clone(), reason };
-        whereabouts.publish(path).map_err(ready)?;
-    }
+    tell(&whereabouts, arguments.ready.as_deref())?;
     let view = match (choice, page) {
         (ViewChoice::Terminal, _) => View::Terminal(Box::new(Terminal::take().map_err(SimulateError::View)?)),
         (_, Some(page)) => View::Browser(Box::new(page)),
@@ -152,6 +157,15 @@ pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateE
     let baud = file.console.as_ref().map_or(NO_CONSOLE_BAUD, |console| console.baud);
     let around = Surroundings { bridge, console, view, frames, whereabouts };
     Simulation::new(rig, arguments, baud, around).run(&stop)
+}
+
+/// Tells where everything is, on the terminal and where `--ready` says.
+fn tell(whereabouts: &Whereabouts, ready: Option<&Path>) -> Result<(), SimulateError> {
+    // Nobody is there to read it if that fails.
+    let _ = whereabouts.tell(io::stderr());
+    let Some(path) = ready else { return Ok(()) };
+    let reason = |reason| SimulateError::Ready { path: path.to_owned(), reason };
+    whereabouts.publish(path).map_err(reason)
 }
 
 /// Before the process is ended by force.

@@ -24,6 +24,9 @@ pub(crate) fn read(arguments: &Arguments) -> Result<RigFile, SimulateError> {
     let complain = |complaint: &str| SimulateError::RigFile(format!("{shown}: {complaint}"));
     match &file.back_end {
         BackEnd::Virtual(_) => {}
+        _ if arguments.bench => {
+            return Err(complain("only a virtual board can be put into a bench; leave --rig or --bench out"));
+        }
         BackEnd::Replay(_) => {
             return Err(complain("a recording answers nobody; name a rig with a board with --rig"));
         }
@@ -76,7 +79,7 @@ fn forward(file: &mut RigFile, arguments: &Arguments) {
 }
 
 /// Where relative paths of a rig file start: at the workspace, here or above.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     let root = here.ancestors().find(|folder| folder.join("rigs").is_dir()).map(Path::to_owned);
     root.unwrap_or(here)

@@ -68,6 +68,11 @@ impl Stop {
         self.asked.load(Ordering::Relaxed)
     }
 
+    /// Can be read once somebody wants the end.
+    pub(crate) fn wakes(&self) -> &UnixStream {
+        &self.woken_by
+    }
+
     pub(crate) fn wanted<'a>(&'a self, wanted: &mut Wanted<'a>) {
         wanted.readable(&self.woken_by);
     }
