@@ -20,7 +20,8 @@ pub struct Crossed {
     pub opened: u32,
     /// Bytes on all connections together.
     pub network: u64,
-    /// Ends that this end has put on connections: each FIN is one, and each RST.
+    /// Ends that this end has put on connections: each FIN is one, and each RST. A device's RST after its own
+    /// FIN is none: a host that has seen the FIN need not look any further.
     pub ended: u32,
 }
 

@@ -172,6 +172,11 @@ impl Host {
         self.flush();
     }
 
+    /// Whether the device sends no more.
+    pub(super) fn has_finished(&self) -> bool {
+        self.ending.is_some()
+    }
+
     /// The device has torn it down.
     pub(super) fn reset(&mut self) {
         self.ending = Some(How::Reset);
