@@ -130,6 +130,24 @@ impl Packer {
         self.put(place)
     }
 
+    /// Where a pulse stands in the table, if it does. Valid until the packet is [finished](Self::finish).
+    pub fn place_of(&self, pulse: Pulse) -> Option<u8> {
+        self.table[..self.known].iter().position(|&known| known == pulse).map(|place| place as u8)
+    }
+
+    /// Room for pulses by their [places](Self::place_of), two in a byte with the first in its upper half. For
+    /// whoever finds places faster than [`push`](Self::push) can; how many bytes were [filled](Self::fill) is said
+    /// afterwards. None while the number of pulses is odd.
+    pub fn vacant(&mut self) -> &mut [u8] {
+        let end = if self.pulses.is_multiple_of(2) { self.room / 2 } else { 0 };
+        self.places.get_mut(self.pulses / 2..end).unwrap_or_default()
+    }
+
+    /// So many bytes of what was [vacant](Self::vacant) have places of pulses now.
+    pub fn fill(&mut self, bytes: usize) {
+        self.pulses = (self.pulses + 2 * bytes).min(self.room);
+    }
+
     #[inline]
     fn put(&mut self, place: u8) -> bool {
         if self.pulses >= self.room {

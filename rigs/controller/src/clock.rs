@@ -17,7 +17,10 @@ pub(crate) const HZ: u32 = 125_000_000;
 pub(crate) const PER_MICRO: u32 = HZ / 1_000_000;
 
 /// SysTick starts over after so many.
-const ROUND: u32 = 1 << 24;
+pub(crate) const ROUND: u32 = 1 << 24;
+
+/// Where SysTick's count is, which goes down to 0; ARMv6-M Architecture Reference Manual, B3.3.
+pub(crate) const CURRENT: *const u32 = 0xE000_E018 as *const u32;
 
 /// How far SysTick is ahead of the timer, within a round.
 static AHEAD: AtomicU32 = AtomicU32::new(0);
@@ -58,6 +61,33 @@ pub(crate) fn at(count: u32) -> Ticks {
     // Half a round of leeway to both sides: interrupts may have come between the two readings.
     let off = count.wrapping_sub(about as u32).wrapping_add(ROUND / 2) % ROUND;
     Ticks(about + u64::from(off) - u64::from(ROUND / 2))
+}
+
+/// Ticks from the reading of SysTick, in the second of the two that it takes, to the store after it.
+const STORE: u64 = 1;
+
+/// Writes `value` to the register at `register`; when that was. Nobody may interrupt. In memory, because the flash's
+/// cache could come between the two.
+///
+/// # Safety
+/// It may be written to the register.
+#[inline(never)]
+#[unsafe(link_section = ".data.store")]
+pub(crate) unsafe fn store(register: *mut u32, value: u32) -> Ticks {
+    let left: u32;
+    // SAFETY: SysTick may be read, and the caller says that the register may be written.
+    unsafe {
+        core::arch::asm!(
+            "ldr {left}, [{current}]",
+            "str {value}, [{register}]",
+            left = out(reg) left,
+            current = in(reg) CURRENT,
+            value = in(reg) value,
+            register = in(reg) register,
+            options(nostack),
+        );
+    }
+    at((ROUND - 1) - left) + STORE
 }
 
 /// The timer's microseconds.

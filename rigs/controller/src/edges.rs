@@ -11,7 +11,7 @@ use rigor_controller::Ticks;
 use rigor_controller::message::{LOOP_BACK_INPUT, Level, Said, Stream};
 
 use crate::outbox::Outbox;
-use crate::ring::{Space, Tap};
+use crate::ring::{self, Space, Tap};
 use crate::{clock, wires};
 
 /// Ticks of a look without a change.
@@ -37,6 +37,7 @@ const BASE: u8 = wires::LOOP_BACK[1];
 /// `mov osr, ~null`; `mov isr, null`, `in pins, 12` and `mov y, isr`; `mov isr, null`; RP2040 datasheet, 3.4.
 const PREPARE: [u16; 4] = [0xA0EB, 0xA0C3, 0x400C, 0xA046];
 
+#[unsafe(link_section = ".rings")]
 static SPACE: Space<RING> = Space::new();
 
 /// What looks at the inputs. It always does; whether anybody is told is another thing.
@@ -115,20 +116,11 @@ impl Edges {
     fn begin(&mut self) {
         BLOCK.ctrl().modify(|w| w.set_sm_enable(w.sm_enable() & !self.tap.mask()));
         self.tap.begin();
-        let running = BLOCK.ctrl().read().sm_enable();
-        BLOCK.ctrl().write(|w| {
-            w.set_sm_restart(self.tap.mask());
-            w.set_sm_enable(running);
-        });
         self.tap.execute(&PREPARE);
         // A jump to the beginning.
         self.tap.execute(&[0]);
         self.levels = pac::SIO.gpio_in(0).read() >> BASE & 0xFFF;
-        self.began = critical_section::with(|_| {
-            let count = clock::count();
-            BLOCK.ctrl().write(|w| w.set_sm_enable(running | self.tap.mask()));
-            clock::at(count)
-        });
+        self.began = ring::start(BLOCK, self.tap.mask());
         (self.looks, self.changes) = (0, 0);
         self.complete = self.began;
     }

@@ -1,17 +1,21 @@
 //! Rings in memory, to which DMA takes the words of a state machine.
 
 use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 
 use embassy_rp::pac;
 use embassy_rp::pac::dma::vals::{DataSize, TreqSel};
+use rigor_controller::Ticks;
+
+use crate::clock;
 
 /// Words until a transfer ends. At the fastest it takes hours.
 const TRANSFER: u32 = u32::MAX;
 
-/// Space for a ring of `WORDS`. The alignment is the largest that DMA's rings have: one starts over at an address that is
+/// Space for a ring of `WORDS`, for statics in the section `.rings`. The alignment is the largest that DMA's rings have: one starts over at an address that is
 /// a multiple of its size; RP2040 datasheet, 2.5.7.
 #[repr(C, align(32768))]
-pub(crate) struct Space<const WORDS: usize>(UnsafeCell<[u32; WORDS]>);
+pub(crate) struct Space<const WORDS: usize>(UnsafeCell<MaybeUninit<[u32; WORDS]>>);
 
 // SAFETY: DMA writes, and one `Tap` reads, each word as a whole.
 unsafe impl<const WORDS: usize> Sync for Space<WORDS> {}
@@ -19,8 +23,19 @@ unsafe impl<const WORDS: usize> Sync for Space<WORDS> {}
 impl<const WORDS: usize> Space<WORDS> {
     pub(crate) const fn new() -> Self {
         assert!(WORDS.is_power_of_two() && WORDS <= 1 << 13);
-        Space(UnsafeCell::new([0; WORDS]))
+        Space(UnsafeCell::new(MaybeUninit::uninit()))
     }
+}
+
+/// Starts the machines of a mask, all at the same tick, which is told. The others of the block run on.
+pub(crate) fn start(block: pac::pio::Pio, machines: u8) -> Ticks {
+    critical_section::with(|_| {
+        let mut control = pac::pio::regs::Ctrl(0);
+        control.set_sm_restart(machines);
+        control.set_sm_enable(block.ctrl().read().sm_enable() | machines);
+        // SAFETY: it is what the register is for.
+        unsafe { clock::store(block.ctrl().as_ptr().cast(), control.0) }
+    })
 }
 
 /// A state machine, and the ring to which its words go.
@@ -113,6 +128,13 @@ impl Tap {
         let place = self.read.wrapping_add(ahead) & (self.words - 1);
         // SAFETY: within the ring, whose length is a power of two.
         unsafe { self.ring.add(place as usize).read_volatile() }
+    }
+
+    /// Where the words from here on stand, and how many of the `waiting` ones do before the ring starts over.
+    pub(crate) fn stretch(&self, waiting: u32) -> (*const u32, u32) {
+        let place = self.read & (self.words - 1);
+        // Within the ring, whose length is a power of two.
+        (self.ring.wrapping_add(place as usize), waiting.min(self.words - place))
     }
 
     /// So many words were read.

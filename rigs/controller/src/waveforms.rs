@@ -1,8 +1,8 @@
 //! Waveforms: steps of a wire, each at its tick.
 //!
 //! A task of the highest priority wakes up shortly before a step is due, waits for the tick with the counter
-//! itself, and notes when the wire was driven. Waiting is 10 us at most for each step, and interrupts are held
-//! off for the last of them only.
+//! itself, and notes when the wire was driven. Waiting is 40 us at most for each step, and interrupts are held
+//! off for half of them. Steps of several wires that are due in the same tick are done in it.
 
 use core::cell::RefCell;
 
@@ -17,12 +17,13 @@ use rigor_controller::Ticks;
 use rigor_controller::message::{Drive, MAX_STEPS, Refusal, Step, Waveform, Wire};
 
 use crate::clock::{self, PER_MICRO};
-use crate::wires::Driven;
+use crate::wires::{Driven, Turn};
 
 /// The task is awake so much earlier than it has to act.
-const EARLY: u64 = 10 * PER_MICRO as u64;
-/// Nobody may interrupt so shortly before.
-const ALONE: u32 = PER_MICRO;
+const EARLY: u64 = 40 * PER_MICRO as u64;
+/// Nobody may interrupt so shortly before. Some 5 us are needed to see which steps are due; while the flash's cache has
+/// none of it, more.
+const ALONE: u64 = 20 * PER_MICRO as u64;
 /// Wires on which waveforms play at once.
 const PLAYS: usize = 8;
 /// Steps that were done and not said yet.
@@ -52,6 +53,7 @@ struct Play {
 }
 
 /// What is left of it.
+#[expect(clippy::large_enum_variant, reason = "there is no heap to box it on")]
 enum Steps {
     /// In order.
     Given { steps: Vec<Step, MAX_STEPS>, next: usize },
@@ -127,9 +129,9 @@ fn begin(wire: Wire, pin: Driven, at: Option<Ticks>, steps: Steps) -> Result<Tic
 pub(crate) fn drive(wire: Wire, pin: Driven, drive: Drive) -> Ticks {
     PLAYING.lock(|playing| {
         playing.borrow_mut().retain(|play| play.wire != wire);
-        let count = clock::count();
-        pin.drive(drive);
-        clock::at(count)
+        let mut turn = Turn::default();
+        turn.add(pin, drive);
+        turn.done_at(clock::now())
     })
 }
 
@@ -155,28 +157,26 @@ pub(crate) async fn run() -> ! {
             select(Timer::at(instant), CHANGED.wait()).await;
             continue;
         }
-        wait_until(due - u64::from(ALONE));
+        while clock::now() < due - ALONE {}
         PLAYING.lock(|playing| {
             let mut playing = playing.borrow_mut();
-            // It may have been ended meanwhile.
-            if let Some(play) = playing.iter_mut().find(|play| play.due == due)
-                && let Some(step) = play.steps.take()
-            {
-                wait_until(due);
-                let count = clock::count();
-                play.pin.drive(step.drive);
-                play.due = due + u64::from(step.ticks);
+            let mut turn = Turn::default();
+            let mut done: Vec<(Wire, Drive), PLAYS> = Vec::new();
+            // They may have been ended meanwhile.
+            for play in playing.iter_mut().filter(|play| play.due == due) {
+                if let Some(step) = play.steps.take() {
+                    turn.add(play.pin, step.drive);
+                    play.due = due + u64::from(step.ticks);
+                    // There are no more than those that play.
+                    let _ = done.push((play.wire, step.drive));
+                }
+            }
+            let at = if done.is_empty() { due } else { turn.done_at(due) };
+            for (wire, drive) in done {
                 // There is room: it was asked for beforehand.
-                let _ = STEPS.try_send(Done { wire: play.wire, at: clock::at(count), drive: step.drive });
+                let _ = STEPS.try_send(Done { wire, at, drive });
             }
             playing.retain(|play| play.due > due || play.steps.left() > 0);
         });
     }
-}
-
-/// Waits for the tick; it is 67 ms away at most.
-fn wait_until(due: Ticks) {
-    let now = clock::count();
-    let left = due.since(clock::at(now)) as u32;
-    while clock::count().wrapping_sub(now) & 0x00FF_FFFF < left {}
 }

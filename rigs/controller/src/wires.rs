@@ -5,7 +5,10 @@
 //! changes one pin and cannot disturb another.
 
 use embassy_rp::pac;
+use rigor_controller::Ticks;
 use rigor_controller::message::{Drive, LOOP_BACK_INPUT, Refusal, Wire};
+
+use crate::clock;
 
 /// The pins of the lanes.
 pub(crate) const LANES: [u8; 2] = [2, 3];
@@ -62,23 +65,82 @@ impl Driven {
     pub(crate) fn accepts(self, drive: Drive) -> Result<(), Refusal> {
         if drive == Drive::High && !self.may_be_high { Err(Refusal::NeverHigh) } else { Ok(()) }
     }
+}
 
-    /// Drives it. High does nothing where it is not [accepted](Self::accepts).
-    #[inline(always)]
-    pub(crate) fn drive(self, drive: Drive) {
-        let mask = 1 << self.pin;
+/// What several pins do in the same tick.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Turn {
+    low: u32,
+    high: u32,
+    release: u32,
+}
+
+/// What a [`Turn`] changes in the registers of the pins' levels, and of whether they are driven.
+struct Changes {
+    levels: u32,
+    driven: u32,
+}
+
+/// Ticks from the look at SysTick that ends the wait to where the levels change: three instructions, and the store.
+const LEVELS: u32 = 4;
+/// The same to where pins begin or cease to be driven: a store later.
+const DRIVEN_LATER: u32 = 1;
+
+impl Turn {
+    /// Has `pin` driven so, too. High does nothing where it is not [accepted](Driven::accepts).
+    pub(crate) fn add(&mut self, pin: Driven, drive: Drive) {
+        let mask = 1 << pin.pin;
         match drive {
-            Drive::Low => {
-                pac::SIO.gpio_out(0).value_clr().write_value(mask);
-                pac::SIO.gpio_oe(0).value_set().write_value(mask);
-            }
-            Drive::High if self.may_be_high => {
-                pac::SIO.gpio_out(0).value_set().write_value(mask);
-                pac::SIO.gpio_oe(0).value_set().write_value(mask);
-            }
-            Drive::High | Drive::Release => pac::SIO.gpio_oe(0).value_clr().write_value(mask),
+            Drive::Low => self.low |= mask,
+            Drive::High if pin.may_be_high => self.high |= mask,
+            Drive::High | Drive::Release => self.release |= mask,
         }
     }
+
+    /// Waits for `due`, which is 67 ms away at most, and does it; when it was done. Nobody else may change pins
+    /// meanwhile.
+    pub(crate) fn done_at(self, due: Ticks) -> Ticks {
+        let now = clock::count();
+        // Pins that begin to be driven do so with the right level, and others change theirs.
+        let levels = (pac::SIO.gpio_out(0).value().read() ^ self.high) & (self.low | self.high);
+        let driven = pac::SIO.gpio_oe(0).value().read();
+        let driven = (!driven & (self.low | self.high)) | (driven & self.release);
+        let later = if driven == 0 { LEVELS } else { LEVELS + DRIVEN_LATER };
+        let left = due.since(clock::at(now)).saturating_sub(u64::from(later)) as u32;
+        let late = change_at(now.wrapping_add(left), Changes { levels, driven });
+        clock::at(now.wrapping_add(left + late + later))
+    }
+}
+
+/// Waits until [`clock::count`] is `count`, and changes the registers, in steps of known length; ticks by which it was
+/// late. In memory, because a cache would make them longer at times.
+#[inline(never)]
+#[unsafe(link_section = ".data.change_at")]
+fn change_at(count: u32, changes: Changes) -> u32 {
+    // SysTick counts down, and its count has 24 bits: the difference is negative from the tick itself on.
+    let before = clock::ROUND.wrapping_sub(count);
+    let mut late: u32;
+    // SAFETY: SysTick is read, and two registers of SIO are written, as the functions of `pac` would do.
+    unsafe {
+        core::arch::asm!(
+            "2:",
+            "ldr {late}, [{systick}]",
+            "subs {late}, {late}, {before}",
+            "lsls {late}, {late}, #8",
+            "bpl 2b",
+            "str {levels}, [{sio}, #0x1C]",
+            "str {driven}, [{sio}, #0x2C]",
+            late = out(reg) late,
+            before = in(reg) before,
+            systick = in(reg) clock::CURRENT,
+            sio = in(reg) pac::SIO.as_ptr(),
+            levels = in(reg) changes.levels,
+            driven = in(reg) changes.driven,
+            options(nostack),
+        );
+    }
+    // From -1 on.
+    (late as i32 >> 8).unsigned_abs() - 1
 }
 
 /// Makes all pins what they are. Nothing is driven.
@@ -121,7 +183,7 @@ pub(crate) fn input_of(pin: u8) -> Option<u8> {
     INPUTS.iter().position(|&input| input == pin).map(|input| input as u8)
 }
 
-/// Lets go of everything.
+/// Lets go of everything at once.
 pub(crate) fn release_all() {
     let all = DRIVEN.iter().fold(0, |mask, pin| mask | 1 << pin);
     pac::SIO.gpio_oe(0).value_clr().write_value(all);

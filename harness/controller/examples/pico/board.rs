@@ -42,6 +42,8 @@ pub(crate) struct Board {
     id: u16,
     sequence: Option<u32>,
     complete: Ticks,
+    /// What the clock shows more than there were cycles.
+    ahead: Option<i64>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) pins: Vec<PinChange>,
     /// Where the board is.
@@ -78,6 +80,7 @@ impl Board {
             id: 0,
             sequence: None,
             complete: Ticks(0),
+            ahead: None,
             events: VecDeque::new(),
             pins: Vec::new(),
             cycle: 0,
@@ -190,6 +193,14 @@ impl Board {
     pub(crate) fn forget(&mut self) {
         self.deframer = Deframer::new();
         self.events.clear();
+    }
+
+    /// Whether the controller told `at` of what happened in `cycle`, to the tick. Its clock was started by its firmware: by
+    /// how much it is ahead of the cycles, the first instant says, and all others have to agree.
+    #[track_caller]
+    pub(crate) fn happened_at(&mut self, cycle: u64, at: Ticks) {
+        let ahead = at.0.wrapping_sub(cycle) as i64;
+        assert_eq!(ahead, *self.ahead.get_or_insert(ahead), "ticks off: {at:?} was told of cycle {cycle}");
     }
 
     /// What happened to a pin since this was asked last.

@@ -7,6 +7,11 @@ use super::*;
 
 /// What comes out of packets of `pulses`, and how many bytes they are.
 fn through(pulses: &[Pulse]) -> (Vec<Pulse>, usize) {
+    packets_of(pulses, |_, _| 0)
+}
+
+/// The same; `faster` may have packed some of the next pulses, and says how many.
+fn packets_of(pulses: &[Pulse], faster: impl Fn(&mut Packer, &[Pulse]) -> usize) -> (Vec<Pulse>, usize) {
     let (mut packer, mut out, mut bytes) = (Packer::new(), Vec::new(), 0);
     let mut packet = [0; MAX_PACKED];
     let mut finish = |packer: &mut Packer| {
@@ -18,7 +23,11 @@ fn through(pulses: &[Pulse]) -> (Vec<Pulse>, usize) {
         assert_eq!(out.len() - before, announced);
         bytes += length;
     };
-    for &pulse in pulses {
+    let mut rest = pulses;
+    loop {
+        rest = &rest[faster(&mut packer, rest)..];
+        let Some((&pulse, later)) = rest.split_first() else { break };
+        rest = later;
         if !packer.push(pulse) {
             finish(&mut packer);
             assert!(packer.is_empty() && packer.push(pulse), "an empty packet has room for any pulse");
@@ -68,7 +77,25 @@ fn pulse() -> impl Strategy<Value = Pulse> {
         .prop_map(|(active, idle)| Pulse { active, idle })
 }
 
+/// Packs what stands in the table by its places, as the firmware does.
+fn by_places(packer: &mut Packer, pulses: &[Pulse]) -> usize {
+    let places: Vec<u8> = pulses
+        .chunks_exact(2)
+        .map_while(|pair| Some(packer.place_of(pair[0])? << 4 | packer.place_of(pair[1])?))
+        .collect();
+    let vacant = packer.vacant();
+    let bytes = places.len().min(vacant.len());
+    vacant[..bytes].copy_from_slice(&places[..bytes]);
+    packer.fill(bytes);
+    2 * bytes
+}
+
 proptest! {
+    #[test]
+    fn pulses_packed_by_their_places_are_the_same(pulses in prop::collection::vec(pulse(), 0..3000)) {
+        prop_assert_eq!(packets_of(&pulses, by_places), through(&pulses));
+    }
+
     #[test]
     fn pulses_come_out_as_they_went_in(pulses in prop::collection::vec(pulse(), 0..3000)) {
         prop_assert_eq!(through(&pulses).0, pulses);

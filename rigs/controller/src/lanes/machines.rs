@@ -6,8 +6,8 @@ use embassy_rp::pio::program::Wrap;
 use rigor_controller::Ticks;
 
 use super::program::{self, COUNT, Entries};
-use crate::ring::{Space, Tap};
-use crate::{clock, wires};
+use crate::ring::{self, Space, Tap};
+use crate::wires;
 
 /// More than 10 ms of the fastest signal that WS2812 allows, 800,000 pulses a second.
 const RING: usize = 1 << 13;
@@ -15,10 +15,8 @@ const BLOCK: pac::pio::Pio = pac::PIO0;
 const REQUESTS: [TreqSel; 4] = [TreqSel::PIO0_RX0, TreqSel::PIO0_RX1, TreqSel::PIO0_RX2, TreqSel::PIO0_RX3];
 /// `pull block` and `mov y, osr`; RP2040 datasheet, 3.4.
 const TAKE_COUNT: [u16; 2] = [0x80A0, 0xA047];
-/// Ticks from reading SysTick to the first instruction of the machines: a store on the bus. Counted with rp2040js; a real
-/// one may need one or two more.
-const START: u64 = 0;
 
+#[unsafe(link_section = ".rings")]
 static SPACES: [Space<RING>; 4] = [const { Space::new() }; 4];
 
 /// A state machine, and where it begins.
@@ -71,15 +69,7 @@ pub(super) fn start<'a>(pairs: impl Iterator<Item = &'a mut Pair>) -> Ticks {
             mask |= machine.tap.mask();
         }
     }
-    let running = BLOCK.ctrl().read().sm_enable();
-    critical_section::with(|_| {
-        let count = clock::count();
-        BLOCK.ctrl().write(|w| {
-            w.set_sm_restart(mask);
-            w.set_sm_enable(running | mask);
-        });
-        clock::at(count) + START
-    })
+    ring::start(BLOCK, mask)
 }
 
 /// Stops both machines.

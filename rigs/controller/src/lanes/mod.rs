@@ -4,6 +4,7 @@
 //! the words of its two, and packets of the pulses. While there is no burst, each machine's own count is
 //! [followed](stream) to where the next one begins.
 
+mod known;
 mod machines;
 mod program;
 mod stream;
@@ -14,6 +15,7 @@ use rigor_controller::packed::{IDLE_NANOS, Packer, Pulse};
 
 use crate::clock;
 use crate::outbox::Outbox;
+use known::Known;
 use machines::Pair;
 use program::{AFTER_EDGE, COUNT, FIRST_LOOK};
 use stream::{At, Word};
@@ -21,7 +23,7 @@ use stream::{At, Word};
 /// A lane that is idle for more ticks has ended its burst.
 const IDLE: u32 = IDLE_NANOS / (1_000_000_000 / clock::HZ);
 /// Pulses that are read before somebody else gets his turn.
-const SLICE: u32 = 128;
+const SLICE: u32 = 256;
 
 /// All of them.
 pub(crate) struct Lanes([Lane; 2]);
@@ -84,6 +86,8 @@ struct Lane {
     /// The first machine looks in the odd ones among the ticks.
     first_is_odd: bool,
     packer: Packer,
+    /// Kinds of pulses that are in it.
+    known: Known,
     /// When the first pulse in the packer rose.
     packed_from: u64,
     /// The packet has to be sent.
@@ -100,6 +104,7 @@ impl Lane {
             mode: Mode::Burst { rose: 0, after: [0; 2] },
             first_is_odd: false,
             packer: Packer::new(),
+            known: Known::new(),
             packed_from: 0,
             is_due: false,
             lost_from: None,
@@ -110,6 +115,7 @@ impl Lane {
         machines::stop(&self.pair);
         self.records = false;
         self.packer = Packer::new();
+        self.known.forget();
         self.is_due = false;
         self.lost_from = None;
     }
@@ -152,8 +158,6 @@ impl Lane {
         }
     }
 
-    #[inline(never)]
-    #[unsafe(link_section = ".data.pump")]
     fn pump(&mut self, outbox: &mut Outbox) -> bool {
         if self.is_due && !self.flush(outbox) {
             return self.check();
@@ -163,8 +167,7 @@ impl Lane {
             Mode::Seek(at) => self.seek(at, words, outbox),
             Mode::Burst { rose, after } => {
                 let words = words[0].min(words[1]).min(SLICE);
-                self.burst(rose, after, words, outbox);
-                words == SLICE
+                words > 0 && self.burst(rose, after, words, outbox) && words == SLICE
             }
         }
     }
@@ -226,39 +229,66 @@ impl Lane {
         }
     }
 
-    /// Reads pulses of a burst, as long as nothing is special about them.
-    #[inline(always)]
-    fn burst(&mut self, mut rose: u64, mut after: [u32; 2], words: u32, outbox: &mut Outbox) {
+    /// Reads up to `words` pulses of a burst; whether it did, and may be called again.
+    fn burst(&mut self, mut rose: u64, after: [u32; 2], words: u32, outbox: &mut Outbox) -> bool {
+        let mut left = words;
+        // The first pulse after a pause is measured from elsewhere.
+        if after == [AFTER_EDGE; 2] {
+            loop {
+                let ([first, second], stretch) = self.stretch(left);
+                // SAFETY: so many words wait on both sides.
+                let packed = unsafe { self.known.pack(first, second, stretch, self.packer.vacant()) };
+                self.packer.fill(packed.pulses as usize / 2);
+                rose += u64::from(packed.ticks);
+                left -= packed.pulses;
+                self.advance(packed.pulses);
+                self.mode = Mode::Burst { rose, after };
+                if left == 0 {
+                    return true;
+                }
+                let Some(pulse) = self.usual() else { break };
+                if !self.pack(pulse, rose, outbox) {
+                    return false;
+                }
+                self.learn(pulse);
+                rose += u64::from(pulse.active + pulse.idle);
+                left -= 1;
+                self.advance(1);
+                self.mode = Mode::Burst { rose, after };
+                if left == 0 {
+                    return true;
+                }
+            }
+        }
+        self.special(rose, after, outbox);
+        true
+    }
+
+    /// Words of both machines that stand one after the other.
+    fn stretch(&self, waiting: u32) -> ([*const u32; 2], u32) {
+        let [(first, a), (second, b)] = self.pair.each_ref().map(|machine| machine.tap.stretch(waiting));
+        ([first, second], a.min(b))
+    }
+
+    /// The next pulse, if nothing is special about it.
+    fn usual(&self) -> Option<Pulse> {
         // Of the sum of both counts; a count that ran out makes the ticks fewer than there can be.
         let is_usual = |ticks: u32| ticks.wrapping_sub(AFTER_EDGE) <= IDLE - AFTER_EDGE;
         const WHOLE: u32 = AFTER_EDGE + 2 * COUNT;
-        let mut read = 0;
-        while read < words {
-            let [first, second] = self.pair.each_ref().map(|machine| machine.tap.peek(read));
-            let both = first.wrapping_add(second);
-            let active = WHOLE.wrapping_sub(both >> 16);
-            let idle = WHOLE.wrapping_sub(both & 0xFFFF);
-            // In each half the difference is one at most: 0, 1 or 2 with the one that is added.
-            let off = first.wrapping_sub(second).wrapping_add(0x0001_0001) & 0xFFFC_FFFC;
-            if off != 0 || !is_usual(active) || !is_usual(idle) || after != [AFTER_EDGE; 2] {
-                self.advance(read);
-                self.mode = Mode::Burst { rose, after };
-                self.special(rose, after, outbox);
-                return;
-            }
-            let pulse = Pulse { active, idle };
-            if !self.push(pulse, rose) {
-                if !self.flush(outbox) {
-                    break;
-                }
-                self.push(pulse, rose);
-            }
-            rose += u64::from(active + idle);
-            read += 1;
-            after = [AFTER_EDGE; 2];
+        let [first, second] = self.pair.each_ref().map(|machine| machine.tap.peek(0));
+        let active = WHOLE.wrapping_sub((first >> 16) + (second >> 16));
+        let idle = WHOLE.wrapping_sub((first & 0xFFFF) + (second & 0xFFFF));
+        let alike = |a: u32, b: u32| a.abs_diff(b) <= 1;
+        let both_alike = alike(first >> 16, second >> 16) && alike(first & 0xFFFF, second & 0xFFFF);
+        (both_alike && is_usual(active) && is_usual(idle)).then_some(Pulse { active, idle })
+    }
+
+    /// Knows the next pulse from now on, as long as the packet lasts.
+    fn learn(&mut self, pulse: Pulse) {
+        if let Some(place) = self.packer.place_of(pulse) {
+            let words = self.pair.each_ref().map(|machine| machine.tap.peek(0));
+            self.known.learn(words, place, pulse.active + pulse.idle);
         }
-        self.advance(read);
-        self.mode = Mode::Burst { rose, after };
     }
 
     fn advance(&mut self, words: u32) {
@@ -287,7 +317,7 @@ impl Lane {
             _ => return self.desert(own, after, rose),
         };
         let pulse = Pulse { active: (a + b) / 2, idle };
-        if !self.push(pulse, rose) && !(self.flush(outbox) && self.push(pulse, rose)) {
+        if !self.pack(pulse, rose, outbox) {
             return;
         }
         self.advance(1);
@@ -307,7 +337,11 @@ impl Lane {
             Mode::Seek([0, 1].map(|machine| At::Pulses { rose: own[machine], after: after[machine] }));
     }
 
-    #[inline(always)]
+    /// Puts a pulse into the packet, which is sent before that if it is full; whether it could be.
+    fn pack(&mut self, pulse: Pulse, rose: u64, outbox: &mut Outbox) -> bool {
+        self.push(pulse, rose) || (self.flush(outbox) && self.push(pulse, rose))
+    }
+
     fn push(&mut self, pulse: Pulse, rose: u64) -> bool {
         if self.packer.is_empty() {
             self.packed_from = rose;
@@ -323,6 +357,7 @@ impl Lane {
         }
         let mut packed = [0; MAX_PACKED];
         let length = self.packer.finish(&mut packed);
+        self.known.forget();
         self.is_due = false;
         outbox.say(Said::Pulses { lane: self.number, at: Ticks(self.packed_from), packed: &packed[..length] })
     }
