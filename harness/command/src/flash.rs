@@ -11,8 +11,8 @@ use crate::devices::port_name;
 use crate::error::CommandError;
 use crate::print::{complain, print};
 
-#[cfg(feature = "espflash")]
-mod onto;
+#[cfg(any(feature = "espflash", feature = "probe-rs"))]
+pub(crate) mod onto;
 
 /// Bring firmware onto a board's flash
 ///

@@ -20,6 +20,7 @@ mod monitor;
 mod output;
 mod parity;
 mod print;
+mod probe;
 mod replay;
 mod report;
 mod rig;
@@ -93,6 +94,7 @@ enum Command {
     Devices(devices::Arguments),
     Flash(flash::Arguments),
     Monitor(monitor::Arguments),
+    Probe(probe::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
 }
@@ -129,6 +131,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Flash(arguments) => flash::run(&arguments),
         Command::Monitor(arguments) => monitor::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => completions::manual(&arguments, Arguments::command()),
         Command::Parity(arguments) => parity::run(arguments, systems),

@@ -56,13 +56,13 @@ pub(crate) struct Arguments {
 const TICK: Duration = Duration::from_millis(100);
 
 /// Who wants the end.
-struct End {
+pub(crate) struct End {
     asked: Arc<AtomicBool>,
     at: Option<Instant>,
 }
 
 impl End {
-    fn listen(seconds: Option<u32>) -> Result<Self, CommandError> {
+    pub(crate) fn listen(seconds: Option<u32>) -> Result<Self, CommandError> {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, asked.clone())
@@ -72,7 +72,7 @@ impl End {
         Ok(End { asked, at })
     }
 
-    fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         self.asked.load(Ordering::Relaxed) || self.at.is_some_and(|at| Instant::now() >= at)
     }
 

@@ -46,9 +46,6 @@ pub enum Start {
     LeftToReset,
 }
 
-/// MD5 of a part of the flash.
-pub type Digest = [u8; 16];
-
 /// Who can write to the flash of a board: the loader in its chip's ROM, or a debug probe.
 ///
 /// Every call ends: a board that is gone or says nothing is an error within a deadline of the programmer's own.
@@ -60,11 +57,11 @@ pub trait Programmer {
     /// leads to.
     fn connect(&mut self) -> Result<Board, FlashError>;
 
-    /// MD5 of `bytes` bytes of the flash from `at` on, as the chip reads them.
+    /// Whether the flash holds `bytes` from `at` on, by what the chip itself reads there.
     ///
     /// # Errors
     /// [`FlashError::Stalled`], [`FlashError::Gone`], [`FlashError::Rejected`].
-    fn md5(&mut self, at: u32, bytes: u32) -> Result<Digest, FlashError>;
+    fn holds(&mut self, at: u32, bytes: &[u8]) -> Result<bool, FlashError>;
 
     /// Erases the sectors of `bytes` from `at` on, both multiples of 4 KiB, and writes them. `written` hears how many
     /// bytes of them have been sent.

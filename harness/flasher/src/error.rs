@@ -180,6 +180,12 @@ pub enum FlashError {
         /// What came instead.
         heard: String,
     },
+    /// The debug probe does not reach the chip.
+    #[error("{reason}. Nothing was written")]
+    Probe {
+        /// What it says, and what to do.
+        reason: String,
+    },
     /// The loader has stopped answering.
     #[error("the loader fell silent for {waited:?} while {doing}; try again, which goes on from there")]
     Stalled {

@@ -6,9 +6,7 @@
 //! that runs half of one firmware and half of another. The next run compares again, writes what is missing, and puts
 //! the header in its place: there is no state of the flash that it could not begin with.
 
-use md5::{Digest as _, Md5};
-
-use crate::board::{Board, Digest, Programmer};
+use crate::board::{Board, Programmer};
 use crate::error::FlashError;
 use crate::image::{BLANK, FlashImage, Part, SECTOR};
 
@@ -53,22 +51,16 @@ pub struct Outcome {
 struct Region {
     at: u32,
     bytes: Vec<u8>,
-    digest: Digest,
 }
 
 impl Region {
-    fn new(at: u32, bytes: Vec<u8>) -> Self {
-        let digest = Md5::digest(&bytes).into();
-        Region { at, bytes, digest }
-    }
-
     /// A block at most, so that it always fits.
     fn len(&self) -> u32 {
         self.bytes.len() as u32
     }
 
     fn is_there(&self, programmer: &mut dyn Programmer) -> Result<bool, FlashError> {
-        Ok(programmer.md5(self.at, self.len())? == self.digest)
+        programmer.holds(self.at, &self.bytes)
     }
 }
 
@@ -83,7 +75,7 @@ impl Plan {
     fn of(image: &FlashImage) -> Self {
         let mut regions = image.parts().iter().flat_map(regions);
         // An image begins with its bootloader; see `FlashImage::of_parts`.
-        let header = regions.next().unwrap_or_else(|| Region::new(0, vec![BLANK; SECTOR as usize]));
+        let header = regions.next().unwrap_or_else(|| Region { at: 0, bytes: vec![BLANK; SECTOR as usize] });
         Plan { header, rest: regions.collect() }
     }
 
@@ -101,7 +93,7 @@ fn regions(part: &Part) -> Vec<Region> {
         let (piece, others) = rest.split_at(rest.len().min(room as usize));
         let mut bytes = piece.to_vec();
         bytes.resize(piece.len().next_multiple_of(SECTOR as usize), BLANK);
-        found.push(Region::new(at, bytes));
+        found.push(Region { at, bytes });
         (at, rest) = (at.saturating_add(room), others);
     }
     found
@@ -142,7 +134,7 @@ pub fn flash(
 
     let to_write = missing.iter().map(|region| region.len()).sum::<u32>() + plan.header.len();
     if !missing.is_empty() {
-        let blank = Region::new(plan.header.at, vec![BLANK; plan.header.bytes.len()]);
+        let blank = Region { at: plan.header.at, bytes: vec![BLANK; plan.header.bytes.len()] };
         if !blank.is_there(programmer)? {
             programmer.write(blank.at, &blank.bytes, &mut |_| {})?;
             verify(programmer, &blank)?;

@@ -20,7 +20,7 @@ mod loader;
 mod program;
 mod table;
 
-pub use board::{Board, Digest, Programmer, Security, Start};
+pub use board::{Board, Programmer, Security, Start};
 pub use chip::{Chip, UnknownChip};
 pub use error::{FlashError, ImageError};
 pub use flash::{Outcome, Progress, Stage, flash};

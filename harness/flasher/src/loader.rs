@@ -12,7 +12,9 @@ mod worker;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::board::{Board, Digest, Programmer, Start};
+use md5::{Digest as _, Md5};
+
+use crate::board::{Board, Programmer, Start};
 use crate::error::FlashError;
 use worker::Worker;
 
@@ -123,8 +125,12 @@ impl Programmer for SerialLoader {
         self.ask("connecting".to_owned(), |session, signs| session.connect(signs), &mut |_| {})
     }
 
-    fn md5(&mut self, at: u32, bytes: u32) -> Result<Digest, FlashError> {
-        self.ask(format!("reading {at:#x}"), move |session, _| session.md5(at, bytes), &mut |_| {})
+    fn holds(&mut self, at: u32, bytes: &[u8]) -> Result<bool, FlashError> {
+        let expected = <[u8; 16]>::from(Md5::digest(bytes));
+        // What does not fit a word does not fit any flash either.
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let read = move |session: &mut session::Session, _: &worker::Signs<'_>| session.md5(at, length);
+        Ok(self.ask(format!("reading {at:#x}"), read, &mut |_| {})? == expected)
     }
 
     fn write(&mut self, at: u32, bytes: &[u8], written: &mut dyn FnMut(u32)) -> Result<(), FlashError> {

@@ -14,7 +14,7 @@ use serialport::{SerialPort, UsbPortInfo};
 use super::sync::{Silence, synchronise};
 use super::worker::Signs;
 use super::{Entry, SerialSettings, Software};
-use crate::board::{Board, Digest, Security, Start};
+use crate::board::{Board, Security, Start};
 use crate::chip::Chip;
 use crate::error::FlashError;
 
@@ -200,7 +200,7 @@ impl Session {
         }
     }
 
-    pub(super) fn md5(&mut self, at: u32, bytes: u32) -> Result<Digest, Trouble> {
+    pub(super) fn md5(&mut self, at: u32, bytes: u32) -> Result<[u8; 16], Trouble> {
         Ok(self.loader()?.flasher.checksum_md5(at, bytes)?.to_be_bytes())
     }
 
