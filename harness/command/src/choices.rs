@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rigor_rigs::RigFile;
 use rigor_rigs::file::MAX_FILE_BYTES;
-use rigor_runner::engine::{Choice, Choices, is_rig_file, workspace_root};
+use rigor_runner::engine::{Choice, Choices, Environment, is_rig_file, workspace_root};
 use rigor_runner::suggest;
 
 use crate::error::CommandError;
@@ -49,6 +49,22 @@ pub(crate) fn here(path: &Path) -> Result<PathBuf, CommandError> {
         source,
         remedy: "write a path",
     })
+}
+
+/// The one rig that `--rig` names, with its paths looked up, and the root of the workspace.
+pub(crate) fn one_rig(rig: &str) -> Result<(RigFile, PathBuf), CommandError> {
+    let root = workspace_root()?;
+    let text = rig_path(&root, rig)?;
+    let choices = Choices { rig: Some(Choice { text, by: "--rig" }), ..Choices::default() };
+    let mut rigs = Environment::read(choices)?.rigs;
+    match (rigs.pop(), rigs.len()) {
+        (Some(file), 0) => Ok((file, root)),
+        (_, others) => Err(CommandError::Refused(format!(
+            "--rig: {} holds {} rigs, and this is about one; name its file",
+            rigor_reports::visible(rig),
+            others + 1
+        ))),
+    }
 }
 
 /// The path that `rig` stands for: from the current folder, from the workspace's root, or of the rig file

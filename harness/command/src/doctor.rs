@@ -1,5 +1,6 @@
 //! `rigor doctor`: what this machine can do, and what to install for the rest.
 
+pub(crate) mod bench;
 mod devices;
 #[cfg(target_os = "linux")]
 mod emulated;
@@ -10,9 +11,11 @@ mod tool;
 use std::process::ExitCode;
 
 use rigor_core::result::{EXIT_OK, EXIT_UNDECIDED};
+use rigor_reports::visible;
 use serde::Serialize;
 
 use crate::Systems;
+use crate::choices::one_rig;
 use crate::error::CommandError;
 use crate::print::{columns, print};
 
@@ -22,17 +25,36 @@ use crate::print::{columns, print};
 /// images of the other rigs, for tools, serial ports, GPIO chips and USB adapters, and for what a person
 /// needs to see anything. Opens no port: that
 /// could reset a board.
+///
+/// With --rig it looks at one rig instead, and opens and acts on everything that its file names. Of a bench it
+/// takes the lease, asks the controller who it is and whether it has the wires, has it send edges to itself (how
+/// many come back, how late, how evenly), holds its clock against the host's, and opens the console. If all of that
+/// is well it starts the board: what does it say, does it answer an empty line, and how long is the way to each of
+/// its services? Each line says what was found, and the line below it what to do.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(after_help = "Examples:
   rigor doctor
   rigor doctor --json | jq -r '.checks[] | select(.status == \"missing\") | .remedy'
+  rigor doctor --rig rigs/bench/desk-prism-k1.toml     a bench, before the first case
+  rigor doctor --rig rigs/bench-in-a-box.toml          with `rigor simulate prism-k1 --bench` beside it
+
+What a status means:
+  ok        as it should be
+  missing   it is not there, and something needs it
+  unusable  it is there and cannot be used as it is
+  unknown   nobody can tell from here; cases run all the same
+  WRONG     cases on this rig would end as rig faults
+  BROKEN    the default virtual rigs do not work
 
 Exit codes:
-  0  the default virtual rigs work, whatever else is missing
-  2  one of them does not
-  3  the suites are malformed")]
+  0  the default virtual rigs work, whatever else is missing; with --rig, nothing is wrong with that rig
+  2  one of them does not; something is wrong
+  3  the suites or the rig file are malformed, or the command line is wrong")]
 pub(crate) struct Arguments {
+    /// A rig file, or a rig's name: look at this rig, and act on it.
+    #[arg(long, value_name = "RIG")]
+    rig: Option<String>,
     /// As JSON, for other programs.
     #[arg(long)]
     json: bool,
@@ -48,6 +70,10 @@ enum Status {
     Missing,
     /// It is there and cannot be used as it is.
     Unusable,
+    /// Nobody can tell from here, and it keeps nothing from working.
+    Unknown,
+    /// The rig that was asked about does not work with it.
+    Wrong,
     /// Without it nothing works.
     Broken,
 }
@@ -58,6 +84,8 @@ impl Status {
             Status::Ok => "ok",
             Status::Missing => "missing",
             Status::Unusable => "unusable",
+            Status::Unknown => "unknown",
+            Status::Wrong => "WRONG",
             Status::Broken => "BROKEN",
         }
     }
@@ -88,26 +116,49 @@ struct Diagnosis {
     checks: Vec<Check>,
 }
 
+/// What a diagnosis comes to, if all is well and if not.
+struct Ending {
+    well: String,
+    ill: String,
+}
+
 pub(crate) fn run(arguments: &Arguments, systems: Systems) -> Result<ExitCode, CommandError> {
-    let mut checks = rig::checks(systems)?;
-    #[cfg(target_os = "linux")]
-    checks.extend(emulated::checks());
-    checks.extend(place::checks());
-    checks.extend(tool::checks());
-    checks.extend(devices::checks());
-    let ready = checks.iter().all(|check| check.status != Status::Broken);
+    let (checks, ending) = match &arguments.rig {
+        Some(rig) => of_rig(rig, &systems)?,
+        None => of_machine(systems)?,
+    };
+    let ready = checks.iter().all(|check| !matches!(check.status, Status::Broken | Status::Wrong));
     let diagnosis = Diagnosis { ready, checks };
     if arguments.json {
         let text = serde_json::to_string_pretty(&diagnosis)
             .map_err(|error| CommandError::Refused(format!("not to be written as JSON: {error}")))?;
         print(&format!("{text}\n"));
     } else {
-        print(&told(&diagnosis));
+        print(&told(&diagnosis, &ending));
     }
     Ok(ExitCode::from(if ready { EXIT_OK } else { EXIT_UNDECIDED }))
 }
 
-fn told(diagnosis: &Diagnosis) -> String {
+fn of_machine(systems: Systems) -> Result<(Vec<Check>, Ending), CommandError> {
+    let mut checks = rig::checks(systems)?;
+    #[cfg(target_os = "linux")]
+    checks.extend(emulated::checks());
+    checks.extend(place::checks());
+    checks.extend(tool::checks());
+    checks.extend(devices::checks());
+    let well = "the default virtual rigs work: rigor run --short".to_owned();
+    Ok((checks, Ending { well, ill: "a default virtual rig does not work".to_owned() }))
+}
+
+fn of_rig(rig: &str, systems: &Systems) -> Result<(Vec<Check>, Ending), CommandError> {
+    let (file, root) = one_rig(rig)?;
+    let shown = visible(&file.path);
+    let well = format!("{} is well: rigor run --short --rig {shown}", file.name);
+    let ill = format!("{} is not well; put right what is WRONG, and ask again", file.name);
+    Ok((bench::checks(&file, &root, systems)?, Ending { well, ill }))
+}
+
+fn told(diagnosis: &Diagnosis, ending: &Ending) -> String {
     let mut text = String::new();
     let mut group = "";
     let mut rest = diagnosis.checks.as_slice();
@@ -131,11 +182,8 @@ fn told(diagnosis: &Diagnosis) -> String {
             }
         }
     }
-    text.push_str(if diagnosis.ready {
-        "\nthe default virtual rigs work: rigor run --short\n"
-    } else {
-        "\na default virtual rig does not work\n"
-    });
+    let ending = if diagnosis.ready { &ending.well } else { &ending.ill };
+    text.push_str(&format!("\n{ending}\n"));
     text
 }
 
@@ -167,8 +215,9 @@ tools
             -> install it
   ok        c   found  purpose
 
-the default virtual rigs work: rigor run --short
+all is well
 ";
-        assert_eq!(told(&Diagnosis { ready: true, checks }), expected);
+        let ending = Ending { well: "all is well".to_owned(), ill: "it is not".to_owned() };
+        assert_eq!(told(&Diagnosis { ready: true, checks }, &ending), expected);
     }
 }

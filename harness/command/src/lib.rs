@@ -15,6 +15,7 @@ mod doctor;
 mod error;
 mod faults;
 mod flash;
+mod interrupt;
 mod list;
 mod monitor;
 mod output;

@@ -13,10 +13,10 @@ use rigor_core::result::{EXIT_OK, EXIT_UNDECIDED};
 use rigor_image::Image;
 use rigor_rigs::ports::{Host, PortName};
 use rigor_rigs::serial::{Lines, Port, SerialError};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::devices::port_name;
 use crate::error::CommandError;
+use crate::interrupt;
 use crate::print::complain;
 use line::Reader;
 
@@ -63,11 +63,7 @@ pub(crate) struct End {
 
 impl End {
     pub(crate) fn listen(seconds: Option<u32>) -> Result<Self, CommandError> {
-        let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, asked.clone())
-                .map_err(|error| CommandError::Refused(format!("no signal can be waited for: {error}")))?;
-        }
+        let asked = interrupt::wanted()?;
         let at = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
         Ok(End { asked, at })
     }

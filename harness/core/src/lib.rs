@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod host;
 pub mod kill;
 pub mod part;
+pub mod qualification;
 pub mod rate;
 pub mod requirement;
 pub mod result;

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::part::{Air, Capture, Console, Flash, Net, Pin, Power, Reset, Scheduler, Stress};
+use crate::qualification::Qualification;
 use crate::time::{Fidelity, Instant};
 use crate::timeline::{Source, Timeline};
 use crate::verdict::{Blame, RigError};
@@ -86,6 +87,12 @@ pub trait Drive {
     /// Why the case's own outcome does not count. On a rig that repeats a recording it is that the case
     /// acts differently from the recorded one; no other rig has a reason.
     fn overrules(&self) -> Option<Blame> {
+        None
+    }
+
+    /// What the rig has found out of itself when it was taken. `None` of one that has no instruments: of all that
+    /// this host makes up itself.
+    fn qualification(&self) -> Option<Qualification> {
         None
     }
 

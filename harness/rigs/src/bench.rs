@@ -15,6 +15,7 @@ mod controller;
 mod desk;
 mod device;
 mod error;
+pub mod examine;
 mod lane;
 pub mod lease;
 mod line;
@@ -49,7 +50,7 @@ use device::Device;
 pub use error::BenchError;
 pub use lease::Lease;
 use net::{Answers, Net};
-use qualify::Qualification;
+use qualify::Qualified;
 use time::{HostTime, SteppedTime, Time};
 use wires::Wires;
 
@@ -122,8 +123,8 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
         (Some(name), Some(console)) => Some(Console::open(name, console.baud, &timeline, &bell)?),
         _ => None,
     };
-    let qualification = Qualification::of(controller.as_mut())?;
-    let time: Box<dyn Time> = match (&mut controller, &qualification.mapping) {
+    let qualified = Qualified::of(controller.as_mut(), console.as_ref())?;
+    let time: Box<dyn Time> = match (&mut controller, &qualified.mapping) {
         (Some(controller), _) if stepped => {
             let (_, zero, _, _) = controller.read_clock()?;
             Box::new(SteppedTime::new(controller.identity().clock_hz, zero, order.interrupt.clone()))
@@ -138,7 +139,7 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
         let since = controller.record(wires.wanted())?;
         wires.begin(time.instant(since));
     }
-    qualification.tell(&timeline);
+    qualified.tell(&timeline);
     let parts = Parts {
         ports: file.net.iter().flat_map(|net| net.ports.clone()).collect(),
         lacking: file.lacking(),
@@ -156,7 +157,7 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
         controller,
         timeline: timeline.clone(),
     };
-    let mut desk = Desk { ends, time, _lease: lease };
+    let mut desk = Desk { ends, time, figures: qualified.figures, _lease: lease };
     if file.power.is_none() && file.reset.is_some() {
         desk.reset()?;
     }

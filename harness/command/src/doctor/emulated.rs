@@ -17,13 +17,18 @@ pub(super) fn checks() -> Vec<Check> {
     let rigs = rig_files(&root).into_iter().filter_map(|found| found.rig.ok());
     rigs.filter_map(|mut rig| {
         rig.look_up(&root);
-        let (status, found, remedy) = match &rig.back_end {
-            BackEnd::Qemu(qemu) => look(qemu, &root),
-            BackEnd::Virtual(_) | BackEnd::Replay(_) | BackEnd::Bench(_) => return None,
-        };
-        Some(check(&rig, status, &found, remedy))
+        match &rig.back_end {
+            BackEnd::Qemu(qemu) => Some(check_of(&rig, qemu, &root)),
+            BackEnd::Virtual(_) | BackEnd::Replay(_) | BackEnd::Bench(_) => None,
+        }
     })
     .collect()
+}
+
+/// The emulator and the image of one rig.
+pub(super) fn check_of(rig: &RigFile, qemu: &Qemu, root: &Path) -> Check {
+    let (status, found, remedy) = look(qemu, root);
+    check(rig, status, &found, remedy)
 }
 
 fn check(rig: &RigFile, status: Status, found: &str, remedy: Option<String>) -> Check {

@@ -24,25 +24,37 @@ pub(super) fn checks(systems: Systems) -> Result<Vec<Check>, CommandError> {
         Ok(environment) => environment,
         Err(complaints) => {
             let remedy = "run from within the workspace, with its rig files as they should be";
-            return Ok(vec![check("rigs/virtual".to_owned(), Err(complaints.to_string()), remedy)]);
+            return Ok(vec![Check {
+                group: "rigs",
+                name: "rigs/virtual".to_owned(),
+                status: Status::Broken,
+                found: visible(&complaints.to_string()),
+                purpose: "the requirements",
+                remedy: Some(remedy.to_owned()),
+            }]);
         }
     };
     let rigs = environment.rigs.iter().filter(|rig| matches!(rig.back_end, BackEnd::Virtual(_)));
     let tried = rigs.map(|rig| {
-        let result = if known.contains(&rig.dut) {
-            works(rig, &systems.firmwares)
+        if known.contains(&rig.dut) {
+            check_of(rig, &systems.firmwares)
         } else {
-            Err(format!("no suite is for `{}`", rig.dut))
-        };
-        check(format!("{} ({})", rig.name, visible(&rig.path)), result, "rigs/README.md describes rig files")
+            check(rig, Err(format!("no suite is for `{}`", rig.dut)))
+        }
     });
     Ok(tried.collect())
 }
 
-fn check(name: String, result: Result<String, String>, remedy: &str) -> Check {
+/// Whether one rig works.
+pub(super) fn check_of(rig: &RigFile, firmwares: &Firmwares) -> Check {
+    check(rig, works(rig, firmwares))
+}
+
+fn check(rig: &RigFile, result: Result<String, String>) -> Check {
+    let name = format!("{} ({})", rig.name, visible(&rig.path));
     let (status, found, remedy) = match result {
         Ok(found) => (Status::Ok, found, None),
-        Err(found) => (Status::Broken, found, Some(remedy.to_owned())),
+        Err(found) => (Status::Broken, found, Some("rigs/README.md describes rig files".to_owned())),
     };
     Check { group: "rigs", name, status, found: visible(&found), purpose: "the requirements", remedy }
 }

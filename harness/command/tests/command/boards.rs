@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rigor_pty::Pty;
 
-use crate::Workspace;
+use crate::{Said, Workspace};
 
 /// It only ends a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,4 +129,109 @@ pub(crate) fn images_that_do_not_fit_are_refused_before_a_port_is_opened() {
     toy.rigor(&["flash", "text.bin", "--port", "x", "--chip", "esp8266"])
         .expect(3)
         .err_has("write esp32c3, esp32c6");
+}
+
+/// A bench in a box, of the toy's board. Ends with this.
+pub(crate) struct Bench<'a> {
+    toy: &'a Workspace,
+    simulation: Child,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(toy: &'a Workspace) -> Self {
+        let mut command = toy.command(&["simulate", "toy", "--bench", "--bench-dir", "bench", "--port", "0"]);
+        let simulation = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let bench = Bench { toy, simulation };
+        let deadline = Instant::now() + PATIENCE;
+        while !toy.0.join("bench/rig.toml").exists() {
+            assert!(Instant::now() < deadline, "there is no bench");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bench
+    }
+
+    /// Its rig file, with `from` in it replaced.
+    fn rig(&self, from: &str, to: &str) -> String {
+        let text = fs::read_to_string(self.toy.0.join("bench/rig.toml")).expect("a rig file");
+        assert!(text.contains(from), "{text}");
+        fs::write(self.toy.0.join("rig.toml"), text.replace(from, to)).expect("a rig file");
+        "rig.toml".to_owned()
+    }
+
+    /// Somebody pulls all of its cables.
+    fn unplug(&mut self) {
+        let _ = self.simulation.kill();
+        let _ = self.simulation.wait();
+    }
+}
+
+impl Drop for Bench<'_> {
+    fn drop(&mut self) {
+        self.unplug();
+    }
+}
+
+/// The doctor of rig `rig`, whose leases are the workspace's own.
+fn doctor(toy: &Workspace, rig: &str, json: bool) -> Said {
+    let mut arguments = vec!["doctor", "--rig", rig];
+    arguments.extend(json.then_some("--json"));
+    toy.rigor(&arguments)
+}
+
+pub(crate) fn the_doctor_looks_at_a_bench_part_by_part() {
+    let toy = Workspace::new("doctor-bench");
+    let mut bench = Bench::new(&toy);
+    doctor(&toy, "bench/rig.toml", false).expect(0).out_has(&[
+        "ok        lease",
+        "ok        [controller]",
+        "16 edges to itself: all seen",
+        "ok        speech        it says `booted",
+        "unknown   echo          it does not answer an empty line",
+        "ok        board         it runs",
+        "bench-in-a-box is well: rigor run --short --rig bench/rig.toml",
+    ]);
+    // One thing wrong at a time; each is told with its remedy, and the rest is looked at all the same.
+    let wrong = |from: &str, to: &str, part: &str, found: &str, remedy: &str| {
+        let json = doctor(&toy, &bench.rig(from, to), true).expect(2).json();
+        let checks = json["checks"].as_array().expect("a list").clone();
+        let of =
+            |name: &str| checks.iter().find(|check| check["name"] == name).expect("it is looked at").clone();
+        let check = of(part);
+        assert_eq!(check["status"], "wrong", "{check}");
+        assert!(check["found"].as_str().is_some_and(|text| text.contains(found)), "{check}");
+        assert!(check["remedy"].as_str().is_some_and(|text| text.contains(remedy)), "{check}");
+        assert_eq!(of("board")["status"], "unknown", "it is not started over what is wrong");
+        let others = ["[controller]", "[console]"].into_iter().filter(|&other| other != part);
+        others.for_each(|other| assert_eq!(of(other)["status"], "ok", "{other}"));
+    };
+    wrong("bench/console", "/dev/no-such-port", "[console]", "/dev/no-such-port", "is the device plugged in");
+    let numbered = "[console]\nusb_serial = \"no-such-number\"";
+    wrong("[console]\nport = \"bench/console\"", numbered, "[console]", "no-such-number", "");
+    wrong("bench/controller", "/dev/null", "[controller]", "/dev/null", "is the device plugged in");
+    // A port that is a port, and where no controller is.
+    let mut other = Pty::named(toy.0.join("other")).expect("a pseudo-terminal");
+    wrong("bench/controller", "other", "[controller]", "nothing there answers", "rigs/controller");
+    say(&mut other, b"I (31) wifi: connected\r\n\0\xff\0");
+    wrong("bench/controller", "other", "[controller]", "no word of a bench controller", "[controller]");
+    // Another program has the console.
+    let held =
+        rigor_rigs::serial::Port::open_alone(&toy.0.join("bench/console"), 115_200).expect("it is free");
+    wrong("bench/console", "bench/console", "[console]", "in use by another program", "wait for it");
+    drop(held);
+    bench.unplug();
+    doctor(&toy, "rig.toml", false).expect(2).out_has(&[
+        "WRONG     [controller]",
+        "WRONG     [console]",
+        "is not well",
+    ]);
+}
+
+pub(crate) fn the_doctor_of_a_rig_that_is_no_bench_or_no_rig_at_all() {
+    let toy = Workspace::new("doctor-rig");
+    doctor(&toy, "virtual-toy", false)
+        .expect(0)
+        .out_has(&["taken, and its firmware ran", "virtual-toy is well"]);
+    doctor(&toy, "virtual-toys", false).expect(3).err_has("did you mean `virtual-toy`");
+    fs::write(toy.0.join("rig.toml"), "schema = 1\n").expect("a rig file");
+    doctor(&toy, "rig.toml", false).expect(3).err_has("rig.toml:1");
 }

@@ -18,7 +18,8 @@ use serde_json::Value;
 use boards::{
     a_console_is_followed_when_it_vanishes_until_ctrl_c,
     a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while,
-    images_that_do_not_fit_are_refused_before_a_port_is_opened, what_is_plugged_in_is_listed,
+    images_that_do_not_fit_are_refused_before_a_port_is_opened, the_doctor_looks_at_a_bench_part_by_part,
+    the_doctor_of_a_rig_that_is_no_bench_or_no_rig_at_all, what_is_plugged_in_is_listed,
 };
 
 /// Makes this binary the toy's.
@@ -45,6 +46,8 @@ impl Workspace {
                 command.env_remove(variable);
             }
         }
+        // Leases are the workspace's own.
+        command.env("XDG_STATE_HOME", self.0.join("state"));
         command.env(TOY, "1").current_dir(&self.0).args(arguments).stdin(Stdio::null());
         command
     }
@@ -766,6 +769,8 @@ fn main() -> ExitCode {
         the_doctor_says_whether_the_rigs_work_and_what_is_missing,
         the_doctor_without_any_tool_names_them_all,
         the_doctor_looks_at_emulators_and_images,
+        the_doctor_looks_at_a_bench_part_by_part,
+        the_doctor_of_a_rig_that_is_no_bench_or_no_rig_at_all,
         two_rigs_differ_until_somebody_says_why,
         the_matrix_proves_what_can_be_proven,
         a_rig_that_cannot_be_had_proves_nothing,

@@ -8,6 +8,7 @@ use rigor_controller::Ticks;
 use rigor_controller::message::{Drive as Pull, Step, Waveform, Wire};
 use rigor_core::event::{ConnectionId, DeviceEvent, Flow, ResetCause};
 use rigor_core::part::{self, Recipient};
+use rigor_core::qualification::Qualification;
 use rigor_core::rig::Drive;
 use rigor_core::verdict::RigError;
 use rigor_core::{Instant, Kind, Source, Timeline};
@@ -66,6 +67,8 @@ impl Ends {
 pub(super) struct Desk {
     pub(super) ends: Ends,
     pub(super) time: Box<dyn Time>,
+    /// What it has found out of itself.
+    pub(super) figures: Qualification,
     pub(super) _lease: Option<Lease>,
 }
 
@@ -191,6 +194,10 @@ impl Drive for Handle {
 
     fn self_check(&self) -> Result<(), RigError> {
         Ok(self.0.borrow_mut().check()?)
+    }
+
+    fn qualification(&self) -> Option<Qualification> {
+        Some(self.0.borrow().figures.clone())
     }
 }
 

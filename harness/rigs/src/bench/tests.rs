@@ -11,6 +11,7 @@ use rigor_core::event::{DeviceEvent, ResetCause};
 use rigor_core::{Event, Instant, Kind, Level};
 
 use self::script::{Controller as Script, Desk, Spoken, rig_file};
+use super::examine::{Examination, Standing, examine};
 use super::*;
 use crate::{Firmwares, Order, RigFile};
 
@@ -168,4 +169,60 @@ fn a_rig_file_for_a_board_that_is_not_there_says_so() {
     assert!(told.contains("[console] of the rig file") && told.contains("no-such-number"), "{told}");
     let refusal = Refusal::NeverHigh.to_string();
     assert!(!refusal.is_empty());
+}
+
+fn examined(desk: &Desk) -> Examination {
+    let file = RigFile::parse("desk.toml", &rig_file(desk)).unwrap_or_else(|error| panic!("{error}"));
+    let BackEnd::Bench(bench) = &file.back_end else { panic!("{file:?}") };
+    examine(&file, bench, &Arc::default())
+}
+
+fn standing(examination: &Examination, what: &str) -> (Standing, String) {
+    let finding = examination.findings.iter().find(|finding| finding.what == what);
+    let finding = finding.unwrap_or_else(|| panic!("no {what}: {examination:#?}"));
+    (finding.standing, format!("{}; {}", finding.found, finding.remedy.as_deref().unwrap_or_default()))
+}
+
+#[test]
+fn a_bench_that_is_well_says_what_its_figures_are() {
+    let examination = examined(&Desk::new(Script { echoes: true, ..Script::running() }));
+    assert!(examination.is_well(), "{examination:#?}");
+    let figures = &examination.figures;
+    let loop_back = figures.loop_back.expect("it has a pair");
+    assert_eq!((loop_back.sent, loop_back.seen), (16, 16));
+    assert!(figures.clocks.is_some() && figures.echo.is_some(), "{figures:?}");
+    assert!(figures.console >= Some(2 * MS), "{figures:?}");
+    assert_eq!(standing(&examination, "speech"), (Standing::Well, "it says `hello`; ".to_owned()));
+}
+
+#[test]
+fn what_is_wrong_with_a_bench_is_told_of_the_part_that_it_is_wrong_with() {
+    let wrong = |script: Script, what: &str| {
+        let examination = examined(&Desk::new(script));
+        let (standing, text) = standing(&examination, what);
+        assert_eq!(standing, Standing::Wrong, "{what}: {text}");
+        text
+    };
+    let older = wrong(Script::of_version(0), "[controller]");
+    assert!(
+        older.contains("speaks version 0 of the protocol") && older.contains("; write rigs/controller"),
+        "{older}"
+    );
+    let lanes = wrong(Script { lanes: 0, ..Script::stepped() }, "wires");
+    assert!(lanes.contains("wants lane 0 for `leds.0`"), "{lanes}");
+    let dropped = wrong(Script { loop_back: 7, ..Script::stepped() }, "loop-back");
+    assert!(dropped.contains("saw 7 of them; look at the jumper"), "{dropped}");
+    let mute = wrong(Script::stepped(), "speech");
+    assert!(mute.contains("says nothing for 10s; look at its supply"), "{mute}");
+    let open = examined(&Desk::new(Script { loop_back: 0, ..Script::stepped() }));
+    assert_eq!(standing(&open, "loop-back").0, Standing::Unknown, "cases run without a jumper");
+}
+
+#[test]
+fn who_wants_the_end_of_an_examination_gets_it() {
+    let desk = Desk::new(Script::stepped());
+    let file = RigFile::parse("desk.toml", &rig_file(&desk)).expect("a rig file");
+    let BackEnd::Bench(bench) = &file.back_end else { panic!("{file:?}") };
+    let examination = examine(&file, bench, &Arc::new(AtomicBool::new(true)));
+    assert!(standing(&examination, "board").1.contains("interrupted"), "{examination:#?}");
 }

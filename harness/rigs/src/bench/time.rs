@@ -6,7 +6,7 @@ mod stepped;
 use rigor_controller::Ticks;
 use rigor_core::Instant;
 
-pub(super) use host::HostTime;
+pub(super) use host::{HostTime, SCHEDULING};
 pub(super) use stepped::SteppedTime;
 
 use super::desk::Ends;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rigor_core::qualification::Qualification;
 use rigor_core::rig::{Drive, Lane, Parts};
 use rigor_core::timeline::{Tap, Told};
 use rigor_core::verdict::{Blame, RigError, Verdict};
@@ -396,6 +397,10 @@ impl Drive for RecordedDrive {
 
     fn overrules(&self) -> Option<Blame> {
         self.drive.overrules()
+    }
+
+    fn qualification(&self) -> Option<Qualification> {
+        self.drive.qualification()
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Controller {
     pub(super) version: Option<u8>,
     /// What it says without being asked.
     pub(super) chatter: Vec<u8>,
+    /// The board says hello at once, and repeats what is typed.
+    pub(super) echoes: bool,
 }
 
 impl Controller {
@@ -61,6 +63,7 @@ impl Controller {
             loop_back: u16::MAX,
             version: Some(PROTOCOL),
             chatter: Vec::new(),
+            echoes: false,
         }
     }
 
@@ -205,6 +208,9 @@ impl Actor {
         let _ = self.console.write(&said, Instant::now() + Duration::from_secs(60));
         if let Ok(typed) = self.console.read(Instant::now()) {
             self.typed += typed.len() as u64;
+            if self.script.echoes {
+                let _ = self.console.write(&typed, Instant::now() + Duration::from_secs(60));
+            }
             self.shared().typed.extend_from_slice(&typed);
         }
     }
@@ -228,6 +234,9 @@ impl Actor {
             Command::Drive { drive: Drive::High, wire: Wire::Line(_) } => Answer::Refused(Refusal::NeverHigh),
             Command::Drive { wire, drive } => {
                 self.shared().driven.push((*wire, *drive));
+                if self.script.echoes && (*wire, *drive) == (Wire::Power, Drive::High) {
+                    self.shared().said.extend_from_slice(b"hello\n");
+                }
                 Answer::Done { at }
             }
             Command::Record(_) => {

@@ -23,7 +23,7 @@ const SLICE: Duration = Duration::from_millis(5);
 /// How often both clocks are held against each other.
 const REFRESH: Duration = Duration::from_millis(500);
 /// A host that has nothing else to do wakes a thread within this.
-const SCHEDULING: Duration = Duration::from_millis(1);
+pub(in super::super) const SCHEDULING: Duration = Duration::from_millis(1);
 
 /// The host's time.
 pub(in super::super) struct HostTime {

@@ -1,0 +1,245 @@
+//! Looks at a bench part by part: what is well, what is not, and what to do about it.
+//!
+//! A case that finds a bench broken says the first thing that is wrong. Here every part is looked at by itself first, so
+//! that a cable and a rig file can be put right in one go; then, if all of them are well, the board is started as for
+//! a case and looked at from outside (`alive.rs`).
+
+mod alive;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rigor_core::Timeline;
+use rigor_core::qualification::Qualification;
+use rigor_core::verdict::RigError;
+
+use super::bell::Bell;
+use super::controller::Controller;
+use super::lease::Lease;
+use super::qualify::Qualified;
+use super::wires::Wires;
+use super::{check_supported, check_wires, find, taken};
+use crate::file::bench::{NetAddress, PowerVia, ResetVia};
+use crate::file::{Bench, RigFile};
+use crate::serial::Port;
+use crate::{Firmwares, Order};
+
+/// How long a bench may be somebody else's while somebody wants to look at it.
+const LEASED_WITHIN: Duration = Duration::from_secs(3);
+
+/// How a part is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// As it should be.
+    Well,
+    /// Cases would fail over it, by the rig's fault.
+    Wrong,
+    /// Nobody can tell from here, and cases run all the same.
+    Unknown,
+}
+
+/// What was found of a part. Its texts may hold what a device said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// The part: its table of the rig file, or a word for what is looked at.
+    pub what: String,
+    /// What it is good for.
+    pub purpose: &'static str,
+    /// How it is.
+    pub standing: Standing,
+    /// What was seen.
+    pub found: String,
+    /// What to do if it is not well.
+    pub remedy: Option<String>,
+}
+
+/// What was found of a bench.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Examination {
+    /// Part by part, in the order in which they depend on each other.
+    pub findings: Vec<Finding>,
+    /// How far its instruments can be trusted, as far as that came out.
+    pub figures: Qualification,
+}
+
+impl Examination {
+    /// Whether cases can run there.
+    pub fn is_well(&self) -> bool {
+        self.findings.iter().all(|finding| finding.standing != Standing::Wrong)
+    }
+
+    fn well(&mut self, what: impl Into<String>, purpose: &'static str, found: impl Into<String>) {
+        let (what, found) = (what.into(), found.into());
+        self.findings.push(Finding { what, purpose, standing: Standing::Well, found, remedy: None });
+    }
+
+    /// `told` is an error of the bench's: what it saw, a semicolon, and what to do.
+    fn wrong(&mut self, what: impl Into<String>, purpose: &'static str, told: &str) {
+        self.tell(what, purpose, Standing::Wrong, told);
+    }
+
+    fn unknown(&mut self, what: impl Into<String>, purpose: &'static str, told: &str) {
+        self.tell(what, purpose, Standing::Unknown, told);
+    }
+
+    fn tell(&mut self, what: impl Into<String>, purpose: &'static str, standing: Standing, told: &str) {
+        let (found, remedy) = match told.rsplit_once("; ") {
+            Some((found, remedy)) => (found, Some(remedy.to_owned())),
+            None => (told, None),
+        };
+        let (what, found) = (what.into(), found.to_owned());
+        self.findings.push(Finding { what, purpose, standing, found, remedy });
+    }
+}
+
+const LEASE: &str = "nobody else uses the bench meanwhile";
+const CONTROLLER: &str = "drives and records the wires";
+const WIRES: &str = "the lanes, lines and inputs of the rig file";
+const LOOP_BACK: &str = "how well edges are seen";
+const CLOCKS: &str = "where the host's stamps lie on the controller's clock";
+const CONSOLE: &str = "what the board says";
+const POWER: &str = "switches the board on and off";
+const RESET: &str = "starts the board anew";
+const FLASH: &str = "what is on the board's chip";
+const NET: &str = "connections to the board";
+const BOARD: &str = "started as for a case";
+
+/// Looks at the bench of `file`. Takes seconds; waits for nobody who has the bench for longer than 3 s. The board is
+/// started, listened to, sent a few empty lines and connected to, unless something else is wrong already. `interrupt`
+/// ends it.
+pub fn examine(file: &RigFile, bench: &Bench, interrupt: &Arc<AtomicBool>) -> Examination {
+    let mut seen = Examination::default();
+    let _lease = match Lease::wait(&file.name, bench, "rigor doctor", LEASED_WITHIN, interrupt) {
+        Ok(lease) => {
+            seen.well("lease", LEASE, "it is ours meanwhile");
+            lease
+        }
+        Err(error) => {
+            seen.wrong("lease", LEASE, &error.to_string());
+            seen.unknown("the rest", BOARD, "nothing was touched, because the bench is not ours");
+            return seen;
+        }
+    };
+    controller(file, bench, &mut seen);
+    console(file, bench, &mut seen);
+    switches(file, bench, &mut seen);
+    if let Err(RigError(error)) = check_supported(bench) {
+        seen.wrong("rig file", BOARD, &error);
+    }
+    if !seen.is_well() {
+        seen.unknown("board", BOARD, "it was not started, because of what is wrong; put that right first");
+        return seen;
+    }
+    let firmwares = Firmwares::new();
+    let order = Order { leased: true, ..Order::new(file, &firmwares, 0, interrupt) };
+    match taken(&order, bench, None) {
+        Ok(rig) => alive::look(rig, file, interrupt, &mut seen),
+        Err(error) => seen.wrong("board", BOARD, &error.to_string()),
+    }
+    seen
+}
+
+fn controller(file: &RigFile, bench: &Bench, seen: &mut Examination) {
+    let Some(name) = &bench.controller else {
+        return seen.unknown(
+            "[controller]",
+            CONTROLLER,
+            "the rig file names none; cases that need its wires are not run",
+        );
+    };
+    let opened = Bell::new().and_then(|bell| Controller::open(&find(name, "controller")?, &bell));
+    let mut controller = match opened {
+        Ok(controller) => controller,
+        Err(error) => return seen.wrong("[controller]", CONTROLLER, &error.to_string()),
+    };
+    let identity = controller.identity().clone();
+    let kind = if identity.stepped { ", with a simulated board" } else { "" };
+    let text =
+        format!("`{}` {:016x} at {}{kind}", identity.name, identity.serial, controller.path().display());
+    seen.well("[controller]", CONTROLLER, text);
+    let wires = check_wires(file, bench, Some(&controller))
+        .and_then(|()| Wires::new(file, bench, Some(&identity), &Timeline::new()).map(|_| ()));
+    match wires {
+        Ok(()) => seen.well(
+            "wires",
+            WIRES,
+            format!(
+                "{} of {} lanes, {} of {} lines",
+                bench.lanes.len(),
+                identity.lanes,
+                bench.lines.len(),
+                identity.lines
+            ),
+        ),
+        Err(error) => seen.wrong("wires", WIRES, &error.to_string()),
+    }
+    match Qualified::of(Some(&mut controller), None) {
+        Ok(Qualified { figures, .. }) => {
+            told_of(&figures, seen);
+            seen.figures = figures;
+        }
+        Err(error) => seen.wrong("loop-back", LOOP_BACK, &error.to_string()),
+    }
+}
+
+fn told_of(figures: &Qualification, seen: &mut Examination) {
+    match figures.loop_back {
+        Some(found) if found.seen > 0 => seen.well("loop-back", LOOP_BACK, found.to_string()),
+        Some(found) => {
+            seen.unknown(
+                "loop-back",
+                LOOP_BACK,
+                &format!("{found}; join the pair, see rigs/wiring/README.md"),
+            );
+        }
+        None => seen.unknown("loop-back", LOOP_BACK, "this controller has no such pair"),
+    }
+    match figures.clocks {
+        Some(within) => seen.well("clocks", CLOCKS, format!("within {within:?}")),
+        None => seen.well("clocks", CLOCKS, "a simulated board has one clock, and nothing is uncertain"),
+    }
+}
+
+fn console(file: &RigFile, bench: &Bench, seen: &mut Examination) {
+    let (Some(name), Some(console)) = (&bench.console, &file.console) else {
+        return seen.unknown("[console]", CONSOLE, "the rig file has none; cases that need it are not run");
+    };
+    let opened = find(name, "console").and_then(|path| Ok(Port::open_alone(&path, console.baud)?));
+    match opened {
+        Ok(port) => {
+            let text = format!("{} is ours, at {} baud", port.path().display(), console.baud);
+            seen.well("[console]", CONSOLE, text);
+        }
+        Err(error) => seen.wrong("[console]", CONSOLE, &error.to_string()),
+    }
+}
+
+/// How the board is switched, started and reached. What the controller lacks for it has been said of its wires.
+fn switches(file: &RigFile, bench: &Bench, seen: &mut Examination) {
+    match &bench.power {
+        Some(PowerVia::Controller) => seen.well("[power]", POWER, "by the controller's switch"),
+        Some(PowerVia::Hub { hub, port }) => {
+            seen.well("[power]", POWER, format!("by port {port} of hub {hub}"))
+        }
+        None => seen.unknown("[power]", POWER, "the rig file has none; the board is taken to be on"),
+    }
+    match bench.reset {
+        Some(ResetVia::Controller) => seen.well("[reset]", RESET, "by the controller"),
+        Some(ResetVia::ModemLines) => seen.well("[reset]", RESET, "by DTR and RTS of the console's port"),
+        None => seen.unknown("[reset]", RESET, "the rig file has none; a board that hangs is not helped"),
+    }
+    if bench.flash.is_some() {
+        let text =
+            "it is not read here, because that stops the firmware; `rigor flash --rig` does, and verifies";
+        seen.unknown("[flash]", FLASH, text);
+    }
+    if file.net.is_some() {
+        match &bench.address {
+            Some(NetAddress::Ip(address)) => seen.well("[net]", NET, format!("at {address}")),
+            Some(NetAddress::Console) => seen.well("[net]", NET, "where the console says"),
+            Some(NetAddress::Name(name)) => seen.well("[net]", NET, format!("at {name}")),
+            None => {}
+        }
+    }
+}
