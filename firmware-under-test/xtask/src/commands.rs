@@ -93,7 +93,7 @@ pub(crate) fn find(port: &Port) -> Result<Compiler, TaskError> {
 }
 
 /// A call of cargo for the port, in the profile of images.
-fn cargo(port: &Port, job: &str, options: &Options) -> Result<Command, TaskError> {
+pub(crate) fn cargo(port: &Port, job: &str, options: &Options) -> Result<Command, TaskError> {
     if !port.folder().join("Cargo.toml").exists() {
         return Err(TaskError::NoPort { folder: port.folder() });
     }

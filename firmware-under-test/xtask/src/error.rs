@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use rigor_image::ImageError;
+use rigor_image::{ImageError, Uf2Error};
 
 /// The firmware is at fault, or what was written of it.
 const EXIT_FIRMWARE: u8 = 1;
@@ -59,6 +59,14 @@ pub(crate) enum TaskError {
     /// What was built is no image.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// What was built cannot be copied to a Pico.
+    #[error("{} makes no UF2 file: {source}", elf.display())]
+    Uf2 {
+        /// What was built.
+        elf: PathBuf,
+        /// What is wrong.
+        source: Uf2Error,
+    },
     /// What was counted is not to be relied on.
     #[error("{what}; the counting image is firmware-under-test/ports/qemu-virt/src/costs")]
     Counts {
@@ -112,6 +120,7 @@ impl TaskError {
             TaskError::NoCompiler { .. } | TaskError::NotInstalled { .. } => EXIT_NOT_INSTALLED,
             TaskError::Failed { .. }
             | TaskError::Image(_)
+            | TaskError::Uf2 { .. }
             | TaskError::Counts { .. }
             | TaskError::CostsDiffer { .. } => EXIT_FIRMWARE,
             #[cfg(feature = "chips")]

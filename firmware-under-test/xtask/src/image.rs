@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn an_image_is_delivered_with_its_sources() {
         let root = tempfile::tempdir().unwrap();
-        let port = Port::of(root.path(), "qemu-virt", "firmware-qemu-virt", "prism-k1");
+        let port = Port::qemu_virt(root.path());
         let source = port.folder().join("src/my main.rs");
         for folder in [port.artefact().parent().unwrap(), source.parent().unwrap()] {
             fs::create_dir_all(folder).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn what_is_no_image_is_not_delivered() {
         let root = tempfile::tempdir().unwrap();
-        let port = Port::of(root.path(), "qemu-virt", "firmware-qemu-virt", "prism-k1");
+        let port = Port::qemu_virt(root.path());
         fs::create_dir_all(port.artefact().parent().unwrap()).unwrap();
         fs::write(port.artefact(), "#!/bin/sh").unwrap();
         let error = deliver(&port, Variant::Suite, SystemTime::now()).expect_err("a script");

@@ -7,9 +7,12 @@
 //! there ([`sysroot`]), calls cargo in an [`environment`] that does not depend on the caller's, and leaves
 //! the image where rig files name it ([`image`]). It also counts what the firmware's computing takes
 //! ([`costs`]).
+//!
+//! `cargo xtask controller` does the same with the firmware of the bench's own instrument ([`controller`]).
 
 mod commands;
 mod compiler;
+mod controller;
 mod costs;
 mod environment;
 mod error;
@@ -23,7 +26,7 @@ mod sysroot;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use commands::Options;
 use error::TaskError;
@@ -79,6 +82,42 @@ Examples:
         #[arg(long, global = true)]
         locked: bool,
     },
+    /// The firmware of the bench controller, as the file that is copied to a Pico
+    ///
+    /// Looks for a compiler as `firmware` does, for thumbv6m-none-eabi.
+    #[command(
+        disable_help_subcommand = true,
+        after_long_help = "\
+Exit codes:
+  0  all is well
+  1  the firmware does not build, or does not please clippy or rustdoc
+  2  there is no compiler for it; what to install is told
+  3  anything else, also a malformed command line
+
+Examples:
+  cargo xtask controller           the ELF file, and the UF2 file that is copied to the Pico
+  cargo xtask controller clippy    its lints"
+    )]
+    Controller {
+        /// What to do with it
+        #[arg(value_enum, default_value_t = ControllerJob::Build)]
+        job: ControllerJob,
+        /// Fail if its Cargo.lock would change
+        #[arg(long)]
+        locked: bool,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum ControllerJob {
+    /// Build it, and say how it gets on the Pico
+    Build,
+    /// Run clippy on it, with warnings denied
+    Clippy,
+    /// Make its reference, with warnings denied
+    Doc,
+    /// Tell which compiler would be taken
+    Compiler,
 }
 
 #[derive(Subcommand)]
@@ -129,7 +168,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(Task::Firmware { job, release_image, chip, locked }: Task) -> Result<(), TaskError> {
+fn run(task: Task) -> Result<(), TaskError> {
+    match task {
+        Task::Firmware { job, release_image, chip, locked } => {
+            run_on_firmware(job, release_image, chip, locked)
+        }
+        Task::Controller { job, locked } => run_on_controller(job, locked),
+    }
+}
+
+fn run_on_controller(job: ControllerJob, locked: bool) -> Result<(), TaskError> {
+    let port = Port::of_controller();
+    let options = Options { variant: Variant::Suite, locked };
+    match job {
+        ControllerJob::Build => controller::build(&port, &options),
+        ControllerJob::Clippy => commands::clippy(&port, &options),
+        ControllerJob::Doc => commands::doc(&port, &options),
+        ControllerJob::Compiler => commands::compiler(&port),
+    }
+}
+
+fn run_on_firmware(job: Job, release_image: bool, chip: Chip, locked: bool) -> Result<(), TaskError> {
     let port = Port::of_chip(chip);
     let variant = if release_image { Variant::Release } else { Variant::Suite };
     let options = Options { variant, locked };
@@ -166,6 +225,10 @@ mod tests {
             "doc --chip esp32c6",
         ] {
             let words = ["xtask", "firmware"].into_iter().chain(line.split(' '));
+            assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
+        }
+        for line in ["controller", "controller --locked", "controller clippy"] {
+            let words = ["xtask"].into_iter().chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
         }
     }

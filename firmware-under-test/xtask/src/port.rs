@@ -31,10 +31,10 @@ impl Variant {
     pub(crate) const ALL: [Variant; 2] = [Variant::Suite, Variant::Release];
 }
 
-/// A port of firmware to a chip: a workspace of its own.
+/// Firmware for a chip: a workspace of its own.
 pub(crate) struct Port {
     root: PathBuf,
-    /// Its folder's name.
+    /// Its folder in the repository.
     folder: &'static str,
     /// The name of its images.
     name: &'static str,
@@ -51,20 +51,38 @@ pub(crate) struct Port {
 impl Port {
     /// PRISM K1 for `chip`.
     pub(crate) fn of_chip(chip: Chip) -> Self {
-        // Cargo says where it found this package; a binary that was started by hand was built there.
-        let package =
-            std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-        let root = Path::new(&package).ancestors().nth(2).unwrap_or(Path::new("."));
+        let root = repository();
         match chip {
-            Chip::QemuVirt => Port::of(root, "qemu-virt", "firmware-qemu-virt", "prism-k1"),
-            Chip::Esp32c3 => Port::esp32(root, "esp32c3", "riscv32imc-unknown-none-elf", &["esp32c3"]),
-            Chip::Esp32c6 => Port::esp32(root, "esp32c6", TARGET, &["esp32c6"]),
+            Chip::QemuVirt => Port::qemu_virt(&root),
+            Chip::Esp32c3 => Port::esp32(&root, "esp32c3", "riscv32imc-unknown-none-elf", &["esp32c3"]),
+            Chip::Esp32c6 => Port::esp32(&root, "esp32c6", TARGET, &["esp32c6"]),
         }
     }
 
-    /// The port whose images have its own name.
-    pub(crate) fn of(root: &Path, name: &'static str, package: &'static str, binary: &'static str) -> Self {
-        Port { root: root.to_owned(), folder: name, name, target: TARGET, features: &[], package, binary }
+    /// The firmware of the bench controller, which is no port of anything.
+    pub(crate) fn of_controller() -> Self {
+        Port {
+            root: repository(),
+            folder: "rigs/controller",
+            name: "rp2040",
+            target: "thumbv6m-none-eabi",
+            features: &[],
+            package: "rigor-bench-controller",
+            binary: "bench-controller",
+        }
+    }
+
+    /// The port for QEMU's machine.
+    pub(crate) fn qemu_virt(root: &Path) -> Self {
+        Port {
+            root: root.to_owned(),
+            folder: "firmware-under-test/ports/qemu-virt",
+            name: "qemu-virt",
+            target: TARGET,
+            features: &[],
+            package: "firmware-qemu-virt",
+            binary: "prism-k1",
+        }
     }
 
     /// The port for Espressif's chips, for one of them.
@@ -74,7 +92,8 @@ impl Port {
         target: &'static str,
         features: &'static [&'static str],
     ) -> Self {
-        Port { folder: "esp32", target, features, ..Port::of(root, name, "firmware-esp32", "prism-k1") }
+        let folder = "firmware-under-test/ports/esp32";
+        Port { folder, name, target, features, package: "firmware-esp32", ..Port::qemu_virt(root) }
     }
 
     /// The repository.
@@ -82,9 +101,9 @@ impl Port {
         &self.root
     }
 
-    /// The port's workspace.
+    /// The workspace.
     pub(crate) fn folder(&self) -> PathBuf {
-        self.root.join("firmware-under-test/ports").join(self.folder)
+        self.root.join(self.folder)
     }
 
     /// What cargo builds for chips. Not where `CARGO_TARGET_DIR` says: rig files name images by their
@@ -127,13 +146,19 @@ impl Port {
     }
 }
 
+/// Where the repository is. Cargo says where it found this package; a binary that was started by hand was built there.
+fn repository() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn images_are_where_rig_files_name_them() {
-        let port = Port::of(Path::new("/w"), "qemu-virt", "firmware-qemu-virt", "prism-k1");
+        let port = Port::qemu_virt(Path::new("/w"));
         let [suite, release] = Variant::ALL.map(|variant| port.image(variant));
         assert_eq!(suite, Path::new("/w/target/firmware/images/prism-k1-qemu-virt.elf"));
         assert_eq!(release, Path::new("/w/target/firmware/images/prism-k1-qemu-virt-release.elf"));

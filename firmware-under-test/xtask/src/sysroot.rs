@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn port(root: &Path) -> Port {
-        Port::of(root, "qemu-virt", "firmware-qemu-virt", "prism-k1")
+        Port::qemu_virt(root)
     }
 
     #[test]
