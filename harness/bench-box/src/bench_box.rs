@@ -167,9 +167,10 @@ impl<'a> BenchBox<'a> {
         Ok(self.console.change_hands(self.device.starts(), flash)?)
     }
 
+    /// Lets go what can. A request that was taken in here would wait until somebody says something else.
     fn flush(&mut self) -> Result<(), BoxError> {
         self.console.flush()?;
-        self.talk.attend()?;
+        self.talk.flush()?;
         Ok(())
     }
 

@@ -65,6 +65,14 @@ impl Talk {
                 }
             }
         }
+        self.flush()
+    }
+
+    /// Lets go what can, and takes nothing in.
+    ///
+    /// # Errors
+    /// [`PtyError`].
+    pub(crate) fn flush(&mut self) -> Result<(), PtyError> {
         self.line.flush()
     }
 

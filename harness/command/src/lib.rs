@@ -26,6 +26,7 @@ mod replay;
 mod report;
 mod rig;
 mod run;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -136,7 +137,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => completions::manual(&arguments, Arguments::command()),
         Command::Parity(arguments) => parity::run(arguments, systems),
-        Command::Simulate(arguments) => Ok(rigor_simulate::command(&arguments, &systems.firmwares)),
+        Command::Simulate(arguments) => simulate::run(&arguments, systems),
     };
     done.unwrap_or_else(|complaint: CommandError| {
         complain(&format!("{complaint}\n"));

@@ -118,11 +118,15 @@ pub trait Net {
     /// # Errors
     /// As [`Net::send`].
     fn reset(&self, connection: ConnectionId) -> Result<(), RigError>;
+    /// Why nobody vanishes from this rig's link, if that is so: who asks for it is not decided there.
+    fn cannot_vanish(&self) -> Option<String> {
+        None
+    }
     /// Vanishes without a word, as a client that left the Wi-Fi: the device sees neither FIN nor
     /// RST, and nothing it sends is acknowledged.
     ///
     /// # Errors
-    /// As [`Net::send`].
+    /// As [`Net::send`], and where it [cannot](Net::cannot_vanish) be done.
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError>;
     /// The rig's end reads no further, as a client that is busy elsewhere: what arrives from now on is
     /// not acknowledged, so that the device's send buffer fills and its firmware has to wait. What is on

@@ -250,6 +250,9 @@ impl Net for DyingNet {
     fn reset(&self, connection: ConnectionId) -> Result<(), RigError> {
         self.alive()?.reset(connection)
     }
+    fn cannot_vanish(&self) -> Option<String> {
+        self.net.cannot_vanish()
+    }
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError> {
         self.alive()?.vanish(connection)
     }

@@ -64,6 +64,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
 
+    /// What is to be wrong with the board: the name of one of its faults, which `rigor list faults` lists
+    #[arg(long, value_name = "NAME")]
+    pub fault: Option<String>,
+
     /// Ends after so many seconds of the board
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub length: Option<Duration>,
@@ -106,6 +110,8 @@ Examples:
       The same on QEMU; `cargo xtask firmware build` makes the image.
   rigor simulate prism-k1 --frames frames.jsonl --for 10
       Ten seconds of the board, and what its LEDs showed.
+  rigor simulate prism-k1 --fault red-first
+      A board whose colours are swapped.
   rigor simulate prism-k1 --bench
       A bench without hardware, for cases on the rig rigs/bench-in-a-box.toml.
 

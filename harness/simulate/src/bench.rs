@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rigor_bench_box::{BenchBox, Door};
+use rigor_rigs::fault::Model;
 use rigor_rigs::{Firmwares, Order, RigFile};
 
 use crate::arguments::Arguments;
@@ -20,11 +21,16 @@ const NAME: &str = "bench-in-a-box";
 /// What the virtual board models, and its loader says.
 const CHIP: &str = "esp32s3";
 
-/// Runs the board of `file` behind the ports of a bench until somebody asks for the end.
+/// Runs the board of `file`, with `fault` on it, behind the ports of a bench until somebody asks for the end.
 ///
 /// # Errors
 /// [`SimulateError`], with what to do about it.
-pub(crate) fn run(arguments: &Arguments, firmwares: &Firmwares, file: &RigFile) -> Result<(), SimulateError> {
+pub(crate) fn run(
+    arguments: &Arguments,
+    firmwares: &Firmwares,
+    file: &RigFile,
+    fault: Option<&Model>,
+) -> Result<(), SimulateError> {
     let interrupt = Arc::new(AtomicBool::new(false));
     let stop = Stop::listen(interrupt.clone(), last_words).map_err(SimulateError::Signals)?;
     let folder = rig_file::root().join(&arguments.bench_dir);
@@ -35,7 +41,8 @@ pub(crate) fn run(arguments: &Arguments, firmwares: &Firmwares, file: &RigFile) 
         let here = arguments.bench_port_of(service, device);
         Door { service: service.clone(), device, here }
     });
-    let board = || rigor_rigs::take(&Order::new(file, firmwares, arguments.seed, &interrupt));
+    let order = Order { fault, ..Order::new(file, firmwares, arguments.seed, &interrupt) };
+    let board = || rigor_rigs::take(&order);
     let mut bench = BenchBox::open(&folder, doors.collect(), Box::new(board))?;
     let whereabouts = Whereabouts {
         rig: NAME.to_owned(),

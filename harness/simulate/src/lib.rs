@@ -34,6 +34,7 @@ use std::sync::atomic::AtomicBool;
 
 use rigor_core::result::{EXIT_OK, EXIT_UNDECIDED};
 use rigor_core::verdict::RigError;
+use rigor_rigs::fault::Model;
 use rigor_rigs::{Firmwares, Order, Refusal};
 
 pub use arguments::Arguments;
@@ -55,6 +56,14 @@ pub enum SimulateError {
     /// The rig file cannot be used.
     #[error("{0}")]
     RigFile(String),
+    /// The board cannot have the fault that is wanted.
+    #[error("a device on the rig `{rig}` cannot have a fault of the {family}; name a virtual rig with --rig")]
+    Fault {
+        /// The rig.
+        rig: String,
+        /// What the fault is in: see [`Model::family`].
+        family: &'static str,
+    },
     /// The rig cannot be had.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -92,9 +101,10 @@ pub enum SimulateError {
     },
 }
 
-/// The whole of `rigor simulate`: does what `arguments` ask, and says by its exit code how it went.
-pub fn command(arguments: &Arguments, firmwares: &Firmwares) -> ExitCode {
-    match run(arguments, firmwares) {
+/// The whole of `rigor simulate`: does what `arguments` ask, with `fault` on the board, and says by its exit code how
+/// it went.
+pub fn command(arguments: &Arguments, firmwares: &Firmwares, fault: Option<&Model>) -> ExitCode {
+    match run(arguments, firmwares, fault) {
         Ok(()) => ExitCode::from(EXIT_OK),
         Err(complaint) => {
             eprintln!("{complaint}");
@@ -103,18 +113,22 @@ pub fn command(arguments: &Arguments, firmwares: &Firmwares) -> ExitCode {
     }
 }
 
-/// Runs what `arguments` describe until somebody asks for the end.
+/// Runs what `arguments` describe, with `fault` on the board, until somebody asks for the end.
 ///
 /// # Errors
 /// [`SimulateError`], with what to do about it.
-pub fn run(arguments: &Arguments, firmwares: &Firmwares) -> Result<(), SimulateError> {
+pub fn run(arguments: &Arguments, firmwares: &Firmwares, fault: Option<&Model>) -> Result<(), SimulateError> {
     let file = rig_file::read(arguments)?;
+    if let Some(family) = fault.filter(|fault| !fault.fits(&file.back_end)).map(Model::family) {
+        return Err(SimulateError::Fault { rig: file.name, family });
+    }
     if arguments.bench {
-        return bench::run(arguments, firmwares, &file);
+        return bench::run(arguments, firmwares, &file, fault);
     }
     let interrupt = Arc::new(AtomicBool::new(false));
     let stop = Stop::listen(interrupt.clone(), last_words).map_err(SimulateError::Signals)?;
-    let rig = rigor_rigs::take(&Order::new(&file, firmwares, arguments.seed, &interrupt))?;
+    let order = Order { fault, ..Order::new(&file, firmwares, arguments.seed, &interrupt) };
+    let rig = rigor_rigs::take(&order)?;
     let ports = rig.parts.ports.iter().map(|(service, &port)| {
         let here = arguments.port_of(service, port);
         (service.clone(), port, here)

@@ -177,8 +177,9 @@ impl Host {
         self.ending.is_some()
     }
 
-    /// The device has torn it down.
+    /// The device has torn it down. What the host had sent by then it will count.
     pub(super) fn reset(&mut self) {
+        self.attend();
         self.ending = Some(How::Reset);
         self.flush();
     }
@@ -186,7 +187,8 @@ impl Host {
     /// Nobody is to have anything of it any more.
     pub(super) fn abort(&mut self) {
         self.out.clear();
-        self.reset();
+        self.ending = Some(How::Reset);
+        self.flush();
     }
 
     fn flush(&mut self) {
@@ -214,8 +216,6 @@ impl Host {
                 // Closed at once, the kernel tells the host so.
                 let _ = set_socket_linger(&*socket, Some(Duration::ZERO));
                 self.socket = None;
-                self.staged.clear();
-                self.ends.clear();
             }
             Some(How::Finished) | None => {}
         }

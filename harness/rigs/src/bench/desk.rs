@@ -257,12 +257,15 @@ impl part::Net for Handle {
             Ok(())
         })
     }
-    fn vanish(&self, _: ConnectionId) -> Result<(), RigError> {
-        Err(RigError(
+    fn cannot_vanish(&self) -> Option<String> {
+        Some(
             "a bench's end of a connection is this host's, which always says that it leaves; run the case on a virtual \
              rig"
                 .to_owned(),
-        ))
+        )
+    }
+    fn vanish(&self, _: ConnectionId) -> Result<(), RigError> {
+        Err(RigError(part::Net::cannot_vanish(self).unwrap_or_default()))
     }
     fn datagrams(&self, port: u16, _: Recipient) -> Result<ConnectionId, RigError> {
         Err(RigError(format!(

@@ -154,6 +154,9 @@ impl Net for RecordedNet {
     fn reset(&self, connection: ConnectionId) -> Result<(), RigError> {
         self.recorded.order(self.way.reset(connection), || self.recorded.part.reset(connection))
     }
+    fn cannot_vanish(&self) -> Option<String> {
+        self.recorded.part.cannot_vanish()
+    }
     fn vanish(&self, connection: ConnectionId) -> Result<(), RigError> {
         self.recorded.order(self.way.vanish(connection), || self.recorded.part.vanish(connection))
     }

@@ -10,7 +10,7 @@ use rigor_core::event::{ConnectionId, Direction, FlowKind, Kind};
 use rigor_core::part::{self, Recipient};
 use rigor_core::timeline::{Cursor, Next};
 use rigor_core::unit::Amount;
-use rigor_core::verdict::{Blame, HarnessError, ProductError};
+use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError};
 
 use super::{Bench, Missing, Need};
 
@@ -186,8 +186,11 @@ impl Tcp {
     /// Vanishes without a word.
     ///
     /// # Errors
-    /// The rig's, if its own end is broken.
+    /// The rig's, if its own end is broken; that nothing can be concluded, if nobody vanishes from its link.
     pub fn vanish(&self) -> Result<(), Blame> {
+        if let Some(why) = self.part.cannot_vanish() {
+            return Err(Inconclusive(why).into());
+        }
         self.bench.act(format!("net: vanish from connection {}", self.id.0))?;
         self.bench.talks.borrow_mut().remove(&self.id);
         Ok(self.part.vanish(self.id)?)
