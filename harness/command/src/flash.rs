@@ -13,6 +13,7 @@ use crate::print::{complain, print};
 
 #[cfg(any(feature = "espflash", feature = "probe-rs"))]
 pub(crate) mod onto;
+mod rig;
 
 /// Bring firmware onto a board's flash
 ///
@@ -28,6 +29,8 @@ pub(crate) mod onto;
   rigor flash firmware.elf --port F4:12:FA:59:00:31         by the serial number that `rigor devices` shows
   rigor flash firmware.elf --port /dev/ttyUSB0 --chip esp32c3 --baud 921600
   rigor flash firmware.bin --port /dev/pts/3 --no-stub
+  rigor flash --rig rigs/bench/desk-prism-k1.toml                what its `image` names, with its wires and its lease
+  rigor flash firmware.bin --rig rigs/bench/desk-prism-k1.toml
 
 The loader is an optional part of the command, with a hundred crates more:
   cargo run --release --features espflash --bin rigor -- flash firmware.bin --port /dev/ttyACM0
@@ -36,12 +39,22 @@ Exit codes:
   0  the flash holds the image, all of it verified
   2  the board could not be reached, or not be written; try again
   3  the image is not fit, this build has no loader, or the command line is wrong")]
+#[command(group(clap::ArgGroup::new("board").required(true).args(["port", "rig"])))]
 pub(crate) struct Arguments {
-    /// An ELF file, or a merged image with everything from address 0 on.
-    image: PathBuf,
+    /// An ELF file, or a merged image with everything from address 0 on; with --rig, that of the rig file if none is
+    /// named here.
+    #[arg(required_unless_present = "rig")]
+    image: Option<PathBuf>,
     /// The board's port: a path, or the serial number of its USB device.
     #[arg(long, value_name = "PORT")]
-    port: String,
+    port: Option<String>,
+    /// The bench that has the board: its lease is taken, its supply switched on, and its reset and strap bring the chip
+    /// into the loader.
+    #[arg(long, value_name = "RIG", conflicts_with_all = ["chip", "no_reset"])]
+    rig: Option<String>,
+    /// Do nothing, and say so, if neither the command line nor the rig file names an image.
+    #[arg(long, requires = "rig")]
+    if_named: bool,
     /// The chip that the image has to be for; an ELF file that does not say so itself needs it.
     #[arg(long, value_name = "CHIP")]
     chip: Option<Chip>,
@@ -57,27 +70,41 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let image = match FlashImage::read(&arguments.image, arguments.chip) {
-        Ok(image) => image,
-        Err(error) => return Err(CommandError::Refused(error.to_string())),
-    };
-    let port = port_name(&arguments.port);
+    if let Some(rig) = &arguments.rig {
+        return rig::run(arguments, rig);
+    }
+    // Both are there without a rig.
+    let (image, port) =
+        (arguments.image.clone().unwrap_or_default(), arguments.port.clone().unwrap_or_default());
+    let fit = fit(&image, arguments.chip)?;
+    let path = Host::default().resolve(&port_name(&port));
+    let path = path.map_err(|error| CommandError::Refused(error.to_string()))?;
+    Ok(ended(onto_board(arguments, &fit, &path)?))
+}
+
+/// The image at `path`, if it can be brought onto such a chip.
+fn fit(path: &Path, chip: Option<Chip>) -> Result<FlashImage, CommandError> {
+    let image = FlashImage::read(path, chip).map_err(|error| CommandError::Refused(error.to_string()))?;
     print(&format!(
         "{}: for {}, {} in {}\n",
-        rigor_reports::visible(&arguments.image.display().to_string()),
+        rigor_reports::visible(&path.display().to_string()),
         image.chip(),
         size(image.parts().iter().map(|part| part.bytes.len() as u64).sum()),
         crate::print::count(image.parts().len() as u64, "part"),
     ));
-    let path = Host::default().resolve(&port).map_err(|error| CommandError::Refused(error.to_string()))?;
-    match onto_board(arguments, &image, &path)? {
+    Ok(image)
+}
+
+/// Says what came of it.
+fn ended(outcome: Result<String, FlashError>) -> ExitCode {
+    match outcome {
         Ok(told) => {
             print(&told);
-            Ok(ExitCode::from(EXIT_OK))
+            ExitCode::from(EXIT_OK)
         }
         Err(error) => {
             complain(&format!("{error}\n"));
-            Ok(ExitCode::from(EXIT_UNDECIDED))
+            ExitCode::from(EXIT_UNDECIDED)
         }
     }
 }
@@ -98,9 +125,14 @@ fn onto_board(
     _image: &FlashImage,
     _port: &Path,
 ) -> Result<Result<String, FlashError>, CommandError> {
+    Err(no_loader())
+}
+
+#[cfg(not(feature = "espflash"))]
+fn no_loader() -> CommandError {
     let text = "the image is fit, but this build of rigor has no loader to write it with; use \
                 `cargo run --release --features espflash --bin rigor -- flash ...`";
-    Err(CommandError::Refused(text.to_owned()))
+    CommandError::Refused(text.to_owned())
 }
 
 /// Bytes, for people.

@@ -1,5 +1,6 @@
 //! `rigor monitor`: what a board's console says, with the host's time, and where its panics come from.
 
+mod bench;
 mod line;
 
 use std::io::Write;
@@ -26,27 +27,41 @@ use line::Reader;
 /// panic's backtrace, are told as lines of the source if an ELF file is given. A board on its own USB port
 /// vanishes when it is reset: it is waited for, found again by its serial number, and both are said. Ctrl-C
 /// ends it.
+///
+/// With --rig the board is a bench's: nobody else gets it meanwhile, it is started as a case would start it, its
+/// lines have the rig's time, and its starts and crashes are said. In the end the bench lets go of it, so a board
+/// whose supply the bench switches is off then.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(after_help = "Examples:
   rigor monitor --port /dev/ttyUSB0
   rigor monitor --port F4:12:FA:59:00:31 --elf firmware.elf
   rigor monitor --port /dev/ttyACM0 --for 10 > boot.log
+  rigor monitor --rig rigs/bench/desk-prism-k1.toml              takes its lease, and starts the board
+  rigor monitor --rig rigs/bench/desk-prism-k1.toml --no-reset   listens to what is running
 
 Exit codes:
   0  it was listened to until Ctrl-C, or for as long as was asked
-  2  the port cannot be opened
+  2  the port cannot be opened, or the bench does not work
   3  the ELF file cannot be read, or the command line is wrong")]
+#[command(group(clap::ArgGroup::new("board").required(true).args(["port", "rig"])))]
 pub(crate) struct Arguments {
     /// The board's port: a path, or the serial number of its USB device.
     #[arg(long, value_name = "PORT")]
-    port: String,
-    /// The ELF file that the board runs, to explain addresses by.
+    port: Option<String>,
+    /// The bench that has the board.
+    #[arg(long, value_name = "RIG")]
+    rig: Option<String>,
+    /// Neither reset the board nor switch its supply: listen to what runs.
+    #[arg(long, requires = "rig")]
+    no_reset: bool,
+    /// The ELF file that the board runs, to explain addresses by; with --rig, the one that the rig file names, if it is
+    /// one.
     #[arg(long, value_name = "FILE")]
     elf: Option<PathBuf>,
-    /// Bits per second.
-    #[arg(long, value_name = "BITS", default_value_t = 115_200)]
-    baud: u32,
+    /// Bits per second [default: 115200].
+    #[arg(long, value_name = "BITS", conflicts_with = "rig")]
+    baud: Option<u32>,
     /// End after so many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     seconds: Option<u32>,
@@ -58,14 +73,27 @@ const TICK: Duration = Duration::from_millis(100);
 /// Who wants the end.
 pub(crate) struct End {
     asked: Arc<AtomicBool>,
+    limit: Option<Duration>,
     at: Option<Instant>,
 }
 
 impl End {
     pub(crate) fn listen(seconds: Option<u32>) -> Result<Self, CommandError> {
         let asked = interrupt::wanted()?;
-        let at = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
-        Ok(End { asked, at })
+        let mut end =
+            End { asked, limit: seconds.map(|seconds| Duration::from_secs(seconds.into())), at: None };
+        end.begin();
+        Ok(end)
+    }
+
+    /// The time that was asked for begins now.
+    fn begin(&mut self) {
+        self.at = self.limit.map(|limit| Instant::now() + limit);
+    }
+
+    /// What a signal sets.
+    fn asked(&self) -> &Arc<AtomicBool> {
+        &self.asked
     }
 
     pub(crate) fn is_wanted(&self) -> bool {
@@ -82,25 +110,40 @@ impl End {
 /// What the console says goes to a reader who may go away.
 struct GoneAway;
 
+/// Bits per second of most boards.
+const BAUD: u32 = 115_200;
+
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let image = match &arguments.elf {
-        Some(path) => {
-            Some(Image::read_of_chip(path).map_err(|error| CommandError::Refused(error.to_string()))?)
-        }
-        None => None,
-    };
-    let reader = match &image {
-        Some(image) => Reader::of(image).map_err(|error| CommandError::Refused(error.to_string()))?,
-        None => Reader::default(),
-    };
+    if let Some(rig) = &arguments.rig {
+        return bench::run(arguments, rig);
+    }
+    let image = arguments.elf.as_deref().map(image).transpose()?;
+    let reader = reader(image.as_ref())?;
     let end = End::listen(arguments.seconds)?;
+    // It is there without a rig.
+    let name = port_name(arguments.port.as_deref().unwrap_or_default());
+    Ok(listen(name, arguments.baud.unwrap_or(BAUD), &reader, &end))
+}
+
+fn image(path: &Path) -> Result<Image, CommandError> {
+    Image::read_of_chip(path).map_err(|error| CommandError::Refused(error.to_string()))
+}
+
+fn reader(image: Option<&Image>) -> Result<Reader<'_>, CommandError> {
+    match image {
+        Some(image) => Reader::of(image).map_err(|error| CommandError::Refused(error.to_string())),
+        None => Ok(Reader::default()),
+    }
+}
+
+/// Prints what the port `name` says until somebody wants the end.
+fn listen(mut name: PortName, baud: u32, reader: &Reader<'_>, end: &End) -> ExitCode {
     let host = Host::default();
-    let mut name = port_name(&arguments.port);
-    let (path, mut lines) = match open(&host, &name, arguments.baud) {
+    let (path, mut lines) = match open(&host, &name, baud) {
         Ok(opened) => opened,
         Err(text) => {
             complain(&format!("{text}\n"));
-            return Ok(ExitCode::from(EXIT_UNDECIDED));
+            return ExitCode::from(EXIT_UNDECIDED);
         }
     };
     // By its path it may come back as another.
@@ -111,25 +154,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
             name = by_serial;
         }
     }
-    complain(&format!("--- {} at {} baud; Ctrl-C ends\n", shown(&path), arguments.baud));
+    complain(&format!("--- {} at {baud} baud; Ctrl-C ends\n", shown(&path)));
     while !end.is_wanted() {
         match lines.next(end.next_look()) {
             Ok(Some(line)) => {
-                if tell(&reader, &line).is_err() {
+                let at = chrono::Local::now() - line.at.elapsed();
+                if tell(reader, &at.format("%H:%M:%S%.3f").to_string(), &line.bytes).is_err() {
                     break;
                 }
             }
             Ok(None) => {}
             Err(error) => {
                 complain(&format!("--- {error}; waiting for it to come back\n"));
-                let Some((path, opened)) = wait(&host, &name, arguments.baud, &end) else { break };
+                let Some((path, opened)) = wait(&host, &name, baud, end) else { break };
                 complain(&format!("--- back as {}\n", shown(&path)));
                 lines = opened;
             }
         }
     }
     complain("--- end\n");
-    Ok(ExitCode::from(EXIT_OK))
+    ExitCode::from(EXIT_OK)
 }
 
 fn shown(path: &Path) -> String {
@@ -154,11 +198,10 @@ fn wait(host: &Host, name: &PortName, baud: u32, end: &End) -> Option<(PathBuf, 
     None
 }
 
-/// Prints `line` and what is known of the addresses in it.
-fn tell(reader: &Reader<'_>, line: &rigor_rigs::serial::Line) -> Result<(), GoneAway> {
-    let at = chrono::Local::now() - line.at.elapsed();
-    let mut text = format!("{}  {}\n", at.format("%H:%M:%S%.3f"), line::harmless(&line.bytes));
-    for explained in reader.explain(&line.text()) {
+/// Prints a line of `bytes` behind its time, and what is known of the addresses in it.
+fn tell(reader: &Reader<'_>, time: &str, bytes: &[u8]) -> Result<(), GoneAway> {
+    let mut text = format!("{time}  {}\n", line::harmless(bytes));
+    for explained in reader.explain(&String::from_utf8_lossy(bytes)) {
         text.push_str(&format!("{:14}{explained}\n", ""));
     }
     let mut out = std::io::stdout().lock();

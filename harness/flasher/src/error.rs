@@ -186,6 +186,12 @@ pub enum FlashError {
         /// What it says, and what to do.
         reason: String,
     },
+    /// Somebody wanted the end of it.
+    #[error("it was interrupted, while {doing}; try again, which goes on from there")]
+    Interrupted {
+        /// What was being done.
+        doing: String,
+    },
     /// The loader has stopped answering.
     #[error("the loader fell silent for {waited:?} while {doing}; try again, which goes on from there")]
     Stalled {

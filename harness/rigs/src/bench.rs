@@ -16,6 +16,7 @@ mod desk;
 mod device;
 mod error;
 pub mod examine;
+pub mod hand;
 mod lane;
 pub mod lease;
 mod line;
@@ -54,8 +55,8 @@ use qualify::Qualified;
 use time::{HostTime, SteppedTime, Time};
 use wires::Wires;
 
-/// How long a bench may be somebody else's before nobody waits for it any more: a long case, and its attempts.
-const LEASED_WITHIN: Duration = Duration::from_secs(1_800);
+/// How long the reset pin is held: longer than the 100 nF and 10 kOhm that boards have there need.
+const RESET_PULSE: Duration = Duration::from_millis(10);
 
 /// Waits until the bench of `file` is ours, for `why`; nothing to wait for on a rig that is made anew for every case.
 ///
@@ -63,9 +64,25 @@ const LEASED_WITHIN: Duration = Duration::from_secs(1_800);
 /// [`RigError`] with who has it, if that takes more than half an hour or `interrupt` is set.
 pub fn lease(file: &RigFile, why: &str, interrupt: &AtomicBool) -> Result<Option<Lease>, RigError> {
     match &file.back_end {
-        BackEnd::Bench(bench) => Ok(Some(Lease::wait(&file.name, bench, why, LEASED_WITHIN, interrupt)?)),
+        BackEnd::Bench(bench) => {
+            Ok(Some(Lease::wait(&file.name, bench, why, lease::LEASED_WITHIN, interrupt)?))
+        }
         BackEnd::Virtual(_) | BackEnd::Replay(_) | BackEnd::Qemu(_) => Ok(None),
     }
+}
+
+/// The same for a person, who is told to `waiting` whom it is waited for.
+///
+/// # Errors
+/// As [`lease`].
+pub fn lease_told(
+    file: &RigFile,
+    bench: &Bench,
+    why: &str,
+    interrupt: &AtomicBool,
+    waiting: &mut dyn FnMut(&str),
+) -> Result<Lease, RigError> {
+    Ok(Lease::wait_told(&file.name, bench, why, interrupt, waiting)?)
 }
 
 /// The bench that `order` describes: without power if the rig can switch it, else just reset, if it can do that.

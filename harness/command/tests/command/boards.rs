@@ -7,9 +7,14 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rigor_flasher::Chip;
 use rigor_pty::Pty;
 
 use crate::{Said, Workspace};
+
+#[path = "../../../flasher/tests/flashing/images.rs"]
+#[allow(dead_code)]
+mod images;
 
 /// It only ends a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,10 +57,15 @@ impl Monitor {
     }
 
     /// Ctrl-C, and how it ended.
-    fn end(mut self) -> Option<i32> {
+    fn end(self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
         self.says("--- end");
+        self.ended()
+    }
+
+    /// How it ended by itself.
+    fn ended(mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()
     }
 }
@@ -234,4 +244,75 @@ pub(crate) fn the_doctor_of_a_rig_that_is_no_bench_or_no_rig_at_all() {
     doctor(&toy, "virtual-toys", false).expect(3).err_has("did you mean `virtual-toy`");
     fs::write(toy.0.join("rig.toml"), "schema = 1\n").expect("a rig file");
     doctor(&toy, "rig.toml", false).expect(3).err_has("rig.toml:1");
+}
+
+pub(crate) fn a_bench_is_listened_to_by_one_at_a_time() {
+    let toy = Workspace::new("monitor-bench");
+    let mut bench = Bench::new(&toy);
+    let monitor = Monitor::of(&toy, &["monitor", "--rig", "bench/rig.toml"]);
+    monitor.says("--- bench-in-a-box; Ctrl-C ends");
+    monitor.says("starts: PowerOn");
+    let line = monitor.says("booted \\u{1b}[2J");
+    assert!(line.starts_with("2.051"), "it has the rig's time: {line}");
+    let second = Monitor::of(&toy, &["monitor", "--rig", "bench/rig.toml", "--for", "1"]);
+    second.says("for `rigor monitor` on `bench-in-a-box`");
+    assert_eq!(monitor.end(), Some(0));
+    second.says("starts: PowerOn");
+    second.says("--- end");
+    // Whoever wants a bench that nobody lets go is told whom to ask, and is free to give up.
+    let first = Monitor::of(&toy, &["monitor", "--rig", "bench/rig.toml"]);
+    first.says("starts: PowerOn");
+    let other = Monitor::of(&toy, &["monitor", "--rig", "bench/rig.toml", "--no-reset"]);
+    other.says("has had it for");
+    let pid = rustix::process::Pid::from_child(&other.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    assert_eq!(other.ended(), Some(2));
+    // All cables are pulled.
+    bench.unplug();
+    first.says("look at the cable");
+    assert_eq!(first.ended(), Some(2));
+}
+
+pub(crate) fn a_bench_that_runs_is_listened_to_without_a_reset() {
+    let toy = Workspace::new("monitor-no-reset");
+    let mut board = Pty::named(toy.0.join("board")).expect("a pseudo-terminal");
+    let rig = "schema = 1\nname = \"desk\"\ndut = \"toy\"\nback_end = \"bench\"\n[bench]\nchip = \"esp32c3\"\n\
+               [console]\nport = \"board\"\nbaud = 115200\n";
+    fs::write(toy.0.join("rig.toml"), rig).expect("a rig file");
+    let monitor = Monitor::of(&toy, &["monitor", "--rig", "rig.toml", "--no-reset"]);
+    monitor.says("115200 baud; Ctrl-C ends");
+    say(&mut board, b"still here\n");
+    monitor.says("  still here");
+    assert_eq!(monitor.end(), Some(0));
+    toy.rigor(&["monitor", "--rig", "virtual-toy"]).expect(3).err_has("`rigor simulate` shows other boards");
+    toy.rigor(&["monitor"]).expect(3);
+}
+
+pub(crate) fn a_bench_is_flashed_by_its_own_wires() {
+    let toy = Workspace::new("flash-bench");
+    let board = format!("{}\n[reset]\n[flash]\n", crate::toy::RIG);
+    fs::write(toy.0.join("rigs/virtual/toy.toml"), board).expect("a rig file");
+    let _bench = Bench::new(&toy);
+    let flash = |arguments: &[&str]| toy.rigor(&[&["flash", "--rig", "bench/rig.toml"], arguments].concat());
+    flash(&[]).expect(3).err_has("[bench] names no `image`, and neither does the command line; name one");
+    flash(&["--if-named"]).expect(0).out_has(&["what is on the board stays there"]);
+    toy.rigor(&["flash", "x.bin", "--rig", "virtual-toy"])
+        .expect(3)
+        .err_has("no board to bring firmware onto");
+    fs::write(toy.0.join("c3.bin"), images::merged(Chip::Esp32c3, 1, 10_000)).expect("a file");
+    flash(&["c3.bin"]).expect(3).err_has("esp32s3");
+    fs::write(toy.0.join("s3.bin"), images::merged(Chip::Esp32s3, 1, 200_000)).expect("a file");
+    if cfg!(feature = "espflash") {
+        let said = flash(&["s3.bin"])
+            .expect(0)
+            .out_has(&["esp32s3 with 8.0 MiB of flash", "the board was reset and runs"]);
+        assert!(said.out.contains("written"), "{}", said.out);
+        flash(&["s3.bin", "--no-stub"]).expect(0);
+        let held =
+            rigor_rigs::serial::Port::open_alone(&toy.0.join("bench/console"), 115_200).expect("it is free");
+        flash(&["s3.bin"]).expect(2).err_has("does nobody else hold it?");
+        drop(held);
+    } else {
+        flash(&["s3.bin"]).expect(3).err_has("this build of rigor has no loader");
+    }
 }

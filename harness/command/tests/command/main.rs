@@ -16,7 +16,8 @@ use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
 
 use boards::{
-    a_console_is_followed_when_it_vanishes_until_ctrl_c,
+    a_bench_is_flashed_by_its_own_wires, a_bench_is_listened_to_by_one_at_a_time,
+    a_bench_that_runs_is_listened_to_without_a_reset, a_console_is_followed_when_it_vanishes_until_ctrl_c,
     a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while,
     images_that_do_not_fit_are_refused_before_a_port_is_opened, the_doctor_looks_at_a_bench_part_by_part,
     the_doctor_of_a_rig_that_is_no_bench_or_no_rig_at_all, what_is_plugged_in_is_listed,
@@ -770,6 +771,9 @@ fn main() -> ExitCode {
         the_doctor_without_any_tool_names_them_all,
         the_doctor_looks_at_emulators_and_images,
         the_doctor_looks_at_a_bench_part_by_part,
+        a_bench_is_flashed_by_its_own_wires,
+        a_bench_is_listened_to_by_one_at_a_time,
+        a_bench_that_runs_is_listened_to_without_a_reset,
         the_doctor_of_a_rig_that_is_no_bench_or_no_rig_at_all,
         two_rigs_differ_until_somebody_says_why,
         the_matrix_proves_what_can_be_proven,

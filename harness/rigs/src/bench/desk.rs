@@ -13,6 +13,7 @@ use rigor_core::rig::Drive;
 use rigor_core::verdict::RigError;
 use rigor_core::{Instant, Kind, Source, Timeline};
 
+use super::RESET_PULSE;
 use super::bell::Bell;
 use super::console::Console;
 use super::controller::Controller;
@@ -23,9 +24,6 @@ use super::mapping::ticks_in;
 use super::net::{Happened, Net};
 use super::time::Time;
 use super::wires::Wires;
-
-/// How long the reset pin is held: longer than the 100 nF and 10 kOhm that boards have there need.
-const RESET_PULSE: Duration = Duration::from_millis(10);
 
 /// Our ends of the wires.
 pub(super) struct Ends {

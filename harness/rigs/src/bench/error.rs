@@ -8,6 +8,7 @@ use rigor_controller::packed::PackedError;
 use rigor_controller::{FrameError, PRODUCT};
 use rigor_core::verdict::RigError;
 
+use crate::instrument::ToolError;
 use crate::ports::PortError;
 use crate::serial::SerialError;
 
@@ -17,6 +18,9 @@ pub enum BenchError {
     /// A serial port.
     #[error(transparent)]
     Serial(#[from] SerialError),
+    /// A program that switches or resets.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
     /// A port of the rig file is not there.
     #[error("[{table}] of the rig file: {reason}")]
     NotPluggedIn {

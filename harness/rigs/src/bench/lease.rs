@@ -21,6 +21,10 @@ use crate::ports::{Host, PortName};
 const LOOK: Duration = Duration::from_millis(20);
 /// A record is a few words.
 const MAX_RECORD: u64 = 1024;
+/// How long a bench may be somebody else's before nobody waits for it any more: a long case, and its attempts.
+pub(super) const LEASED_WITHIN: Duration = Duration::from_secs(1_800);
+/// Who has it for longer than this is told of.
+const UNTOLD: Duration = Duration::from_secs(1);
 
 /// The bench is ours until this is dropped.
 #[derive(Debug)]
@@ -43,6 +47,26 @@ impl Lease {
         interrupt: &AtomicBool,
     ) -> Result<Self, BenchError> {
         Lease::wait_in(&folder(), name, &resources(bench), why, within, interrupt)
+    }
+
+    /// The same, as long as any case waits; who has the bench is told to `waiting` if that takes more than a moment.
+    ///
+    /// # Errors
+    /// As [`Lease::wait`].
+    pub(super) fn wait_told(
+        name: &str,
+        bench: &Bench,
+        why: &str,
+        interrupt: &AtomicBool,
+        waiting: &mut dyn FnMut(&str),
+    ) -> Result<Self, BenchError> {
+        match Lease::wait(name, bench, why, UNTOLD, interrupt) {
+            Ok(lease) => Ok(lease),
+            Err(error) => {
+                waiting(&error.to_string());
+                Lease::wait(name, bench, why, LEASED_WITHIN, interrupt)
+            }
+        }
     }
 
     fn wait_in(
