@@ -74,7 +74,7 @@ pub fn lease(file: &RigFile, why: &str, interrupt: &AtomicBool) -> Result<Option
 /// The same for a person, who is told to `waiting` whom it is waited for.
 ///
 /// # Errors
-/// As [`lease`].
+/// As [`lease()`].
 pub fn lease_told(
     file: &RigFile,
     bench: &Bench,
