@@ -46,12 +46,12 @@ pub enum Command {
     Play(Waveform),
     /// Record these from now on, and nothing else.
     Record(Wanted),
-    /// Send edges from the loop-back output and record them on its input: answered at once, and the edges
-    /// that were seen are told as those of [`Wire::LoopBack`].
+    /// Send edges from the loop-back output and record them on its input: answered at once, with the instant from which
+    /// `spacing` is counted, and the edges that were seen are told as those of [`LOOP_BACK_INPUT`].
     LoopBack {
         /// How many, at least 1.
         edges: u16,
-        /// Ticks between them.
+        /// Ticks between them, and before the first.
         spacing: u32,
     },
     /// Let the device run: answered by [`Answer::Stands`]. For [stepped](Identity::stepped) controllers

@@ -5,7 +5,7 @@
 
 use embassy_futures::select::select;
 use embassy_time::{Duration, Instant, Timer};
-use rigor_controller::message::{Answer, Command, Drive, Identity, Refusal, Said, Wanted, Wire};
+use rigor_controller::message::{Answer, Command, Identity, Refusal, Said, Wanted, Waveform, Wire};
 use rigor_controller::{Request, Ticks};
 
 use crate::clock;
@@ -67,6 +67,10 @@ impl Desk {
             self.take(incoming);
         }
         if !self.has_host {
+            if host::speaks_otherwise() {
+                // That there is somebody, and which version he speaks, is all that such a host understands of it.
+                self.outbox.say(Said::Complete { until: clock::now() });
+            }
             self.outbox.dispatch();
             return false;
         }
@@ -118,11 +122,12 @@ impl Desk {
 
     fn act(&mut self, command: Command) -> Result<Ticks, Refusal> {
         match command {
+            // It is driven by `LoopBack` and nothing else.
+            Command::Drive { wire: Wire::LoopBack, .. }
+            | Command::Play(Waveform { wire: Wire::LoopBack, .. }) => Err(Refusal::NoSuchWire),
             Command::Drive { wire, drive } => {
                 let pin = Driven::of(wire)?;
-                if drive == Drive::High && wire != Wire::Power {
-                    return Err(Refusal::NeverHigh);
-                }
+                pin.accepts(drive)?;
                 Ok(waveforms::drive(wire, pin, drive))
             }
             Command::Play(waveform) => waveforms::play(waveform),

@@ -34,8 +34,8 @@ const MACHINE: usize = 0;
 const CHANNEL: usize = 4;
 /// The first of the pins that the machine sees; it has to be the loop-back's input.
 const BASE: u8 = wires::LOOP_BACK[1];
-/// `mov osr, ~null`; `mov isr, null`, `in pins, 12` and `mov y, isr`; `mov isr, null`; RP2040 datasheet, 3.4.
-const PREPARE: [u16; 4] = [0xA0EB, 0xA0C3, 0x400C, 0xA046];
+/// `mov osr, ~null` and `mov y, ~null`; RP2040 datasheet, 3.4. No levels are all ones, so the first look is told.
+const PREPARE: [u16; 2] = [0xA0EB, 0xA04B];
 
 #[unsafe(link_section = ".rings")]
 static SPACE: Space<RING> = Space::new();
@@ -49,7 +49,8 @@ pub(crate) struct Edges {
     /// Looks before the one that saw the last change, and changes so far.
     looks: u64,
     changes: u64,
-    levels: u32,
+    /// Nothing before the first look.
+    levels: Option<u32>,
     lost_from: Option<Ticks>,
     /// Everything before it was told.
     complete: Ticks,
@@ -95,7 +96,7 @@ impl Edges {
             began: Ticks(0),
             looks: 0,
             changes: 0,
-            levels: 0,
+            levels: None,
             lost_from: None,
             complete: Ticks(0),
         };
@@ -119,7 +120,7 @@ impl Edges {
         self.tap.execute(&PREPARE);
         // A jump to the beginning.
         self.tap.execute(&[0]);
-        self.levels = pac::SIO.gpio_in(0).read() >> BASE & 0xFFF;
+        self.levels = None;
         self.began = ring::start(BLOCK, self.tap.mask());
         (self.looks, self.changes) = (0, 0);
         self.complete = self.began;
@@ -127,28 +128,30 @@ impl Edges {
 
     /// Tells some of the changes; whether there may be more.
     pub(crate) fn pump(&mut self, outbox: &mut Outbox) -> bool {
-        let now = clock::now();
-        let Some(words) = self.tap.waiting() else {
-            self.lost_from.get_or_insert(self.complete);
-            self.begin();
-            return true;
-        };
-        if let Some(from) = self.lost_from {
-            if !outbox.say(Said::Lost { stream: Stream::Edges, from, until: self.began }) {
+        for _ in 0..SLICE {
+            let now = clock::now();
+            let Some(words) = self.tap.waiting() else {
+                self.lost_from.get_or_insert(self.complete);
+                self.begin();
+                return true;
+            };
+            if let Some(from) = self.lost_from {
+                let until = self.began + FIRST;
+                if !outbox.say(Said::Lost { stream: Stream::Edges, from, until }) {
+                    return false;
+                }
+                self.lost_from = None;
+            }
+            if words < 2 {
+                self.complete = self.complete.max(now - LAG);
+                self.catch_up(now);
                 return false;
             }
-            self.lost_from = None;
-        }
-        for _ in 0..(words / 2).min(SLICE) {
             if !self.tell(outbox) {
                 return false;
             }
         }
-        if words < 2 {
-            self.complete = self.complete.max(now - LAG);
-            self.catch_up(now);
-        }
-        words / 2 > SLICE
+        true
     }
 
     /// Tells one change; whether there was room for it.
@@ -157,8 +160,9 @@ impl Edges {
         // The count went down from all ones, once before the first look.
         let looks = self.looks + u64::from((u32::MAX - 1 - self.tap.peek(1)).wrapping_sub(self.looks as u32));
         let at = self.began + (FIRST + looks * LOOK + self.changes * TELL);
-        while self.levels != levels {
-            let bit = (self.levels ^ levels).trailing_zeros();
+        let mut known = self.levels.unwrap_or(levels);
+        while known != levels {
+            let bit = (known ^ levels).trailing_zeros();
             let input = wires::input_of(BASE + bit as u8);
             let level = if levels >> bit & 1 == 1 { Level::High } else { Level::Low };
             let is_wanted =
@@ -168,8 +172,10 @@ impl Edges {
             {
                 return false;
             }
-            self.levels ^= 1 << bit;
+            known ^= 1 << bit;
+            self.levels = Some(known);
         }
+        self.levels = Some(levels);
         (self.looks, self.changes) = (looks, self.changes + 1);
         self.complete = at;
         self.tap.advance(2);

@@ -16,7 +16,7 @@ use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
 use embassy_usb::class::cdc_acm::{CdcAcmClass, ControlChanged, Receiver, Sender, State};
 use embassy_usb::{Builder, Config, Handler, UsbDevice};
-use rigor_controller::{Deframer, PRODUCT, Request, Ticks};
+use rigor_controller::{Deframer, FrameError, PRODUCT, Request, Ticks};
 use static_cell::StaticCell;
 
 use crate::outbox::Waiting;
@@ -50,6 +50,18 @@ pub(crate) fn has_gone() -> bool {
         IS_GONE.store(false, Ordering::Release);
     }
     gone
+}
+
+/// Somebody speaks another version of the protocol.
+static IS_OTHER_VERSION: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody has spoken another version of the protocol since this was asked last.
+pub(crate) fn speaks_otherwise() -> bool {
+    let does = IS_OTHER_VERSION.load(Ordering::Acquire);
+    if does {
+        IS_OTHER_VERSION.store(false, Ordering::Release);
+    }
+    does
 }
 
 /// Lets go of everything, before anything else.
@@ -152,11 +164,12 @@ async fn receive(mut receiver: Receiver<'static, Usb>) -> ! {
         while let Ok(length) = receiver.read_packet(&mut packet).await {
             let received = clock::now();
             for &byte in &packet[..length] {
-                // What is no request is nobody's: there is nothing to answer to.
-                if let Some(frame) = deframer.take(byte)
-                    && let Ok(request) = frame.open()
-                {
-                    REQUESTS.send(Incoming { request, received }).await;
+                let Some(frame) = deframer.take(byte) else { continue };
+                match frame.open() {
+                    Ok(request) => REQUESTS.send(Incoming { request, received }).await,
+                    Err(FrameError::Version(_)) => IS_OTHER_VERSION.store(true, Ordering::Release),
+                    // What is no request is nobody's: there is nothing to answer to.
+                    Err(FrameError::Damaged | FrameError::Meaningless) => {}
                 }
             }
         }

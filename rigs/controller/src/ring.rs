@@ -108,13 +108,13 @@ impl Tap {
         self.read = 0;
     }
 
-    /// Words that wait. `None` if DMA has run over what was not read, or is about to, or came too late itself.
+    /// Words that wait. `None` if DMA has run over what was not read, or came too late itself, or might run over it while it is
+    /// read: whoever reads has asked not long before, as a quarter of the ring takes no longer to fill.
     pub(crate) fn waiting(&self) -> Option<u32> {
         let left = pac::DMA.ch(self.channel).trans_count().read();
         let waiting = (TRANSFER - left).wrapping_sub(self.read);
         let stalled = self.block.fdebug().read().rxstall() & self.mask() != 0;
-        // Some may come while others are read.
-        (waiting <= self.words - self.words / 16 && !stalled).then_some(waiting)
+        (waiting <= self.words - self.words / 4 && !stalled).then_some(waiting)
     }
 
     /// The transfer goes on for hours.

@@ -99,12 +99,17 @@ pub(crate) fn play(waveform: Waveform) -> Result<Ticks, Refusal> {
     begin(wire, pin, at, Steps::Given { steps, next: 0 })
 }
 
-/// Edges in a steady distance, the first one up; the wire goes on at the last level.
+/// Edges in a steady distance, the first one that far from now; when that is. The wire goes on at the last level.
 ///
 /// # Errors
 /// As for [`play`].
 pub(crate) fn square(wire: Wire, edges: u16, spacing: u32) -> Result<Ticks, Refusal> {
-    begin(wire, Driven::of(wire)?, None, Steps::Square { left: edges, spacing, level: Drive::High })
+    let pin = Driven::of(wire)?;
+    let level = if pin.is_high() { Drive::Low } else { Drive::High };
+    let now = clock::now();
+    let first = Some(now + u64::from(spacing));
+    begin(wire, pin, first, Steps::Square { left: edges, spacing, level })?;
+    Ok(now)
 }
 
 fn begin(wire: Wire, pin: Driven, at: Option<Ticks>, steps: Steps) -> Result<Ticks, Refusal> {

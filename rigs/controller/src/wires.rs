@@ -65,6 +65,12 @@ impl Driven {
     pub(crate) fn accepts(self, drive: Drive) -> Result<(), Refusal> {
         if drive == Drive::High && !self.may_be_high { Err(Refusal::NeverHigh) } else { Ok(()) }
     }
+
+    /// Whether it is driven high.
+    pub(crate) fn is_high(self) -> bool {
+        let driven_high = pac::SIO.gpio_oe(0).value().read() & pac::SIO.gpio_out(0).value().read();
+        driven_high >> self.pin & 1 == 1
+    }
 }
 
 /// What several pins do in the same tick.

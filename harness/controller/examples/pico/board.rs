@@ -203,6 +203,11 @@ impl Board {
         assert_eq!(ahead, *self.ahead.get_or_insert(ahead), "ticks off: {at:?} was told of cycle {cycle}");
     }
 
+    /// What the clock showed in `cycle`; after something [happened](Self::happened_at).
+    pub(crate) fn instant_of(&self, cycle: u64) -> Ticks {
+        Ticks(cycle.wrapping_add_signed(self.ahead.expect("something has happened")))
+    }
+
     /// What happened to a pin since this was asked last.
     pub(crate) fn changes(&mut self, pin: u8) -> Vec<PinChange> {
         let changes = self.pins.iter().copied().filter(|change| change.pin == pin).collect();

@@ -123,15 +123,58 @@ pub(crate) fn are_measured_to_the_tick(board: &mut Board) {
     );
 }
 
-/// It says from when to when there is nothing, and goes on with whole bursts.
+/// What was said to be lost of a lane.
+fn lost(events: &[Event], lane: u8) -> Vec<(Ticks, Ticks)> {
+    let lost = |event: &Event| match event {
+        Event::Lost { stream, from, until } if *stream == Stream::Lane(lane) => Some((*from, *until)),
+        _ => None,
+    };
+    events.iter().filter_map(lost).collect()
+}
+
+/// How many of the pulses of `sent` were told, if all others lie where something is said to be lost, and if nothing was told
+/// that is of no burst.
+fn accounted(board: &Board, events: &[Event], lane: u8, sent: &[Burst]) -> usize {
+    let (mut got, lost) = (bursts(events, lane), lost(events, lane));
+    let mut count = 0;
+    for burst in sent.iter().filter(|burst| burst.lane == lane) {
+        let mut at = board.instant_of(burst.cycle);
+        let pulses = burst.pulses();
+        // Of the burst in which it began to be lost there is the beginning.
+        let told = match got.iter().position(|(began, _)| *began == at) {
+            Some(place) => got.remove(place).1,
+            None => Vec::new(),
+        };
+        count += told.len();
+        for (number, pulse) in pulses.iter().enumerate() {
+            match told.get(number) {
+                Some(told) => assert_eq!(told, pulse, "pulse {number} of lane {lane} at {at:?}"),
+                None => {
+                    let is_lost = lost.iter().any(|(from, until)| *from <= at && at < *until);
+                    assert!(
+                        is_lost,
+                        "pulse {number} of lane {lane} at {at:?} is neither told nor lost: {lost:?}"
+                    );
+                }
+            }
+            at = at + u64::from(pulse.active + pulse.idle);
+        }
+    }
+    assert!(got.is_empty(), "{} bursts on lane {lane} are of nobody, one at {:?}", got.len(), got[0].0);
+    count
+}
+
+/// A host that does not read for a while: each pulse is told, or lies where something is said to be lost; and then it
+/// goes on.
 pub(crate) fn say_what_a_host_that_does_not_read_has_lost(board: &mut Board) {
-    const FRAMES: u64 = 8;
+    const FRAMES: u64 = 10;
+    record(board, 3);
     board.take();
     board.tell("read off");
     let begin = board.cycle + 100 * MICRO;
-    // Without a pause that lasts: more than the rings and the queue together have room for.
+    // Hardly a pause: more than the rings and the queue together have room for.
     let spacing = 5 * MILLI;
-    let sent: Vec<Burst> = (0..FRAMES)
+    let mut sent: Vec<Burst> = (0..FRAMES)
         .flat_map(|frame| [0, 1].map(|lane| Burst::new(lane, begin + frame * spacing, frame)))
         .collect();
     for burst in &sent {
@@ -140,41 +183,58 @@ pub(crate) fn say_what_a_host_that_does_not_read_has_lost(board: &mut Board) {
     board.run(FRAMES * spacing + MILLI);
     board.tell("read on");
     board.run(25 * MILLI);
-    let last = Burst::new(0, board.cycle + 100 * MICRO, 0);
-    last.send(board);
+    for lane in [0, 1] {
+        let last = Burst::new(lane, board.cycle + 100 * MICRO, 0);
+        last.send(board);
+        sent.push(last);
+    }
     board.run(7 * MILLI);
     let events = board.take();
-    let lost: Vec<(Stream, Ticks, Ticks)> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Lost { stream, from, until } => Some((*stream, *from, *until)),
-            _ => None,
-        })
-        .collect();
     for lane in [0, 1] {
-        let lost: Vec<_> = lost.iter().filter(|(stream, ..)| *stream == Stream::Lane(lane)).collect();
-        assert!(!lost.is_empty(), "a loss on lane {lane} is told");
-        let got = bursts(&events, lane);
-        let missing: u64 = lost.iter().map(|(_, from, until)| until.since(*from)).sum();
+        assert!(!lost(&events, lane).is_empty(), "a loss on lane {lane} is told");
+        let count = accounted(board, &events, lane, &sent);
+        let all = (FRAMES as usize + 1) * 24 * PIXELS;
         println!(
-            "lane {lane}: of {FRAMES} bursts that nobody read, {} ms were told as lost",
-            missing / MILLI
+            "lane {lane}: a host did not read for {} ms: {count} of {all} pulses, and the others as lost",
+            FRAMES * 5
         );
-        for (at, pulses) in &got {
-            for (_, from, until) in &lost {
-                assert!(at < from || at >= until, "nothing is told of what was lost");
-            }
-            // Of the burst in which it began to be lost there is the beginning.
-            assert!(
-                sent.iter()
-                    .chain([&last])
-                    .filter(|burst| burst.lane == lane)
-                    .any(|burst| burst.pulses().starts_with(pulses)),
-                "{} pulses at {at:?} are of no burst",
-                pulses.len()
-            );
-        }
+        assert!(
+            bursts(&events, lane).last().is_some_and(|(_, pulses)| pulses.len() == 24 * PIXELS),
+            "it goes on whole"
+        );
     }
-    let got = bursts(&events, 0);
-    assert_eq!(got.last().map(|(_, pulses)| pulses.len()), Some(24 * PIXELS), "and it goes on whole");
+}
+
+/// A wire that rings a hundred times as fast as LEDs do, and one that is stuck: said to be lost, and the next burst is whole.
+pub(crate) fn survive_noise(board: &mut Board) {
+    record(board, 3);
+    board.take();
+    let begin = board.cycle + 100 * MICRO;
+    let noise = " 6".repeat(59_999);
+    board.tell(&format!("level {LANE} {begin} 1{noise}"));
+    board.tell(&format!("level {} {begin} 1 {}", LANE + 1, 9 * MILLI));
+    board.run(10 * MILLI);
+    let mut sent = Vec::new();
+    for lane in [0, 1] {
+        let burst = Burst::new(lane, board.cycle + 200 * MICRO, 3);
+        burst.send(board);
+        sent.push(burst);
+    }
+    board.run(7 * MILLI);
+    let events = board.take();
+    // The long pulse is one, of 9 ms, or was lost.
+    for lane in [0, 1] {
+        let bursts = bursts(&events, lane);
+        let (at, pulses) = bursts.last().expect("a burst");
+        assert_eq!(*at, board.instant_of(sent[usize::from(lane)].cycle));
+        assert_eq!(*pulses, sent[usize::from(lane)].pulses(), "the burst after it is whole");
+        let lost = lost(&events, lane);
+        println!(
+            "lane {lane}: {} bursts and {} losses of noise, then a whole burst",
+            bursts.len() - 1,
+            lost.len()
+        );
+    }
+    assert!(!lost(&events, 0).is_empty(), "noise is said to be lost");
+    record(board, 0);
 }

@@ -4,12 +4,14 @@
 //! `fixtures/oracles/controller.sh` starts it. Arguments: the emulator's script, and the firmware's ELF file.
 
 mod board;
+mod edges;
 mod lanes;
 mod lines;
 
-use board::{Board, MICRO, MILLI};
+use board::{Board, Event, MICRO, MILLI};
+use rigor_controller::frame::{self, MAX_FRAME};
 use rigor_controller::message::Answer;
-use rigor_controller::{Command, PRODUCT};
+use rigor_controller::{Command, PRODUCT, PROTOCOL, Request};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,7 +23,12 @@ fn main() {
     lines::play_waveforms_to_the_tick(&mut board);
     lanes::are_measured_to_the_tick(&mut board);
     lanes::say_what_a_host_that_does_not_read_has_lost(&mut board);
+    lanes::survive_noise(&mut board);
+    edges::are_told_of_eight_inputs(&mut board);
+    edges::come_back_by_the_pair(&mut board);
+    edges::say_what_a_flood_has_lost(&mut board);
     survives_garbage(&mut board);
+    tells_its_version(&mut board);
     lines::are_let_go_when_the_port_is_closed(&mut board);
     println!("{} ms of the controller's time", board.cycle / MILLI);
 }
@@ -69,4 +76,31 @@ fn survives_garbage(board: &mut Board) {
     board.run(5 * MILLI);
     assert!(matches!(board.ask(Command::ReadClock), Answer::Clock { .. }), "it answers after garbage");
     println!("4,000 bytes of garbage did nothing");
+}
+
+/// A host of another version hears which one this is; and one that knows it is served.
+fn tells_its_version(board: &mut Board) {
+    // The port is opened anew, so nobody has asked yet.
+    board.tell("open off");
+    board.run(2 * MILLI);
+    board.tell("open on");
+    board.run(MILLI);
+    board.forget();
+    let mut frame = [0; MAX_FRAME];
+    let frame =
+        frame::encode(&Request { id: 1, command: Command::Identify }, &mut frame).expect("it is short");
+    let mut plain = [0; MAX_FRAME];
+    let length = cobs::decode(frame, &mut plain).expect("it is a frame");
+    plain[0] = PROTOCOL + 1;
+    let (body, end) = plain[..length].split_at_mut(length - 4);
+    let checksum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(body);
+    end.copy_from_slice(&checksum.to_le_bytes());
+    let mut other = [0; MAX_FRAME];
+    let length = cobs::encode(&plain[..length], &mut other);
+    board.send(&other[..=length]);
+    board.run(3 * MILLI);
+    let events = board.take();
+    assert!(matches!(events[..], [Event::Complete(_)]), "it says something, in its own version: {events:?}");
+    assert!(matches!(board.ask(Command::Identify), Answer::Identity(_)), "and serves who speaks its own");
+    println!("another version of the protocol is answered in this one");
 }

@@ -167,7 +167,7 @@ impl Lane {
             Mode::Seek(at) => self.seek(at, words, outbox),
             Mode::Burst { rose, after } => {
                 let words = words[0].min(words[1]).min(SLICE);
-                words > 0 && self.burst(rose, after, words, outbox) && words == SLICE
+                words > 0 && self.burst(rose, after, words, outbox)
             }
         }
     }
@@ -225,11 +225,11 @@ impl Lane {
                 self.begin(begun);
                 false
             }
-            _ => false,
+            _ => words.iter().any(|&words| words > SLICE),
         }
     }
 
-    /// Reads up to `words` pulses of a burst; whether it did, and may be called again.
+    /// Reads up to `words` pulses of a burst; whether there may be more to be read at once.
     fn burst(&mut self, mut rose: u64, after: [u32; 2], words: u32, outbox: &mut Outbox) -> bool {
         let mut left = words;
         // The first pulse after a pause is measured from elsewhere.
@@ -244,11 +244,12 @@ impl Lane {
                 self.advance(packed.pulses);
                 self.mode = Mode::Burst { rose, after };
                 if left == 0 {
-                    return true;
+                    return words == SLICE;
                 }
                 let Some(pulse) = self.usual() else { break };
-                if !self.pack(pulse, rose, outbox) {
-                    return false;
+                if !self.push(pulse, rose) {
+                    // Sending takes a while: how much waits has to be looked at again.
+                    return self.flush(outbox);
                 }
                 self.learn(pulse);
                 rose += u64::from(pulse.active + pulse.idle);
@@ -256,7 +257,7 @@ impl Lane {
                 self.advance(1);
                 self.mode = Mode::Burst { rose, after };
                 if left == 0 {
-                    return true;
+                    return words == SLICE;
                 }
             }
         }
@@ -317,7 +318,8 @@ impl Lane {
             _ => return self.desert(own, after, rose),
         };
         let pulse = Pulse { active: (a + b) / 2, idle };
-        if !self.pack(pulse, rose, outbox) {
+        if !self.push(pulse, rose) {
+            self.flush(outbox);
             return;
         }
         self.advance(1);
@@ -335,11 +337,6 @@ impl Lane {
         self.is_due = !self.packer.is_empty();
         self.mode =
             Mode::Seek([0, 1].map(|machine| At::Pulses { rose: own[machine], after: after[machine] }));
-    }
-
-    /// Puts a pulse into the packet, which is sent before that if it is full; whether it could be.
-    fn pack(&mut self, pulse: Pulse, rose: u64, outbox: &mut Outbox) -> bool {
-        self.push(pulse, rose) || (self.flush(outbox) && self.push(pulse, rose))
     }
 
     fn push(&mut self, pulse: Pulse, rose: u64) -> bool {
