@@ -7,7 +7,7 @@ use std::time::Duration;
 pub enum ProbeError {
     /// No probe fits.
     #[error(
-        "no debug probe {which} is plugged in; `rigor devices` shows what is (the USB port of an ESP32-S3, -C3 or -C6 \
+        "no debug probe {which} is plugged in; `rigor probe list` shows what is (the USB port of an ESP32-S3, -C3 or -C6 \
          is a probe as well)"
     )]
     Absent {
