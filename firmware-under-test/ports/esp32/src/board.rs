@@ -8,7 +8,7 @@ macro_rules! pins {
     ($chip:literal, leds: $first:ident, $second:ident, console: $rx:ident, $tx:ident) => {
         /// The pins of this chip's board, taken from all peripherals.
         #[cfg(feature = $chip)]
-        macro_rules! pins_of {
+        macro_rules! pins_of_chip {
             ($peripherals:ident) => {
                 $crate::board::Pins {
                     leds: [$peripherals.$first.degrade(), $peripherals.$second.degrade()],
@@ -27,7 +27,7 @@ pins!("esp32c3", leds: GPIO3, GPIO10, console: GPIO20, GPIO21);
 // GPIO 9 starts the loader; modules with the flash inside have no 10 and 11.
 pins!("esp32c6", leds: GPIO2, GPIO3, console: GPIO17, GPIO16);
 
-pub(crate) use pins_of;
+pub(crate) use pins_of_chip as pins_of;
 
 /// The pins that the firmware has.
 pub struct Pins {
