@@ -1,7 +1,10 @@
 //! A run in which everything happens, for tests.
 
+use std::time::Duration;
+
 use rigor_core::distribution::Distribution;
 use rigor_core::evidence::{Evidence, Lane, LaneKind, LogLine, Mark, Picture, Series, Waterfall};
+use rigor_core::qualification::{LoopBack, Qualification, RoundTrip};
 use rigor_core::requirement::{Catalogue, RequirementId};
 use rigor_core::result::{
     CaseResult, Decision, Firmware, Measured, Memory, MemoryLimit, MemoryUse, NotRun, RequirementResult,
@@ -118,6 +121,19 @@ fn run_of(id: &str) -> Run {
     }
 }
 
+fn qualification() -> Qualification {
+    let loop_back =
+        LoopBack { sent: 16, seen: 16, offset: Duration::from_nanos(24), jitter: Duration::from_nanos(8) };
+    Qualification {
+        instrument: Some("controller `pico` 00000000000000e6, 125000000 ticks a second".to_owned()),
+        loop_back: Some(loop_back),
+        clocks: Some(Duration::from_micros(60)),
+        console: Some(Duration::from_millis(3)),
+        echo: Some(Duration::from_micros(1200)),
+        network: vec![RoundTrip { service: "n".to_owned(), trips: 8, floor: Duration::from_micros(1900) }],
+    }
+}
+
 /// A bit of everything.
 fn evidence() -> Evidence {
     let mark = |at_ns, length_ns, text: &str| Mark { at_ns, length_ns, text: text.to_owned() };
@@ -185,13 +201,14 @@ pub(crate) fn run() -> RunResult {
         .unwrap();
     let speed = Distribution::new(Unit::KilobytesPerSecond, [80.0, 90.5, 97.25]).unwrap();
     let mapped = Distribution::new(Unit::Pixels, [319.0]).unwrap();
+    let floor = Some(Amount::new(1.9, Unit::Milliseconds));
     let decisions = [
         ("K1-LED-002", figures("frame_period", &catalogue, "K1-LED-002", &frames)),
         ("K1-LED-003", figures("frame_jitter", &catalogue, "K1-LED-003", &frames)),
         ("K1-LED-004", figures("frame_jitter", &catalogue, "K1-LED-004", &frames)),
         ("K1-LED-006", figures("pixel_mapping", &catalogue, "K1-LED-006", &mapped)),
         ("K1-NET-002", words("third_client", Verdict::RigFault, "", "the link of the rig is down")),
-        ("K1-NET-004", figures("idle_close", &catalogue, "K1-NET-004", &idle)),
+        ("K1-NET-004", Decision { floor, ..figures("idle_close", &catalogue, "K1-NET-004", &idle) }),
         (
             "K1-SYS-008",
             Decision::not_run(
@@ -250,6 +267,7 @@ pub(crate) fn run() -> RunResult {
             name: "virtual".to_owned(),
             back_end: "virtual".to_owned(),
             fidelity: Fidelity::Modelled,
+            qualification: Some(qualification()),
         }],
         vec![Firmware {
             system: "prism-k1".to_owned(),

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use rigor_core::budget::Budget;
 use rigor_core::distribution::Summary;
+use rigor_core::qualification::Qualification;
 use rigor_core::requirement::Class;
 use rigor_core::result::{
     Counts, EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT, Measured, NotRun, RequirementResult, RunResult,
@@ -33,6 +34,7 @@ pub fn render(result: &RunResult) -> String {
     let _ = writeln!(page, "## {}\n", headline(result));
     let _ = writeln!(page, "{}\n", counts(&result.totals.requirements));
     what_ran(&mut page, result);
+    qualified(&mut page, result);
     troubles(&mut page, result);
     nearest(&mut page, result);
     not_run(&mut page, result);
@@ -92,6 +94,17 @@ fn what_ran(page: &mut String, result: &RunResult) {
         let told: Vec<String> = memory::words(firmware).iter().map(bold).collect();
         if !told.is_empty() {
             let _ = writeln!(page, "{} takes {}\n", text(&firmware.name), told.join(", "));
+        }
+    }
+}
+
+/// What the rigs have found out of themselves.
+fn qualified(page: &mut String, result: &RunResult) {
+    for rig in &result.rigs {
+        let lines = rig.qualification.iter().flat_map(Qualification::lines);
+        let told: Vec<String> = lines.map(|line| text(&clip(&line, MAX_CELL))).collect();
+        if !told.is_empty() {
+            let _ = writeln!(page, "{}: {}\n", text(&rig.name), told.join("; "));
         }
     }
 }

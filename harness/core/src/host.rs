@@ -47,6 +47,22 @@ impl HostDelay {
     }
 }
 
+/// The lane that says how far from the truth what the host stamps may be, on a rig whose clock is an instrument's: a
+/// gauge in nanoseconds, once at the beginning and whenever it gets worse.
+pub const STAMP_LANE: &str = "host.stamps";
+
+/// How far from the truth what the host stamps on `timeline` may be, at worst: bytes of a console, and what happens on
+/// connections. `None` where the host stamps nothing that counts.
+pub fn stamps_within(timeline: &Timeline) -> Option<Duration> {
+    let lane = timeline.sources().into_iter().find(|&source| timeline.name(source) == STAMP_LANE)?;
+    let said = timeline.find_all(lane, |event| matches!(event.kind, Kind::Gauge(_)));
+    let said = said.into_iter().filter_map(|event| match event.kind {
+        Kind::Gauge(within) => Some(Duration::from_nanos(within)),
+        _ => None,
+    });
+    said.max()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{Budget, Judgement};
 use crate::distribution::{Distribution, Shape, Summary};
 use crate::evidence::{self, Evidence};
+use crate::qualification::Qualification;
 use crate::requirement::{Class, RequirementId, quote};
 use crate::time::Fidelity;
 use crate::unit::Amount;
@@ -94,6 +95,9 @@ pub struct RigUsed {
     pub back_end: String,
     /// What its clock is worth.
     pub fidelity: Fidelity,
+    /// What it has found out of itself, at worst in this run; left out of a rig that has no instruments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qualification: Option<Qualification>,
 }
 
 /// The firmware under test.
@@ -184,6 +188,10 @@ pub struct RequirementResult {
     pub fidelity: Option<Fidelity>,
     /// How far from the truth the deciding instrument may be.
     pub uncertainty: Option<Amount>,
+    /// The shortest round trip over the network of the deciding rig, of a time that was measured over it. It is part
+    /// of the figures and not subtracted; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Amount>,
     /// The cases that decide it, by name.
     pub cases: Vec<String>,
     /// The rig whose evidence decided.

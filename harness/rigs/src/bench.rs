@@ -24,6 +24,7 @@ mod listener;
 mod mapping;
 mod net;
 mod qualify;
+mod stamps;
 mod time;
 mod wait;
 mod wires;
@@ -52,6 +53,7 @@ pub use error::BenchError;
 pub use lease::Lease;
 use net::{Answers, Net};
 use qualify::Qualified;
+use stamps::Stamps;
 use time::{HostTime, SteppedTime, Time};
 use wires::Wires;
 
@@ -163,7 +165,7 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
         ..Parts::default()
     };
     let answers = if stepped { Answers::Controller } else { Answers::Socket };
-    let ends = Ends {
+    let mut ends = Ends {
         bell,
         console,
         net: network(file, bench, answers),
@@ -172,8 +174,10 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
         wires,
         device: Device::new(&timeline, file.power.is_none()),
         controller,
+        stamps: Stamps::default(),
         timeline: timeline.clone(),
     };
+    ends.stamps.hear(qualified.figures.stamps().unwrap_or_default(), &timeline);
     let mut desk = Desk { ends, time, figures: qualified.figures, _lease: lease };
     if file.power.is_none() && file.reset.is_some() {
         desk.reset()?;

@@ -26,6 +26,7 @@ use std::sync::atomic::AtomicBool;
 
 use rigor_board::Firmware;
 use rigor_core::Rig;
+use rigor_core::qualification::Qualification;
 use rigor_core::verdict::RigError;
 
 use fault::Model;
@@ -118,6 +119,20 @@ pub enum Refusal {
     /// The rig replays recordings, and there is none of the case.
     #[error("{0}")]
     NotRecorded(String),
+}
+
+/// Lets the rig of `file` prove itself beyond what it does before each case: how soon its device answers over the console
+/// and the network. Nothing for a rig without instruments. Whoever calls has the [`Lease`].
+///
+/// # Errors
+/// [`RigError`] if the bench does not work.
+pub fn prove(file: &RigFile) -> Result<Qualification, RigError> {
+    match &file.back_end {
+        file::BackEnd::Bench(bench) => bench::examine::prove(file, bench, &Arc::default()),
+        file::BackEnd::Virtual(_) | file::BackEnd::Replay(_) | file::BackEnd::Qemu(_) => {
+            Ok(Qualification::default())
+        }
+    }
 }
 
 /// Takes the rig that `order` describes.

@@ -4,6 +4,8 @@
 //! says nothing of a requirement that it claims to decide, or something of another one, is a
 //! defect of the case; so is one that calls a requirement kept without asking its budget.
 
+use std::time::Duration;
+
 use rigor_core::Fidelity;
 use rigor_core::distribution::Distribution;
 use rigor_core::host::HostDelay;
@@ -25,6 +27,10 @@ pub struct Witness {
     pub fidelity: Fidelity,
     /// What the host did to it, if it lives in the host's time.
     pub host: Option<HostDelay>,
+    /// How far from the truth an instant that the host has stamped may be, on a rig whose clock is an instrument's.
+    pub stamps: Option<Duration>,
+    /// The shortest round trip over the rig's network, of a case that has used it.
+    pub floor: Option<Duration>,
 }
 
 impl Witness {
@@ -42,11 +48,23 @@ impl Witness {
 
     /// `samples` as far as the rig's clock can be trusted; as they are if they are no durations.
     fn trusts(&self, samples: &Distribution) -> Distribution {
-        let samples = samples.clone();
+        let mut samples = samples.clone();
+        // A time has two ends. What an instrument saw by itself says so, by an uncertainty of its own.
+        if let Some(stamps) = self.stamps.filter(|_| samples.uncertainty() == 0.0) {
+            samples = samples.clone().uncertain_by(stamps * 2).unwrap_or(samples);
+        }
         match self.host {
             Some(host) => samples.clone().uncertain_by(host.longest).unwrap_or(samples),
             None => samples,
         }
+    }
+
+    /// What is to be shown beside `samples` of the network that they were measured over. Nothing beside what is no
+    /// time, or was seen by an instrument.
+    fn floor_of(&self, samples: &Distribution) -> Option<Amount> {
+        let is_time = samples.clone().uncertain_by(Duration::ZERO).is_ok();
+        let floor = self.floor.filter(|_| is_time && samples.uncertainty() == 0.0)?;
+        Some(Amount::from(floor))
     }
 
     /// The same decision, but no failure where the host was too slow: a device that is held up misses frames
@@ -136,14 +154,17 @@ fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Dec
         Finding::Unclear(reason) => witness.says(Verdict::Inconclusive, reason),
         Finding::Measured(samples) => match &requirement.budget {
             Some(budget) => match budget.judge(&witness.trusts(samples)) {
-                Ok(judgement) => Decision::judged(
-                    &witness.case,
-                    &witness.rig,
-                    witness.fidelity,
-                    &witness.trusts(samples),
-                    budget,
-                    judgement,
-                ),
+                Ok(judgement) => Decision {
+                    floor: witness.floor_of(samples),
+                    ..Decision::judged(
+                        &witness.case,
+                        &witness.rig,
+                        witness.fidelity,
+                        &witness.trusts(samples),
+                        budget,
+                        judgement,
+                    )
+                },
                 Err(mismatch) => witness.says(Verdict::HarnessBug, mismatch.to_string()),
             },
             // There is nothing to fail; the figure is wanted for the record.
@@ -151,6 +172,7 @@ fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Dec
                 let mut decision =
                     Decision::new(&witness.case, &witness.rig, witness.fidelity, Verdict::Pass);
                 decision.measured = Some(Measured::figures(&witness.trusts(samples), None));
+                decision.floor = witness.floor_of(samples);
                 decision
             }
             None => witness.says(
@@ -163,8 +185,6 @@ fn weigh(requirement: &Requirement, witness: &Witness, finding: &Finding) -> Dec
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use rigor_core::unit::Unit;
     use rigor_core::verdict::ProductError;
 
@@ -192,7 +212,8 @@ class = "must"
 "#;
 
     fn witness() -> Witness {
-        Witness { case: "c".into(), rig: "r".into(), fidelity: Fidelity::Modelled, host: None }
+        let fidelity = Fidelity::Modelled;
+        Witness { case: "c".into(), rig: "r".into(), fidelity, host: None, stamps: None, floor: None }
     }
 
     fn verdicts(decides: &[&str], outcome: Outcome) -> Vec<Verdict> {
@@ -237,6 +258,42 @@ class = "must"
         // The report says by how much.
         let Some(Measured::Distribution(figures)) = decided(4.0).measured else { panic!("no figures") };
         assert_eq!(figures.uncertainty, 10.0);
+    }
+
+    #[test]
+    fn what_the_host_stamps_decides_nothing_finer_than_its_stamps() {
+        let catalogue = Catalogue::parse(CATALOGUE, "toy.toml").expect("valid");
+        let [stamps, floor] = [2, 1].map(|ms| Some(Duration::from_millis(ms)));
+        let bench = Witness { stamps, floor, ..witness() };
+        let decided = |samples: Distribution| {
+            let mut findings = Findings::new();
+            findings.measured("T-ONE", samples);
+            decide_one(&catalogue, "T-ONE", &bench, &findings)
+        };
+        // Both ends are uncertain by 2 ms; 5 ms are allowed.
+        assert_eq!(
+            [0.5, 1.5, 4.0, 8.5, 9.5].map(|ms| decided(samples(ms)).verdict),
+            [
+                Verdict::Pass,
+                Verdict::Inconclusive,
+                Verdict::Inconclusive,
+                Verdict::Inconclusive,
+                Verdict::Fail
+            ]
+        );
+        let shown = decided(samples(0.5));
+        assert_eq!(shown.uncertainty.map(|amount| amount.value), Some(4.0));
+        assert_eq!(shown.floor, Some(Amount::from(Duration::from_millis(1))), "shown");
+        let Some(Measured::Distribution(figures)) = shown.measured else { panic!("no figures") };
+        assert_eq!(figures.max, 1.0, "and not subtracted");
+        // What an instrument saw by its own clock is as good as that.
+        let seen = samples(4.999).uncertain_by(Duration::from_nanos(8)).expect("a size");
+        let decided = decided(seen);
+        assert_eq!((decided.verdict, decided.floor), (Verdict::Pass, None));
+        let kept = samples(1.0).uncertain_by(Duration::from_nanos(8)).expect("a size");
+        assert_eq!(bench.trusts(&kept), kept);
+        let count = Distribution::new(Unit::Count, [3.0]).expect("samples");
+        assert_eq!(bench.trusts(&count), count, "no time");
     }
 
     /// By a host that was to hold it up for 10 ms at most.

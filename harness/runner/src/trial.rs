@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant as WallInstant};
 
 use rigor_core::event::{DeviceEvent, Kind};
 use rigor_core::evidence::Evidence;
-use rigor_core::host::HostDelay;
+use rigor_core::host::{HostDelay, stamps_within};
+use rigor_core::qualification::Qualification;
 use rigor_core::requirement::{Catalogue, Class};
 use rigor_core::result::{Decision, NotRun};
 use rigor_core::task::{TASK_LANES, TaskStart};
@@ -69,6 +69,8 @@ pub struct Setup {
     pub accounts: Option<Arc<Accounts>>,
     /// Who looks on while long cases run, if anybody does.
     pub onlooker: Option<Onlooker>,
+    /// What the rig has found out of itself before the first case.
+    pub proof: OnceLock<Qualification>,
 }
 
 impl Setup {
@@ -84,6 +86,7 @@ impl Setup {
             recordings: None,
             accounts: None,
             onlooker: None,
+            proof: OnceLock::new(),
         }
     }
 }
@@ -109,6 +112,8 @@ pub struct Trial {
     /// What [`Drive::reached_defects`](rigor_core::rig::Drive::reached_defects) said at the end;
     /// `None` too for a trial that did not come to its own end.
     pub reached_defects: Option<Vec<&'static str>>,
+    /// What the rig has found out of itself when it was taken, if it has instruments.
+    pub qualification: Option<Qualification>,
 }
 
 impl Trial {
@@ -167,6 +172,8 @@ pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
         Ok(lease) => lease,
         Err(error) => return blamed(case, setup, &Blame::Rig(error)),
     };
+    // What cannot be proven here, the case finds out for itself.
+    setup.proof.get_or_init(|| rigor_rigs::prove(&setup.rig).unwrap_or_default());
     let started = WallInstant::now();
     let mut trial = attempt(catalogue, case, setup, 0);
     while trial.verdict() == Verdict::RigFault && trial.retries + 1 < ATTEMPTS {
@@ -252,7 +259,7 @@ fn watched(
 
 fn witness(case: &Case, setup: &Setup) -> Witness {
     let (case, rig) = (case.name().to_owned(), setup.rig.name.clone());
-    Witness { case, rig, fidelity: setup.rig.fidelity(), host: None }
+    Witness { case, rig, fidelity: setup.rig.fidelity(), host: None, stamps: None, floor: None }
 }
 
 fn blamed(case: &Case, setup: &Setup, blame: &Blame) -> Trial {
@@ -277,6 +284,7 @@ pub(crate) fn without_rig(decisions: Vec<(String, Decision)>) -> Trial {
         log_tail: Vec::new(),
         stacks: BTreeMap::new(),
         reached_defects: None,
+        qualification: None,
     }
 }
 
@@ -331,7 +339,12 @@ fn on_rig(
         }
     };
     let outcome = check_evidence(&rig, &bench, outcome);
-    let witness = Witness { host: HostDelay::of(&rig.timeline), ..witness };
+    let witness = Witness {
+        host: HostDelay::of(&rig.timeline),
+        stamps: stamps_within(&rig.timeline),
+        floor: setup.proof.get().and_then(Qualification::floor).filter(|_| used_network(&rig)),
+        ..witness
+    };
     let mut decisions = judge::decide(catalogue, case.decides(), &witness, &outcome);
     // What a case finds wrong is as much a suspicion as what it gives up waiting for.
     if decisions.iter().any(|(_, decision)| decision.verdict == Verdict::Fail)
@@ -356,6 +369,7 @@ fn on_rig(
         log_tail: if verdict == Verdict::Pass { Vec::new() } else { log_tail(&rig, &setup.rig) },
         stacks: stacks(&rig),
         reached_defects: rig.drive.reached_defects().filter(|_| !interrupt.load(Ordering::Relaxed)),
+        qualification: rig.drive.qualification(),
     }
 }
 
@@ -418,6 +432,12 @@ fn crashes(rig: &Rig) -> Vec<(Instant, Arc<str>)> {
     crashes
 }
 
+/// Whether anything went over the network.
+fn used_network(rig: &Rig) -> bool {
+    let carried = |source| rig.timeline.find(source, |event| matches!(event.kind, Kind::Flow(_))).is_some();
+    rig.timeline.sources().into_iter().any(carried)
+}
+
 /// What the tasks that started have reserved.
 fn stacks(rig: &Rig) -> BTreeMap<String, u64> {
     let of = |source| {
@@ -471,6 +491,7 @@ mod tests {
             log_tail: Vec::new(),
             stacks: BTreeMap::new(),
             reached_defects: None,
+            qualification: None,
         };
         let told = ["FAIL T-ONE T-FOUR: it is slow", "INCONCLUSIVE T-THREE: \\u{1b}[2J"];
         assert_eq!(trial.grievances(), told);

@@ -76,6 +76,9 @@ fn figures(page: &mut Markup, found: &RequirementResult, summary: &Summary) {
         pair("max", show(summary.max));
         pair("mean", show(summary.mean));
         pair("uncertainty", format!("±{}", show(summary.uncertainty)));
+        if let Some(floor) = found.floor {
+            pair("network floor", floor.to_string());
+        }
         if let Some(distance) = figure::distance(found) {
             pair("margin", distance);
         }

@@ -1,5 +1,6 @@
 //! The top of the page: the verdict and whose fault it is, what ran, and how much of it.
 
+use rigor_core::qualification::Qualification;
 use rigor_core::requirement::Class;
 use rigor_core::result::{Counts, EXIT_HARNESS, EXIT_OK, EXIT_PRODUCT, RunResult};
 use rigor_core::verdict::Verdict;
@@ -203,6 +204,9 @@ fn facts(page: &mut Markup, result: &RunResult) {
             fact(page, "Rig", |page| {
                 page.leaf("b", &[], &rig.name);
                 page.text(&format!(" {} back end, times are {}", rig.back_end, rig.fidelity));
+                for line in rig.qualification.iter().flat_map(Qualification::lines) {
+                    page.classed("small", "qualified", &line);
+                }
             });
         }
         fact(page, "Seed", |page| page.leaf("b", &[], &result.run.seed.to_string()));

@@ -77,8 +77,12 @@ budget = {{ quantity = "frame period", unit = "ms", bound = "max", at_most = 16.
         seed: 1,
         args: Vec::new(),
     };
-    let rig =
-        RigUsed { name: "virtual".to_owned(), back_end: "virtual".to_owned(), fidelity: Fidelity::Modelled };
+    let rig = RigUsed {
+        name: "virtual".to_owned(),
+        back_end: "virtual".to_owned(),
+        fidelity: Fidelity::Modelled,
+        qualification: None,
+    };
     let firmware = Firmware {
         system: "toy".to_owned(),
         name: "toy".to_owned(),

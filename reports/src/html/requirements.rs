@@ -212,6 +212,9 @@ fn figures(page: &mut Markup, row: &Row<'_>) {
         if let Some(uncertainty) = found.uncertainty.filter(|amount| amount.value > 0.0) {
             page.classed("small", "of", &format!("±{uncertainty}"));
         }
+        if let Some(floor) = found.floor {
+            page.classed("small", "of", &format!("network floor {floor}"));
+        }
     });
 }
 

@@ -177,7 +177,12 @@ fn colours_come_only_on_demand_and_change_nothing_else() {
 fn hostile_text_can_neither_steer_the_terminal_nor_break_the_columns() {
     let evil = format!("\u{1b}[2J\r\n\u{202e}PASS{}", "x".repeat(10_000));
     let mut run = sample::run();
-    run.rigs = vec![RigUsed { name: evil.clone(), back_end: evil.clone(), fidelity: Fidelity::Modelled }];
+    run.rigs = vec![RigUsed {
+        name: evil.clone(),
+        back_end: evil.clone(),
+        fidelity: Fidelity::Modelled,
+        qualification: None,
+    }];
     run.firmware = vec![Firmware {
         system: "prism-k1".to_owned(),
         name: evil.clone(),

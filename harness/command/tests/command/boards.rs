@@ -316,3 +316,23 @@ pub(crate) fn a_bench_is_flashed_by_its_own_wires() {
         flash(&["s3.bin"]).expect(3).err_has("this build of rigor has no loader");
     }
 }
+
+pub(crate) fn a_run_on_a_bench_says_how_far_its_instruments_can_be_trusted() {
+    let toy = Workspace::new("run-bench");
+    let _bench = Bench::new(&toy);
+    let args = ["run", "--quiet", "--rig", "bench/rig.toml", "--rig", "rigs/virtual", "--short"];
+    toy.rigor(&args).expect(0);
+    let record = toy.record();
+    let rigs = record["rigs"].as_array().expect("a list");
+    let bench = rigs.iter().find(|rig| rig["back_end"] == "bench").expect("it took part");
+    let qualification = &bench["qualification"];
+    assert_eq!((qualification["loop_back"]["seen"].as_u64(), rigs.len()), (Some(16), 2), "{record}");
+    assert_eq!(qualification["console_ns"], 0, "a simulated board's clock waits for the host");
+    let others = rigs.iter().filter(|rig| rig["back_end"] != "bench");
+    others.for_each(|rig| assert!(rig.get("qualification").is_none(), "{rig}"));
+    let summary = fs::read_to_string(toy.0.join("target/rigor/latest/summary.md")).expect("a summary");
+    assert!(
+        summary.contains("16 edges to itself") && summary.contains("bench-in-a-box (modelled)"),
+        "{summary}"
+    );
+}

@@ -33,6 +33,8 @@ pub struct Decision {
     pub margin: Option<Amount>,
     /// How far from the truth the instrument may be.
     pub uncertainty: Option<Amount>,
+    /// The shortest round trip over the network that the figures were measured over.
+    pub floor: Option<Amount>,
 }
 
 impl Decision {
@@ -54,6 +56,7 @@ impl Decision {
             shape: None,
             margin: None,
             uncertainty: None,
+            floor: None,
         }
     }
 
@@ -118,6 +121,7 @@ impl RequirementResult {
             // Nothing was measured, so there is nothing to qualify.
             fidelity: worst.filter(|_| verdict != Verdict::NotRun).map(|worst| worst.fidelity),
             uncertainty: worst.and_then(|worst| worst.uncertainty),
+            floor: worst.and_then(|worst| worst.floor),
             cases: cases.into_iter().map(str::to_owned).collect(),
             rig: worst.map(|worst| worst.rig.clone()),
             case: worst.map(|worst| worst.case.clone()),

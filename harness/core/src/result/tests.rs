@@ -133,6 +133,7 @@ fn run_of(class: Class, verdict: Verdict) -> RunResult {
             name: "virtual".to_owned(),
             back_end: "virtual".to_owned(),
             fidelity: Fidelity::Modelled,
+            qualification: None,
         }],
         Vec::new(),
         vec![requirement],

@@ -22,6 +22,7 @@ use super::error::BenchError;
 use super::lease::Lease;
 use super::mapping::ticks_in;
 use super::net::{Happened, Net};
+use super::stamps::Stamps;
 use super::time::Time;
 use super::wires::Wires;
 
@@ -35,6 +36,7 @@ pub(super) struct Ends {
     pub(super) net_source: Source,
     /// When the network was heard last.
     pub(super) net_last: Instant,
+    pub(super) stamps: Stamps,
     pub(super) wires: Wires,
     pub(super) device: Device,
 }
@@ -48,6 +50,7 @@ impl Ends {
     ) {
         for Happened { at, connection, what } in happened {
             let (at, uncertainty) = place(at);
+            self.stamps.hear(uncertainty, &self.timeline);
             // The order is that in which it happened; both clocks may differ by a little.
             self.net_last = self.net_last.max(at);
             let kind = Kind::Flow(Flow { connection, what });

@@ -140,6 +140,22 @@ pub fn examine(file: &RigFile, bench: &Bench, interrupt: &Arc<AtomicBool>) -> Ex
     seen
 }
 
+/// What the bench of `file` finds out of itself with its board running. Whoever calls has the lease.
+pub(crate) fn prove(
+    file: &RigFile,
+    bench: &Bench,
+    interrupt: &Arc<AtomicBool>,
+) -> Result<Qualification, RigError> {
+    check_supported(bench)?;
+    let firmwares = Firmwares::new();
+    let order = Order { leased: true, ..Order::new(file, &firmwares, 0, interrupt) };
+    let rig = taken(&order, bench, None)?;
+    let figures = rig.drive.qualification().unwrap_or_default();
+    let mut seen = Examination { figures, ..Examination::default() };
+    alive::look(rig, file, interrupt, &mut seen);
+    Ok(seen.figures)
+}
+
 fn controller(file: &RigFile, bench: &Bench, seen: &mut Examination) {
     let Some(name) = &bench.controller else {
         return seen.unknown(

@@ -115,6 +115,8 @@ fn a_real_board_lives_in_the_controller_s_time() {
     }
     let heard = &events(&rig, "console")[0];
     assert!(heard.uncertainty >= 2 * MS, "what the host stamps is not exact: {:?}", heard.uncertainty);
+    let stamps = rigor_core::host::stamps_within(&rig.timeline).expect("the host's stamps are not exact");
+    assert!(stamps >= heard.uncertainty, "{stamps:?}");
     rig.drive.self_check().expect("it is well");
     let notes = kinds(&rig, "bench");
     let told = |what: &str| notes.iter().any(|note| matches!(note, Kind::Note(text) if text.contains(what)));

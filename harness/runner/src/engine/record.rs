@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant as WallInstant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use rigor_core::Fidelity;
+use rigor_core::qualification::Qualification;
 use rigor_core::requirement::RequirementId;
 use rigor_core::result::{
     CaseResult, Decision, NotRun, RequirementResult, RigUsed, Run, RunResult, SourcePlace,
 };
 use rigor_core::verdict::Verdict;
+use rigor_rigs::RigFile;
 
 use super::environment::{Choice, Environment};
 use super::firmware::Firmwares;
@@ -84,7 +87,8 @@ pub(super) fn assemble(plan: &Plan, records: &Records, begun: &Begun, short: boo
             rigs.push(RigUsed {
                 name: rig.name.clone(),
                 back_end: rig.back_end.name().to_owned(),
-                fidelity: rig.fidelity(),
+                fidelity: fidelity(seats, records, rig),
+                qualification: qualified(seats, records, &rig.name),
             });
             firmwares.add(seat, trial);
         }
@@ -123,6 +127,25 @@ pub(super) fn assemble(plan: &Plan, records: &Records, begun: &Begun, short: boo
         args: std::env::args().skip(1).collect(),
     };
     RunResult::new(run, rigs, firmwares.with_limits(limits), requirements, cases)
+}
+
+/// What the clock of `rig` was worth: a bench whose device is simulated says so only when it is taken.
+fn fidelity(seats: &[Seat], records: &Records, rig: &RigFile) -> Fidelity {
+    let own = seats.iter().filter(|seat| seat.setup.rig.name == rig.name);
+    let decisions = own.filter_map(|seat| records.get(&key(seat))).flat_map(|trial| &trial.decisions);
+    let mut tried = decisions.filter(|(_, decision)| decision.verdict != Verdict::NotRun);
+    tried.next().map_or_else(|| rig.fidelity(), |(_, decision)| decision.fidelity)
+}
+
+/// What the rig of this name has found out of itself, at worst: before the first case and before each.
+fn qualified(seats: &[Seat], records: &Records, rig: &str) -> Option<Qualification> {
+    let own = seats.iter().filter(|seat| seat.setup.rig.name == rig);
+    let found = own.flat_map(|seat| {
+        let proof = seat.setup.proof.get().filter(|proof| **proof != Qualification::default());
+        let trial = records.get(&key(seat)).and_then(|trial| trial.qualification.as_ref());
+        proof.into_iter().chain(trial)
+    });
+    found.cloned().reduce(Qualification::worst_of)
 }
 
 /// What a trial of `seat` is recorded under.

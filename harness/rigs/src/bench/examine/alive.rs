@@ -198,7 +198,7 @@ impl Board {
             }
         }
         if let Some(floor) = floor {
-            seen.figures.network.insert(service.to_owned(), RoundTrip { trips, floor });
+            seen.figures.network.push(RoundTrip { service: service.to_owned(), trips, floor });
             seen.well(
                 what,
                 NET,

@@ -92,7 +92,9 @@ impl HostTime {
             match arrived {
                 Arrived::Bytes(host, bytes) => {
                     let (at, uncertainty) = self.place(host);
-                    console.record(&bytes, at, uncertainty + latency + SCHEDULING);
+                    let uncertainty = uncertainty + latency + SCHEDULING;
+                    ends.stamps.hear(uncertainty, &ends.timeline);
+                    console.record(&bytes, at, uncertainty);
                 }
                 Arrived::Gone(host, why) => console.record_gone(self.place(host).0, why),
                 Arrived::Back(host) => console.record_back(self.place(host).0),
