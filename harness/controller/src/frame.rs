@@ -10,8 +10,8 @@
 //! frame the next zero is where to begin again. An empty frame says nothing; who opens a line sends one
 //! first, to end what others have left there.
 
-use crc::{CRC_32_ISO_HDLC, Crc, Table};
-use postcard::ser_flavors::Slice;
+use crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use crate::PROTOCOL;
@@ -23,9 +23,11 @@ pub const MAX_MESSAGE: usize = MAX_PACKED + 24;
 pub const MAX_FRAME: usize = cobs::max_encoding_length(PLAIN) + 1;
 
 const CHECKSUM: usize = 4;
+/// Bytes without a zero that a single length stands for at most.
+const LONGEST_RUN: usize = 254;
 /// A whole frame before it is stuffed.
 const PLAIN: usize = 1 + MAX_MESSAGE + CHECKSUM;
-const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// Why bytes are no message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -51,16 +53,75 @@ pub enum FrameError {
 /// The frame of `message`, with its zero, in `out`; `None` if the message is longer than
 /// [`MAX_MESSAGE`].
 pub fn encode<'a>(message: &impl Serialize, out: &'a mut [u8; MAX_FRAME]) -> Option<&'a [u8]> {
-    let mut plain = [0; PLAIN];
-    plain[0] = PROTOCOL;
-    let body = plain.get_mut(1..=MAX_MESSAGE)?;
-    let length =
-        1 + postcard::serialize_with_flavor::<_, Slice<'_>, _>(message, Slice::new(body)).ok()?.len();
-    let checksum = CRC.checksum(&plain[..length]);
-    plain[length..length + CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
-    let stuffed = cobs::encode(&plain[..length + CHECKSUM], &mut out[..MAX_FRAME - 1]);
-    out[stuffed] = 0;
-    Some(&out[..=stuffed])
+    let mut sealer = Sealer { out, mark: 0, at: 1, plain: 0, checksum: CRC.digest() };
+    sealer.take(&[PROTOCOL]);
+    let length = postcard::serialize_with_flavor(message, sealer).ok()?;
+    out.get(..length)
+}
+
+/// Takes a message in as it is put into bytes, and makes a frame of it. A controller does that for a million pulses a
+/// second, so no byte of a message is copied before.
+struct Sealer<'a> {
+    out: &'a mut [u8; MAX_FRAME],
+    /// Where the length of the run that is being written goes, and where its next byte does.
+    mark: usize,
+    at: usize,
+    /// Bytes that were taken in.
+    plain: usize,
+    checksum: Digest<'static, u32, Table<1>>,
+}
+
+impl Sealer<'_> {
+    /// Takes in what the checksum is of.
+    fn take(&mut self, bytes: &[u8]) {
+        self.plain += bytes.len();
+        self.checksum.update(bytes);
+        self.stuff(bytes);
+    }
+
+    /// There is room for all bytes of a frame.
+    #[inline(never)]
+    fn stuff(&mut self, bytes: &[u8]) {
+        let (mut mark, mut at) = (self.mark, self.at);
+        for &byte in bytes {
+            if byte != 0 {
+                self.out[at] = byte;
+                at += 1;
+            }
+            // A longest run stands for no zero.
+            if byte == 0 || at - mark > LONGEST_RUN {
+                self.out[mark] = (at - mark) as u8;
+                mark = at;
+                at += 1;
+            }
+        }
+        (self.mark, self.at) = (mark, at);
+    }
+}
+
+impl Flavor for Sealer<'_> {
+    /// The length of the frame.
+    type Output = usize;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        if self.plain + bytes.len() > 1 + MAX_MESSAGE {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
+        self.take(bytes);
+        Ok(())
+    }
+
+    fn finalize(mut self) -> postcard::Result<usize> {
+        let checksum = self.checksum.clone().finalize();
+        self.stuff(&checksum.to_le_bytes());
+        self.out[self.mark] = (self.at - self.mark) as u8;
+        self.out[self.at] = 0;
+        Ok(self.at + 1)
+    }
 }
 
 /// Finds frames in a byte stream. Keeps one frame at most, however much garbage comes.

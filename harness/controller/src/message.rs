@@ -2,7 +2,7 @@
 //! which come unasked for what it records.
 
 use heapless::{String, Vec};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Ticks;
 use crate::stepped::{Proceed, Stands};
@@ -152,6 +152,7 @@ pub enum Said<'a> {
         /// When the first of them rose.
         at: Ticks,
         /// The pulses, as [`packed`](crate::packed) has it; at most [`MAX_PACKED`] bytes.
+        #[serde(serialize_with = "whole")]
         packed: &'a [u8],
     },
     /// An input changed.
@@ -179,6 +180,7 @@ pub enum Said<'a> {
         /// Level of the data/command line: `true` for data.
         data: bool,
         /// The bytes, at most [`MAX_TRANSFER`].
+        #[serde(serialize_with = "whole")]
         bytes: &'a [u8],
     },
     /// Something was not recorded.
@@ -196,6 +198,11 @@ pub enum Said<'a> {
         /// The instant.
         until: Ticks,
     },
+}
+
+/// Bytes at once and not one after the other, which says the same and takes a core without a cache far less time.
+fn whole<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// [`Said::Complete`] comes at least so often, in milliseconds.

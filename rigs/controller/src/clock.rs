@@ -44,20 +44,38 @@ pub(crate) fn start(mut systick: SYST) {
 }
 
 /// The ticks of the present round. For short waits: subtract, and take 24 bits of it.
+#[inline(always)]
 pub(crate) fn count() -> u32 {
     (ROUND - 1) - SYST::get_current()
 }
 
+/// What SysTick itself shows when [`count`] is `count`: it goes down.
+#[inline(always)]
+pub(crate) const fn shown(count: u32) -> u32 {
+    (ROUND - 1).wrapping_sub(count) % ROUND
+}
+
+/// Ticks until SysTick [shows](shown) `count`, at most half a round, or negative ones since it did.
+#[inline(always)]
+pub(crate) fn until(count: u32) -> i32 {
+    (SYST::get_current().wrapping_sub(count) << 8) as i32 >> 8
+}
+
 /// What the clock shows.
+#[inline(always)]
 pub(crate) fn now() -> Ticks {
     let count = count();
     at(count)
 }
 
 /// The instant within the last 67 ms, or the next, at which [`count`] was `count`.
+#[inline(always)]
 pub(crate) fn at(count: u32) -> Ticks {
     let count = count.wrapping_sub(AHEAD.load(Ordering::Relaxed)) % ROUND;
-    let about = micros() * u64::from(PER_MICRO);
+    // 125 of them, without a multiplication of 64 bits, which this core has to call a function for.
+    const _: () = assert!(PER_MICRO == 128 - 3);
+    let micros = micros();
+    let about = (micros << 7) - micros - (micros << 1);
     // Half a round of leeway to both sides: interrupts may have come between the two readings.
     let off = count.wrapping_sub(about as u32).wrapping_add(ROUND / 2) % ROUND;
     Ticks(about + u64::from(off) - u64::from(ROUND / 2))
@@ -91,6 +109,7 @@ pub(crate) unsafe fn store(register: *mut u32, value: u32) -> Ticks {
 }
 
 /// The timer's microseconds.
+#[inline(always)]
 fn micros() -> u64 {
     loop {
         let high = pac::TIMER.timerawh().read();

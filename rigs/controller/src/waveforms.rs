@@ -1,8 +1,8 @@
 //! Waveforms: steps of a wire, each at its tick.
 //!
 //! A task of the highest priority wakes up shortly before a step is due, waits for the tick with the counter
-//! itself, and notes when the wire was driven. Waiting is 40 us at most for each step, and interrupts are held
-//! off for half of them. Steps of several wires that are due in the same tick are done in it.
+//! itself, and notes when the wire was driven. Waiting is 80 us at most for each step, and interrupts are held
+//! off for the last four of them. Steps of several wires that are due in the same tick are done in it.
 
 use core::cell::RefCell;
 
@@ -19,11 +19,9 @@ use rigor_controller::message::{Drive, MAX_STEPS, Refusal, Step, Waveform, Wire}
 use crate::clock::{self, PER_MICRO};
 use crate::wires::{Driven, Turn};
 
-/// The task is awake so much earlier than it has to act.
-const EARLY: u64 = 40 * PER_MICRO as u64;
-/// Nobody may interrupt so shortly before. Some 5 us are needed to see which steps are due; while the flash's cache has
-/// none of it, more.
-const ALONE: u64 = 20 * PER_MICRO as u64;
+/// The task is awake so much earlier than it has to act: what wakes it may have to be read from the flash, of which
+/// nothing is in its cache.
+const EARLY: u64 = 80 * PER_MICRO as u64;
 /// Wires on which waveforms play at once.
 const PLAYS: usize = 8;
 /// Steps that were done and not said yet.
@@ -136,7 +134,7 @@ pub(crate) fn drive(wire: Wire, pin: Driven, drive: Drive) -> Ticks {
         playing.borrow_mut().retain(|play| play.wire != wire);
         let mut turn = Turn::default();
         turn.add(pin, drive);
-        turn.done_at(clock::now())
+        turn.planned(Ticks(0)).done()
     })
 }
 
@@ -152,7 +150,7 @@ pub(crate) fn stop_all() {
 #[embassy_executor::task]
 pub(crate) async fn run() -> ! {
     loop {
-        let Some(due) = PLAYING.lock(|playing| playing.borrow().iter().map(|play| play.due).min()) else {
+        let Some(due) = next() else {
             CHANGED.wait().await;
             continue;
         };
@@ -162,26 +160,43 @@ pub(crate) async fn run() -> ! {
             select(Timer::at(instant), CHANGED.wait()).await;
             continue;
         }
-        while clock::now() < due - ALONE {}
-        PLAYING.lock(|playing| {
-            let mut playing = playing.borrow_mut();
-            let mut turn = Turn::default();
-            let mut done: Vec<(Wire, Drive), PLAYS> = Vec::new();
-            // They may have been ended meanwhile.
-            for play in playing.iter_mut().filter(|play| play.due == due) {
-                if let Some(step) = play.steps.take() {
-                    turn.add(play.pin, step.drive);
-                    play.due = due + u64::from(step.ticks);
-                    // There are no more than those that play.
-                    let _ = done.push((play.wire, step.drive));
-                }
-            }
-            let at = if done.is_empty() { due } else { turn.done_at(due) };
-            for (wire, drive) in done {
-                // There is room: it was asked for beforehand.
-                let _ = STEPS.try_send(Done { wire, at, drive });
-            }
-            playing.retain(|play| play.due > due || play.steps.left() > 0);
-        });
+        step(due);
     }
+}
+
+/// When the next step is due.
+#[inline(never)]
+#[unsafe(link_section = ".data.next")]
+fn next() -> Option<Ticks> {
+    PLAYING.lock(|playing| playing.borrow().iter().map(|play| play.due).min())
+}
+
+/// Does all steps that are due at `due`. In memory, because most waveforms are played when nothing of it is in the flash's
+/// cache.
+#[inline(never)]
+#[unsafe(link_section = ".data.step")]
+fn step(due: Ticks) {
+    let mut turn = Turn::default();
+    let mut done: Vec<(Wire, Drive), PLAYS> = Vec::new();
+    PLAYING.lock(|playing| {
+        for play in playing.borrow_mut().iter_mut().filter(|play| play.due == due) {
+            if let Some(step) = play.steps.take() {
+                turn.add(play.pin, step.drive);
+                play.due = due + u64::from(step.ticks);
+                // There are no more than those that play.
+                let _ = done.push((play.wire, step.drive));
+            }
+        }
+    });
+    // Whoever else drives wires has a lower priority, and comes later.
+    if !done.is_empty() {
+        let at = turn.planned(due).done();
+        for &(wire, drive) in &done {
+            // There is room: it was asked for beforehand.
+            let _ = STEPS.try_send(Done { wire, at, drive });
+        }
+    }
+    PLAYING.lock(|playing| {
+        playing.borrow_mut().retain(|play| play.due > due || play.steps.left() > 0);
+    });
 }

@@ -81,12 +81,19 @@ pub(crate) struct Turn {
     release: u32,
 }
 
-/// What a [`Turn`] changes in the registers of the pins' levels, and of whether they are driven.
-struct Changes {
+/// A turn that waits for its tick.
+pub(crate) struct Planned {
+    /// What changes in the registers of the pins' levels, and of whether they are driven.
     levels: u32,
     driven: u32,
+    /// The count at which they have to be written, as SysTick shows it.
+    count: u32,
+    /// When that is seen at the pins.
+    at: Ticks,
 }
 
+/// Nobody may interrupt for so many ticks before.
+const ALONE: u32 = 4 * clock::PER_MICRO;
 /// Ticks from the look at SysTick that ends the wait to where the levels change: three instructions, and the store.
 const LEVELS: u32 = 4;
 /// The same to where pins begin or cease to be driven: a store later.
@@ -94,6 +101,7 @@ const DRIVEN_LATER: u32 = 1;
 
 impl Turn {
     /// Has `pin` driven so, too. High does nothing where it is not [accepted](Driven::accepts).
+    #[inline(always)]
     pub(crate) fn add(&mut self, pin: Driven, drive: Drive) {
         let mask = 1 << pin.pin;
         match drive {
@@ -103,50 +111,65 @@ impl Turn {
         }
     }
 
-    /// Waits for `due`, which is 67 ms away at most, and does it; when it was done. Nobody else may change pins
-    /// meanwhile.
-    pub(crate) fn done_at(self, due: Ticks) -> Ticks {
-        let now = clock::count();
+    /// At `due`, which is 67 ms away at most, or at once. Until it is [done](Planned::done) nobody else may change pins.
+    #[inline(always)]
+    pub(crate) fn planned(self, due: Ticks) -> Planned {
         // Pins that begin to be driven do so with the right level, and others change theirs.
         let levels = (pac::SIO.gpio_out(0).value().read() ^ self.high) & (self.low | self.high);
         let driven = pac::SIO.gpio_oe(0).value().read();
         let driven = (!driven & (self.low | self.high)) | (driven & self.release);
         let later = if driven == 0 { LEVELS } else { LEVELS + DRIVEN_LATER };
-        let left = due.since(clock::at(now)).saturating_sub(u64::from(later)) as u32;
-        let late = change_at(now.wrapping_add(left), Changes { levels, driven });
-        clock::at(now.wrapping_add(left + late + later))
+        let now = clock::count();
+        let then = clock::at(now);
+        let left = due.since(then).saturating_sub(u64::from(later)) as u32;
+        Planned {
+            levels,
+            driven,
+            count: clock::shown(now.wrapping_add(left)),
+            at: then + u64::from(left + later),
+        }
     }
 }
 
-/// Waits until [`clock::count`] is `count`, and changes the registers, in steps of known length; ticks by which it was
-/// late. In memory, because a cache would make them longer at times.
-#[inline(never)]
-#[unsafe(link_section = ".data.change_at")]
-fn change_at(count: u32, changes: Changes) -> u32 {
-    // SysTick counts down, and its count has 24 bits: the difference is negative from the tick itself on.
-    let before = clock::ROUND.wrapping_sub(count);
-    let mut late: u32;
-    // SAFETY: SysTick is read, and two registers of SIO are written, as the functions of `pac` would do.
-    unsafe {
-        core::arch::asm!(
-            "2:",
-            "ldr {late}, [{systick}]",
-            "subs {late}, {late}, {before}",
-            "lsls {late}, {late}, #8",
-            "bpl 2b",
-            "str {levels}, [{sio}, #0x1C]",
-            "str {driven}, [{sio}, #0x2C]",
-            late = out(reg) late,
-            before = in(reg) before,
-            systick = in(reg) clock::CURRENT,
-            sio = in(reg) pac::SIO.as_ptr(),
-            levels = in(reg) changes.levels,
-            driven = in(reg) changes.driven,
-            options(nostack),
-        );
+impl Planned {
+    /// Waits for its tick, and does it; when it was done.
+    #[inline(always)]
+    pub(crate) fn done(self) -> Ticks {
+        while clock::until(self.count) > ALONE as i32 {}
+        let late = critical_section::with(|_| self.change());
+        self.at + u64::from(late)
     }
-    // From -1 on.
-    (late as i32 >> 8).unsigned_abs() - 1
+
+    /// Waits for the rest of the time, and changes the registers, in steps of known length; ticks by which it was
+    /// late. In memory, because a cache would make them longer at times.
+    #[inline(never)]
+    #[unsafe(link_section = ".data.change")]
+    fn change(&self) -> u32 {
+        // The difference is negative from the tick itself on.
+        let before = self.count.wrapping_add(1);
+        let mut late: u32;
+        // SAFETY: SysTick is read, and two registers of SIO are written, as the functions of `pac` would do.
+        unsafe {
+            core::arch::asm!(
+                "2:",
+                "ldr {late}, [{systick}]",
+                "subs {late}, {late}, {before}",
+                "lsls {late}, {late}, #8",
+                "bpl 2b",
+                "str {levels}, [{sio}, #0x1C]",
+                "str {driven}, [{sio}, #0x2C]",
+                late = out(reg) late,
+                before = in(reg) before,
+                systick = in(reg) clock::CURRENT,
+                sio = in(reg) pac::SIO.as_ptr(),
+                levels = in(reg) self.levels,
+                driven = in(reg) self.driven,
+                options(nostack),
+            );
+        }
+        // From -1 on.
+        (late as i32 >> 8).unsigned_abs() - 1
+    }
 }
 
 /// Makes all pins what they are. Nothing is driven.
