@@ -208,6 +208,10 @@ fn not_run(page: &mut String, result: &RunResult) {
         let _ =
             writeln!(page, "Not run: {missing} for want of a part, {planned} planned, {left} not selected.");
     }
+    let interrupted = count(NotRun::Interrupted);
+    if interrupted > 0 {
+        let _ = writeln!(page, "**The run was interrupted**: {interrupted} not run for that alone.");
+    }
 }
 
 /// One line of [`PLOT`] characters.

@@ -419,6 +419,7 @@ fn summary(result: &RunResult, colours: bool) -> String {
         (NotRun::NotSelected, "not selected"),
         (NotRun::NeedMissing, "for want of a part"),
         (NotRun::NotRecorded, "not recorded"),
+        (NotRun::Interrupted, "interrupted"),
     ]
     .into_iter()
     .map(|(cause, name)| {

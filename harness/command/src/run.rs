@@ -15,6 +15,7 @@ use rigor_core::verdict::Verdict;
 use rigor_reports::table;
 use rigor_runner::engine::{Choice, Ended, Environment, Extent, Plan, Seat, Session};
 use rigor_runner::evidence::FilesOf;
+use rigor_runner::interrupt::Interrupt;
 
 use crate::Systems;
 use crate::choices::RigArguments;
@@ -33,7 +34,8 @@ const SMALL_TABLE: usize = 40;
 /// bars show what is being decided and about how long it will still take, going by the last run;
 /// elsewhere each case has a line. What does not pass is shown at once, with the reason and the end
 /// of the device's log. At the end come the requirements that did not pass, or the whole table
-/// where it is short, and where the record is.
+/// where it is short, and where the record is. Ctrl-C ends a run after the cases that have begun, with the record of
+/// what was decided; a second one ends it at once.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(after_help = "Examples:
@@ -122,12 +124,19 @@ pub(crate) fn run_shown(
         // Beside the run: the record may be large, and nothing waits for it.
         std::thread::spawn(move || estimate.know(estimate::last_time(&out)));
     }
+    let interrupt = Interrupt::listen(|told| complain(&format!("{told}\n")))
+        .map_err(|error| CommandError::Refused(format!("no signal can be waited for: {error}")))?;
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for thread in 0..jobs.min(seats.len()) {
             let (next, seats, session, display, estimate) = (&next, &seats, &session, &display, &estimate);
+            let interrupt = &interrupt;
             scope.spawn(move || {
                 while let Some(seat) = seats.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if interrupt.is_asked() {
+                        session.give_up(seat);
+                        continue;
+                    }
                     let (system, case) = name(seat);
                     display.begins(thread, seat);
                     estimate.begins(&system, &case, WallInstant::now());

@@ -150,6 +150,8 @@ pub enum NotRun {
     NeedMissing,
     /// The rig is a recording, and this case was not recorded.
     NotRecorded,
+    /// Somebody ended the run before its turn.
+    Interrupted,
 }
 
 /// What a run says of one requirement.
@@ -576,12 +578,18 @@ pub fn exit_code(requirements: &[RequirementResult], cases: &[CaseResult]) -> u8
     let hole =
         |found: &RequirementResult| matches!(found.not_run, Some(NotRun::NeedMissing | NotRun::NotRecorded));
     let out_of_reach = requirements.iter().any(|found| found.class == Class::Must && hole(found));
+    let interrupted = cases.iter().any(|case| case.not_run == Some(NotRun::Interrupted));
     let nothing_ran = cases.iter().all(|case| case.verdict == Verdict::NotRun);
     if must(Verdict::Fail) {
         EXIT_PRODUCT
     } else if unlisted || anywhere(Verdict::HarnessBug) {
         EXIT_HARNESS
-    } else if anywhere(Verdict::RigFault) || must(Verdict::Inconclusive) || out_of_reach || nothing_ran {
+    } else if anywhere(Verdict::RigFault)
+        || must(Verdict::Inconclusive)
+        || out_of_reach
+        || interrupted
+        || nothing_ran
+    {
         EXIT_UNDECIDED
     } else {
         EXIT_OK

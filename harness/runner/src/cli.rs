@@ -31,6 +31,7 @@ use rigor_rigs::Firmwares;
 
 use crate::engine::{Choices, Complaints, Environment, Extent, Seat, Session};
 use crate::evidence::FilesOf;
+use crate::interrupt::Interrupt;
 use crate::progress;
 use crate::suite::{Suite, SuiteError};
 use crate::trial::Trial;
@@ -56,7 +57,7 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
     };
     if arguments.list {
         let seats = session.plan().seats().iter().filter(|seat| !(short && seat.case().is_long()));
-        let trials: Vec<_> = seats.map(|seat| as_trial(seat, &session)).collect();
+        let trials: Vec<_> = seats.map(|seat| as_trial(seat, &session, None)).collect();
         print(&list(&arguments, &trials), false);
         return ExitCode::SUCCESS;
     }
@@ -67,7 +68,10 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
             return ExitCode::from(EXIT_HARNESS);
         }
     };
-    let trials = session.seats().into_iter().map(|seat| as_trial(seat, &session)).collect();
+    // A system that gives no signals ends the process at once, as ever.
+    let interrupt = Interrupt::listen(|told| print(&format!("{told}\n"), true)).ok().map(Arc::new);
+    let interruptible = |seat| as_trial(seat, &session, interrupt.clone());
+    let trials = session.seats().into_iter().map(interruptible).collect();
     // Its conclusion knows no blame; the record does.
     let _ = libtest_mimic::run(&arguments, trials);
     // Under nextest each case is a process and a run of its own, of which none is the newest.
@@ -161,9 +165,13 @@ fn use_colours() -> bool {
 }
 
 /// `seat` as libtest-mimic runs it.
-fn as_trial(seat: &Seat, session: &Arc<Session>) -> libtest_mimic::Trial {
+fn as_trial(seat: &Seat, session: &Arc<Session>, interrupt: Option<Arc<Interrupt>>) -> libtest_mimic::Trial {
     let (seat, session) = (seat.clone(), session.clone());
     libtest_mimic::Trial::ignorable_test(seat.full_name().to_owned(), move || {
+        if interrupt.as_ref().is_some_and(|interrupt| interrupt.is_asked()) {
+            session.give_up(&seat);
+            return Ok(Completion::ignored_with("interrupted"));
+        }
         completion(seat.catalogue(), &session.try_out(&seat))
     })
 }

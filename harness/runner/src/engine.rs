@@ -16,6 +16,7 @@ mod image;
 mod plan;
 mod record;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -67,6 +68,7 @@ pub struct Session {
     shelf: Option<Arc<Shelf>>,
     accounts: Option<Arc<Accounts>>,
     trials: Mutex<record::Records>,
+    given_up: Mutex<BTreeSet<record::Key>>,
 }
 
 impl Session {
@@ -104,6 +106,7 @@ impl Session {
             shelf,
             accounts,
             trials: Mutex::default(),
+            given_up: Mutex::default(),
         })
     }
 
@@ -128,6 +131,12 @@ impl Session {
         trial
     }
 
+    /// Remembers that the turn of `seat` never came, because somebody has [interrupted](crate::interrupt) the run.
+    pub fn give_up(&self, seat: &Seat) {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        given_up.insert(record::key(seat));
+    }
+
     /// The account that the last trial of `seat` has left, which is not kept any longer. `None` if the
     /// session keeps none, or the trial did not come to its own end.
     pub fn take_account(&self, seat: &Seat) -> Option<Account> {
@@ -137,7 +146,8 @@ impl Session {
     /// The result as far as it has come: every requirement of every suite, decided or not.
     pub fn result(&self) -> RunResult {
         let trials = self.trials.lock().unwrap_or_else(PoisonError::into_inner);
-        record::assemble(&self.plan, &trials, &self.begun, self.short)
+        let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        record::assemble(&self.plan, &trials, &given_up, &self.begun, self.short)
     }
 
     /// Makes the folder that receives what the run leaves. To be called before anything runs: nobody

@@ -17,6 +17,7 @@ pub mod cli;
 pub mod drive;
 pub mod engine;
 pub mod evidence;
+pub mod interrupt;
 pub mod judge;
 pub mod need;
 pub mod parity;

@@ -170,7 +170,7 @@ pub(super) fn not_run(page: &mut Markup, rows: &[Row<'_>]) {
     let mut why: BTreeMap<(u8, &str), Vec<&Row<'_>>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.found.verdict == Verdict::NotRun) {
         let kind = match row.found.not_run {
-            Some(NotRun::NeedMissing) => 0,
+            Some(NotRun::NeedMissing | NotRun::Interrupted) => 0,
             Some(NotRun::Planned) => 1,
             _ => 2,
         };

@@ -220,6 +220,55 @@ fn a_misspelt_name_is_answered_with_the_nearest() {
     assert!(!toy.0.join("target").exists(), "nothing ran, so nothing is left");
 }
 
+/// Starts a run of one case after the other, and comes back when the first one has begun and waits for its file to go.
+fn held(toy: &Workspace) -> (std::process::Child, PathBuf) {
+    let hold = toy.0.join("hold");
+    let mut command = toy.command(&["run", "--jobs", "1"]);
+    let child = command.env(toy::HOLD, &hold).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("this binary starts");
+    while !hold.exists() {
+        assert_eq!(child.try_wait().expect("a child"), None, "it ended before its first case");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    (child, hold)
+}
+
+fn interrupt(child: &std::process::Child) {
+    let id = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
+}
+
+fn ctrl_c_ends_a_run_after_the_case_that_runs_and_keeps_the_record() {
+    let toy = Workspace::new("interrupted");
+    let (mut child, hold) = held(&toy);
+    interrupt(&child);
+    let mut told = String::new();
+    let mut err = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    std::io::BufRead::read_line(&mut err, &mut told).expect("it says something");
+    assert!(told.starts_with("interrupted: no further case begins"), "{told}");
+    fs::remove_file(&hold).expect("the case's file");
+    assert_eq!(child.wait().expect("it ends").code(), Some(2), "it is not decided");
+    let record = toy.record();
+    let verdicts = ["nice_all_day", "greets", "tidy"].map(|case| verdict(&record, case));
+    assert_eq!(verdicts, ["pass", "not-run", "not-run"]);
+    let cases = record["cases"].as_array().expect("a list");
+    let greets = cases.iter().find(|case| case["name"] == "greets").expect("it is listed");
+    assert_eq!(greets["not_run"], "interrupted");
+    assert_eq!(greets["reason"], "the run was interrupted before its turn");
+}
+
+fn a_second_ctrl_c_ends_a_run_at_once() {
+    let toy = Workspace::new("interrupted-twice");
+    let (mut child, _hold) = held(&toy);
+    interrupt(&child);
+    let mut err = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    std::io::BufRead::read_line(&mut err, &mut String::new()).expect("it says something");
+    interrupt(&child);
+    let ended = child.wait().expect("it ends");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(2), "by the signal itself");
+    assert!(!toy.0.join("target/rigor/latest").exists(), "no record of half a run");
+}
+
 // ---- list ------------------------------------------------------------------------------------
 
 fn what_there_is_is_listed_for_people_and_for_programs() {
@@ -753,6 +802,8 @@ fn main() -> ExitCode {
         a_run_says_what_became_of_each_case_and_leaves_the_record,
         a_failure_is_shown_with_reason_and_log_and_is_1,
         a_rig_that_fails_is_2,
+        ctrl_c_ends_a_run_after_the_case_that_runs_and_keeps_the_record,
+        a_second_ctrl_c_ends_a_run_at_once,
         options_choose_and_win_over_variables,
         filters_narrow_and_short_says_so_itself,
         a_misspelt_name_is_answered_with_the_nearest,

@@ -116,6 +116,21 @@ async fn greets(mut console: Console) -> Outcome {
     seen("T-HELLO-001")
 }
 
+/// Names a file: the long case makes it when it begins, and goes on when somebody has removed it.
+pub(crate) const HOLD: &str = "TOY_HOLD";
+
+async fn all_day() -> Outcome {
+    if let Some(hold) = std::env::var_os(HOLD) {
+        std::fs::write(&hold, "").expect("a file of the test's");
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while std::fs::exists(&hold).expect("its folder") {
+            assert!(std::time::Instant::now() < deadline, "nobody has let go of the case");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    seen("T-NICE-001")
+}
+
 fn seen(id: &str) -> Outcome {
     let mut findings = Findings::new();
     findings.observed(id, true, "as it was seen");
@@ -129,7 +144,7 @@ pub(crate) fn suite() -> Suite {
     let mut suite = Suite::new(catalogue).with_faults(faults);
     suite.case("greets", &["T-HELLO-001"], greets);
     suite.case("tidy", &["T-TIDY-001"], || async { seen("T-TIDY-001") });
-    suite.add(Case::new("nice_all_day", &["T-NICE-001"], || async { seen("T-NICE-001") }).long());
+    suite.add(Case::new("nice_all_day", &["T-NICE-001"], all_day).long());
     suite
 }
 

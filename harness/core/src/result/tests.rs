@@ -190,6 +190,18 @@ fn a_hole_gates_only_where_nobody_chose_it(#[case] cause: NotRun, #[case] class:
 }
 
 #[test]
+fn half_a_run_is_not_green_whatever_it_has_found() {
+    let mut passed = run_of(Class::Must, Verdict::Pass);
+    let mut left = case(Verdict::NotRun);
+    left.not_run = Some(NotRun::Interrupted);
+    passed.cases.push(left);
+    assert_eq!(exit_code(&passed.requirements, &passed.cases), EXIT_UNDECIDED);
+    passed.cases[0].verdict = Verdict::Fail;
+    passed.requirements[0].verdict = Verdict::Fail;
+    assert_eq!(exit_code(&passed.requirements, &passed.cases), EXIT_PRODUCT);
+}
+
+#[test]
 fn a_forgotten_requirement_cannot_turn_a_failure_green() {
     assert_eq!(exit_code(&[], &[case(Verdict::Fail)]), EXIT_HARNESS);
     let mut elsewhere = run_of(Class::Must, Verdict::Pass);

@@ -1,6 +1,6 @@
 //! From trials to the record of the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant as WallInstant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -59,6 +59,8 @@ pub enum LeftOut {
     ByFilter,
     /// It is a [long](crate::case::Case::long) one, and only short ones were wanted.
     AsLong,
+    /// Somebody ended the run before its turn.
+    ByInterrupt,
 }
 
 impl LeftOut {
@@ -66,13 +68,27 @@ impl LeftOut {
         match self {
             LeftOut::ByFilter => "the filter left it out",
             LeftOut::AsLong => "it takes long, and `--short` leaves such cases out",
+            LeftOut::ByInterrupt => "the run was interrupted before its turn",
+        }
+    }
+
+    fn not_run(self) -> NotRun {
+        match self {
+            LeftOut::ByFilter | LeftOut::AsLong => NotRun::NotSelected,
+            LeftOut::ByInterrupt => NotRun::Interrupted,
         }
     }
 }
 
 /// The result of the run: every requirement of every suite, decided or not.
-/// `short` if only short cases were wanted.
-pub(super) fn assemble(plan: &Plan, records: &Records, begun: &Begun, short: bool) -> RunResult {
+/// `short` if only short cases were wanted; `given_up` are those whose turn never came.
+pub(super) fn assemble(
+    plan: &Plan,
+    records: &Records,
+    given_up: &BTreeSet<Key>,
+    begun: &Begun,
+    short: bool,
+) -> RunResult {
     let Plan { environment, catalogues, limits, seats } = plan;
     let mut cases = Vec::new();
     let mut decisions: BTreeMap<(&str, &str), Vec<Decision>> = BTreeMap::new();
@@ -82,7 +98,11 @@ pub(super) fn assemble(plan: &Plan, records: &Records, begun: &Begun, short: boo
         let system = seat.catalogue.system.as_str();
         let rig = &seat.setup.rig;
         let trial = records.get(&key(seat));
-        let left_out = if short && seat.case.is_long() { LeftOut::AsLong } else { LeftOut::ByFilter };
+        let left_out = match () {
+            () if given_up.contains(&key(seat)) => LeftOut::ByInterrupt,
+            () if short && seat.case.is_long() => LeftOut::AsLong,
+            () => LeftOut::ByFilter,
+        };
         if let Some(trial) = trial {
             rigs.push(RigUsed {
                 name: rig.name.clone(),
@@ -103,7 +123,7 @@ pub(super) fn assemble(plan: &Plan, records: &Records, begun: &Begun, short: boo
                     seat.case.name(),
                     &rig.name,
                     rig.fidelity(),
-                    NotRun::NotSelected,
+                    left_out.not_run(),
                     left_out.reason(),
                 )),
             };
@@ -161,7 +181,7 @@ fn case_result(
 ) -> CaseResult {
     let verdict = trial.map_or(Verdict::NotRun, Trial::verdict);
     let not_run = match trial {
-        None => Some(NotRun::NotSelected),
+        None => Some(left_out.not_run()),
         Some(trial) => {
             let cause = trial.decisions.iter().find_map(|(_, decision)| decision.not_run);
             cause.filter(|_| verdict == Verdict::NotRun)
