@@ -96,6 +96,9 @@ fn test_case(result: &RunResult, case: &CaseResult) -> TestCase {
     if case.retries > 0 {
         told.push_str(&format!("\nretries: {}", case.retries));
     }
+    for recovery in &case.recoveries {
+        told.push_str(&format!("\nthe bench failed: {}", visible(&recovery.line())));
+    }
     test.set_system_out(told);
     test
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rigor_core::distribution::Distribution;
 use rigor_core::evidence::{Evidence, Lane, LaneKind, LogLine, Mark, Picture, Series, Waterfall};
 use rigor_core::qualification::{LoopBack, Qualification, RoundTrip};
+use rigor_core::recovery::{Climbed, Recovery, Step};
 use rigor_core::requirement::{Catalogue, RequirementId};
 use rigor_core::result::{
     CaseResult, Decision, Firmware, Measured, Memory, MemoryLimit, MemoryUse, NotRun, RequirementResult,
@@ -134,6 +135,14 @@ fn qualification() -> Qualification {
     }
 }
 
+fn recovery() -> Recovery {
+    let steps = vec![
+        Climbed { step: Step::Reset, helped: false, told: Some("the console is gone".to_owned()) },
+        Climbed { step: Step::ReEnumerate, helped: true, told: None },
+    ];
+    Recovery { fault: "the controller fell silent".to_owned(), steps }
+}
+
 /// A bit of everything.
 fn evidence() -> Evidence {
     let mark = |at_ns, length_ns, text: &str| Mark { at_ns, length_ns, text: text.to_owned() };
@@ -248,6 +257,7 @@ pub(crate) fn run() -> RunResult {
             rig_time_ns: 5_000_000_000,
             wall_ms: 12,
             retries: u32::from(decision.verdict == Verdict::RigFault),
+            recoveries: (decision.verdict == Verdict::RigFault).then(recovery).into_iter().collect(),
             log_tail: if decision.verdict == Verdict::Fail {
                 vec!["I (5012) playback: \u{1b}[0;32mframe 600\u{1b}[0m".to_owned()]
             } else {

@@ -37,6 +37,7 @@ pub fn render(result: &RunResult) -> String {
     qualified(&mut page, result);
     troubles(&mut page, result);
     nearest(&mut page, result);
+    recovered(&mut page, result);
     not_run(&mut page, result);
     page
 }
@@ -107,6 +108,28 @@ fn qualified(page: &mut String, result: &RunResult) {
             let _ = writeln!(page, "{}: {}\n", text(&rig.name), told.join("; "));
         }
     }
+}
+
+/// Where a bench has failed and was helped, or not.
+fn recovered(page: &mut String, result: &RunResult) {
+    let told =
+        result.cases.iter().flat_map(|case| case.recoveries.iter().map(move |recovery| (case, recovery)));
+    let mut told: Vec<_> = told.collect();
+    if told.is_empty() {
+        return;
+    }
+    let left_out = told.len().saturating_sub(MAX_ROWS);
+    told.truncate(MAX_ROWS);
+    let _ = writeln!(page, "Where the bench failed under a case, and what was done about it:\n");
+    for (case, recovery) in told {
+        let rig = case.rig.as_deref().unwrap_or("no rig");
+        let line = text(&clip(&recovery.line(), MAX_CELL));
+        let _ = writeln!(page, "- {} on {}: {line}", code(&clip(&case.name, MAX_CELL)), text(rig));
+    }
+    if left_out > 0 {
+        let _ = writeln!(page, "- and {left_out} more");
+    }
+    let _ = writeln!(page);
 }
 
 fn troubles(page: &mut String, result: &RunResult) {

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use rigor_core::result::{EXIT_OK, EXIT_UNDECIDED};
 use rigor_reports::visible;
+use rigor_rigs::bench::examine::Absent;
 use serde::Serialize;
 
 use crate::Systems;
@@ -31,12 +32,17 @@ use crate::print::{columns, print};
 /// many come back, how late, how evenly), holds its clock against the host's, and opens the console. If all of that
 /// is well it starts the board: what does it say, does it answer an empty line, and how long is the way to each of
 /// its services? Each line says what was found, and the line below it what to do.
+///
+/// A bench that fails under a case is helped: reset, USB devices made to appear anew, supply off and on. One that
+/// nothing helps is taken out of service, and every case on it is a rig fault from then on, until somebody has
+/// looked and says --back-in-service.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(after_help = "Examples:
   rigor doctor
   rigor doctor --json | jq -r '.checks[] | select(.status == \"missing\") | .remedy'
   rigor doctor --rig rigs/bench/desk-prism-k1.toml     a bench, before the first case
+  rigor doctor --rig desk-prism-k1 --back-in-service   when what was wrong with it is put right
   rigor doctor --rig rigs/bench-in-a-box.toml          with `rigor simulate prism-k1 --bench` beside it
 
 What a status means:
@@ -55,6 +61,9 @@ pub(crate) struct Arguments {
     /// A rig file, or a rig's name: look at this rig, and act on it.
     #[arg(long, value_name = "RIG")]
     rig: Option<String>,
+    /// Let everybody use the bench again that was taken out of service, if nothing is wrong with it now.
+    #[arg(long, requires = "rig")]
+    back_in_service: bool,
     /// As JSON, for other programs.
     #[arg(long)]
     json: bool,
@@ -124,7 +133,7 @@ struct Ending {
 
 pub(crate) fn run(arguments: &Arguments, systems: Systems) -> Result<ExitCode, CommandError> {
     let (checks, ending) = match &arguments.rig {
-        Some(rig) => of_rig(rig, &systems)?,
+        Some(rig) => of_rig(rig, arguments.back_in_service, &systems)?,
         None => of_machine(systems)?,
     };
     let ready = checks.iter().all(|check| !matches!(check.status, Status::Broken | Status::Wrong));
@@ -150,12 +159,13 @@ fn of_machine(systems: Systems) -> Result<(Vec<Check>, Ending), CommandError> {
     Ok((checks, Ending { well, ill: "a default virtual rig does not work".to_owned() }))
 }
 
-fn of_rig(rig: &str, systems: &Systems) -> Result<(Vec<Check>, Ending), CommandError> {
+fn of_rig(rig: &str, back: bool, systems: &Systems) -> Result<(Vec<Check>, Ending), CommandError> {
     let (file, root) = one_rig(rig)?;
     let shown = visible(&file.path);
+    let absent = if back { Absent::ComesBack } else { Absent::StaysSo };
     let well = format!("{} is well: rigor run --short --rig {shown}", file.name);
     let ill = format!("{} is not well; put right what is WRONG, and ask again", file.name);
-    Ok((bench::checks(&file, &root, systems)?, Ending { well, ill }))
+    Ok((bench::checks(&file, &root, systems, absent)?, Ending { well, ill }))
 }
 
 fn told(diagnosis: &Diagnosis, ending: &Ending) -> String {

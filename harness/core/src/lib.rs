@@ -16,6 +16,7 @@ pub mod kill;
 pub mod part;
 pub mod qualification;
 pub mod rate;
+pub mod recovery;
 pub mod requirement;
 pub mod result;
 pub mod rig;

@@ -12,6 +12,7 @@ use crate::budget::{Budget, Judgement};
 use crate::distribution::{Distribution, Shape, Summary};
 use crate::evidence::{self, Evidence};
 use crate::qualification::Qualification;
+use crate::recovery::Recovery;
 use crate::requirement::{Class, RequirementId, quote};
 use crate::time::Fidelity;
 use crate::unit::Amount;
@@ -258,6 +259,9 @@ pub struct CaseResult {
     pub wall_ms: u64,
     /// How often a rig fault made it start again.
     pub retries: u32,
+    /// Each rig fault, and what was done about it; left out if there was none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recoveries: Vec<Recovery>,
     /// The last lines of the device's log, at most [`LOG_TAIL_LINES`], if it did not pass. They
     /// come from the device and may hold anything.
     pub log_tail: Vec<String>,

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`modem`] | reset, and the way into the loader | DTR and RTS of the board's serial port |
 //! | [`hub`] | power | a USB hub that switches the supply of its ports (`uhubctl`) |
+//! | [`usb`] | recovery | USB devices that appear anew |
 //! | [`sigrok`] | capture | a logic analyser that sigrok knows (`sigrok-cli`) |
 //!
 //! In the flow (**action**, **event**, decode, measure) they stand where the controller does. None of them has a clock
@@ -14,5 +15,6 @@ pub mod hub;
 pub mod modem;
 pub mod sigrok;
 mod tool;
+pub mod usb;
 
 pub use tool::ToolError;

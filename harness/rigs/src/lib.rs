@@ -31,6 +31,7 @@ use rigor_core::verdict::RigError;
 
 use fault::Model;
 
+pub use bench::ladder::Service;
 pub use bench::{Lease, lease};
 pub use fault::{Fault, FaultList};
 pub use file::{BackEnd, RigFile, RigFileError};
@@ -119,6 +120,18 @@ pub enum Refusal {
     /// The rig replays recordings, and there is none of the case.
     #[error("{0}")]
     NotRecorded(String),
+}
+
+/// How the rig of `file` is helped if it fails under a case; `None` for one that is made anew for every case. Whoever calls
+/// has the [`Lease`].
+///
+/// # Errors
+/// [`RigError`] if the bench is out of service, with what to do.
+pub fn service(file: &RigFile) -> Result<Option<Service<'_>>, RigError> {
+    match &file.back_end {
+        file::BackEnd::Bench(bench) => Service::of(file, bench).map(Some),
+        file::BackEnd::Virtual(_) | file::BackEnd::Replay(_) | file::BackEnd::Qemu(_) => Ok(None),
+    }
 }
 
 /// Lets the rig of `file` prove itself beyond what it does before each case: how soon its device answers over the console

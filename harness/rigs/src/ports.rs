@@ -116,6 +116,13 @@ impl Host {
         self.devices().into_iter().find(|device| device.port.as_ref().is_some_and(is_meant))
     }
 
+    /// The device file of the USB device that the port at `path` belongs to; `None` of one that is not on USB.
+    pub fn usb_device_of(&self, path: &Path) -> Option<PathBuf> {
+        let meant = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let (bus, device) = sysfs::address_of(&self.sys, meant.file_name()?)?;
+        Some(self.dev.join(format!("bus/usb/{bus:03}/{device:03}")))
+    }
+
     /// The path of the port that `name` names, now.
     ///
     /// # Errors

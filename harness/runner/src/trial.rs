@@ -13,6 +13,7 @@ use rigor_core::event::{DeviceEvent, Kind};
 use rigor_core::evidence::Evidence;
 use rigor_core::host::{HostDelay, stamps_within};
 use rigor_core::qualification::Qualification;
+use rigor_core::recovery::Recovery;
 use rigor_core::requirement::{Catalogue, Class};
 use rigor_core::result::{Decision, NotRun};
 use rigor_core::task::{TASK_LANES, TaskStart};
@@ -102,6 +103,8 @@ pub struct Trial {
     pub wall_time: Duration,
     /// How often the bench failed before this outcome.
     pub retries: u32,
+    /// Each time at which it failed, and what was done about it.
+    pub recoveries: Vec<Recovery>,
     /// What there is to look at, if it was wanted and the trial came to its own end.
     pub evidence: Option<Evidence>,
     /// The last lines of the device's console, if the case did not pass.
@@ -160,8 +163,8 @@ impl Trial {
     }
 }
 
-/// Attempts on a bench that fails. Only a rig fault is tried again: a product that fails once has
-/// failed.
+/// Attempts on a rig that is made anew for each and fails. Only a rig fault is tried again: a product that fails once has
+/// failed. A bench is tried again as often as something was done about it ([`rigor_rigs::Service`]).
 const ATTEMPTS: u32 = 2;
 
 /// Runs `case` on the rig of `setup`.
@@ -172,14 +175,39 @@ pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
         Ok(lease) => lease,
         Err(error) => return blamed(case, setup, &Blame::Rig(error)),
     };
+    let mut service = match rigor_rigs::service(&setup.rig) {
+        Ok(service) => service,
+        Err(error) => return blamed(case, setup, &Blame::Rig(error)),
+    };
     // What cannot be proven here, the case finds out for itself.
     setup.proof.get_or_init(|| rigor_rigs::prove(&setup.rig).unwrap_or_default());
     let started = WallInstant::now();
+    let mut recoveries = Vec::new();
     let mut trial = attempt(catalogue, case, setup, 0);
-    while trial.verdict() == Verdict::RigFault && trial.retries + 1 < ATTEMPTS {
+    while trial.verdict() == Verdict::RigFault {
+        let fault = trial.reason().unwrap_or_default().to_owned();
+        let again = match &mut service {
+            Some(service) => {
+                let (recovery, again) = service.recover(case.name(), &fault, &Arc::default());
+                recoveries.push(recovery);
+                again
+            }
+            None => {
+                let again = trial.retries + 1 < ATTEMPTS;
+                recoveries.extend(again.then(|| Recovery { fault, steps: Vec::new() }));
+                again
+            }
+        };
+        if !again {
+            break;
+        }
         let retries = trial.retries + 1;
         trial = Trial { retries, ..attempt(catalogue, case, setup, retries) };
     }
+    if let Some(service) = service.as_mut().filter(|_| trial.verdict() != Verdict::RigFault) {
+        service.went_well();
+    }
+    trial.recoveries = recoveries;
     trial.wall_time = started.elapsed();
     trial
 }
@@ -280,6 +308,7 @@ pub(crate) fn without_rig(decisions: Vec<(String, Decision)>) -> Trial {
         rig_time: Duration::ZERO,
         wall_time: Duration::ZERO,
         retries: 0,
+        recoveries: Vec::new(),
         evidence: None,
         log_tail: Vec::new(),
         stacks: BTreeMap::new(),
@@ -366,6 +395,7 @@ fn on_rig(
         rig_time: rig.timeline.now().since(Instant::ZERO),
         wall_time: Duration::ZERO,
         retries: 0,
+        recoveries: Vec::new(),
         log_tail: if verdict == Verdict::Pass { Vec::new() } else { log_tail(&rig, &setup.rig) },
         stacks: stacks(&rig),
         reached_defects: rig.drive.reached_defects().filter(|_| !interrupt.load(Ordering::Relaxed)),
@@ -487,6 +517,7 @@ mod tests {
             rig_time: Duration::ZERO,
             wall_time: Duration::ZERO,
             retries: 0,
+            recoveries: Vec::new(),
             evidence: None,
             log_tail: Vec::new(),
             stacks: BTreeMap::new(),

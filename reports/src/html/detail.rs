@@ -148,6 +148,9 @@ fn cases(page: &mut Markup, result: &RunResult, found: &RequirementResult) {
                     page.text(", ");
                     page.leaf("code", &[], &format!("{}:{}", source.file, source.line));
                 }
+                for recovery in &case.recoveries {
+                    page.classed("small", "qualified", &format!("the bench failed: {}", recovery.line()));
+                }
             });
         }
         if own.len() > MAX_CASES {

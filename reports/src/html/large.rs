@@ -61,6 +61,7 @@ budget = {{ quantity = "frame period", unit = "ms", bound = "max", at_most = 16.
             rig_time_ns: 5_000_000_000,
             wall_ms: 12,
             retries: 0,
+            recoveries: Vec::new(),
             log_tail: if decision.verdict == Verdict::Fail {
                 vec!["I (5012) late".to_owned()]
             } else {

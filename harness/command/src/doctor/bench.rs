@@ -5,7 +5,7 @@ use std::path::Path;
 use rigor_flasher::{Chip, FlashImage};
 use rigor_reports::visible;
 use rigor_rigs::RigFile;
-use rigor_rigs::bench::examine::{Finding, Standing, examine};
+use rigor_rigs::bench::examine::{Absent, Finding, Standing, examine};
 use rigor_rigs::file::{BackEnd, Bench};
 
 use super::{Check, Status, emulated, rig};
@@ -14,7 +14,12 @@ use crate::error::CommandError;
 use crate::interrupt;
 
 /// What is to be said of the rig of `file`.
-pub(super) fn checks(file: &RigFile, root: &Path, systems: &Systems) -> Result<Vec<Check>, CommandError> {
+pub(super) fn checks(
+    file: &RigFile,
+    root: &Path,
+    systems: &Systems,
+    absent: Absent,
+) -> Result<Vec<Check>, CommandError> {
     let bench = match &file.back_end {
         BackEnd::Bench(bench) => bench,
         BackEnd::Virtual(_) | BackEnd::Replay(_) => {
@@ -24,7 +29,7 @@ pub(super) fn checks(file: &RigFile, root: &Path, systems: &Systems) -> Result<V
     };
     let interrupt = interrupt::wanted()?;
     let mut checks: Vec<Check> = image(bench).into_iter().collect();
-    checks.extend(examine(file, bench, &interrupt).findings.into_iter().map(check));
+    checks.extend(examine(file, bench, absent, &interrupt).findings.into_iter().map(check));
     Ok(checks)
 }
 

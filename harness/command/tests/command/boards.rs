@@ -160,6 +160,14 @@ impl<'a> Bench<'a> {
         bench
     }
 
+    /// One in the place of another that is gone.
+    fn again(toy: &'a Workspace) -> Self {
+        let _ = fs::remove_file(toy.0.join("bench/rig.toml"));
+        let bench = Bench::new(toy);
+        bench.rig("[power]", "[power]");
+        bench
+    }
+
     /// Its rig file, with `from` in it replaced.
     fn rig(&self, from: &str, to: &str) -> String {
         let text = fs::read_to_string(self.toy.0.join("bench/rig.toml")).expect("a rig file");
@@ -335,4 +343,43 @@ pub(crate) fn a_run_on_a_bench_says_how_far_its_instruments_can_be_trusted() {
         summary.contains("16 edges to itself") && summary.contains("bench-in-a-box (modelled)"),
         "{summary}"
     );
+}
+
+pub(crate) fn a_bench_that_nothing_helps_is_left_alone_until_somebody_has_looked() {
+    let toy = Workspace::new("ladder");
+    let mut bench = Bench::new(&toy);
+    let rig = bench.rig("[power]", "[power]");
+    let run = || toy.rigor(&["run", "--quiet", "--rig", "rig.toml", "--case", "greets"]);
+    run().expect(0);
+    // Somebody pulls all cables, and puts a port in the place of the controller's where nobody answers.
+    bench.unplug();
+    for name in ["controller", "console"] {
+        let _ = fs::remove_file(toy.0.join("bench").join(name));
+    }
+    let controller = Pty::named(toy.0.join("bench/controller")).expect("a pseudo-terminal");
+    let console = Pty::named(toy.0.join("bench/console")).expect("a pseudo-terminal");
+    run().expect(2);
+    let record = toy.record();
+    let cases = record["cases"].as_array().expect("a list");
+    let case = cases.iter().find(|case| case["name"] == "greets").expect("it ran");
+    let steps = case["recoveries"][0]["steps"].as_array().expect("a list");
+    let step = |at: usize| {
+        (steps[at]["step"].as_str().expect("a word"), steps[at]["helped"].as_bool().expect("a word"))
+    };
+    let climbed =
+        [("reset", false), ("re-enumerate", false), ("port-power", false), ("out-of-service", false)];
+    assert_eq!([step(0), step(1), step(2), step(3)], climbed, "{case}");
+    assert_eq!(case["retries"], 0, "a case is not tried on a bench that is not well");
+    // From now on nobody waits for it.
+    run().expect(2).out_has(&["was taken out of service", "`rigor doctor --rig rig.toml --back-in-service`"]);
+    let put_back = |code| toy.rigor(&["doctor", "--rig", &rig, "--back-in-service"]).expect(code);
+    put_back(2).out_has(&["WRONG     health", "and stays so", "put right what is wrong first"]);
+    drop((controller, console));
+    let _bench = Bench::again(&toy);
+    doctor(&toy, &rig, false)
+        .expect(2)
+        .out_has(&["WRONG     health        out of service since", "--back-in-service"]);
+    put_back(0).out_has(&["ok        health        back in service"]);
+    run().expect(0);
+    doctor(&toy, &rig, false).expect(0).out_has(&["1 fault of the rig is known, the last one"]);
 }

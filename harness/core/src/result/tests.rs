@@ -111,6 +111,7 @@ fn case(verdict: Verdict) -> CaseResult {
         rig_time_ns: 5_000_000_000,
         wall_ms: 3,
         retries: 0,
+        recoveries: Vec::new(),
         log_tail: Vec::new(),
         repeat: None,
         source: None,

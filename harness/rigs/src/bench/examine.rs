@@ -16,6 +16,7 @@ use rigor_core::verdict::RigError;
 
 use super::bell::Bell;
 use super::controller::Controller;
+use super::health::{Ledger, ago};
 use super::lease::Lease;
 use super::qualify::Qualified;
 use super::wires::Wires;
@@ -93,6 +94,15 @@ impl Examination {
     }
 }
 
+/// What is to become of a board that is out of service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absent {
+    /// It is told.
+    StaysSo,
+    /// If nothing is wrong with it now, everybody may use it again.
+    ComesBack,
+}
+
 const LEASE: &str = "nobody else uses the bench meanwhile";
 const CONTROLLER: &str = "drives and records the wires";
 const WIRES: &str = "the lanes, lines and inputs of the rig file";
@@ -103,12 +113,13 @@ const POWER: &str = "switches the board on and off";
 const RESET: &str = "starts the board anew";
 const FLASH: &str = "what is on the board's chip";
 const NET: &str = "connections to the board";
+const HEALTH: &str = "how the board has been on other days";
 const BOARD: &str = "started as for a case";
 
 /// Looks at the bench of `file`. Takes seconds; waits for nobody who has the bench for longer than 3 s. The board is
 /// started, listened to, sent a few empty lines and connected to, unless something else is wrong already. `interrupt`
 /// ends it.
-pub fn examine(file: &RigFile, bench: &Bench, interrupt: &Arc<AtomicBool>) -> Examination {
+pub fn examine(file: &RigFile, bench: &Bench, absent: Absent, interrupt: &Arc<AtomicBool>) -> Examination {
     let mut seen = Examination::default();
     let _lease = match Lease::wait(&file.name, bench, "rigor doctor", LEASED_WITHIN, interrupt) {
         Ok(lease) => {
@@ -121,23 +132,66 @@ pub fn examine(file: &RigFile, bench: &Bench, interrupt: &Arc<AtomicBool>) -> Ex
             return seen;
         }
     };
-    controller(file, bench, &mut seen);
-    console(file, bench, &mut seen);
-    switches(file, bench, &mut seen);
+    look(file, bench, interrupt, &mut seen);
+    health(file, Ledger::of(bench), absent, &mut seen);
+    seen
+}
+
+/// Looks at all of it but what is known from other days.
+fn look(file: &RigFile, bench: &Bench, interrupt: &Arc<AtomicBool>, seen: &mut Examination) {
+    controller(file, bench, seen);
+    console(file, bench, seen);
+    switches(file, bench, seen);
     if let Err(RigError(error)) = check_supported(bench) {
         seen.wrong("rig file", BOARD, &error);
     }
     if !seen.is_well() {
-        seen.unknown("board", BOARD, "it was not started, because of what is wrong; put that right first");
-        return seen;
+        return seen.unknown(
+            "board",
+            BOARD,
+            "it was not started, because of what is wrong; put that right first",
+        );
     }
     let firmwares = Firmwares::new();
     let order = Order { leased: true, ..Order::new(file, &firmwares, 0, interrupt) };
     match taken(&order, bench, None) {
-        Ok(rig) => alive::look(rig, file, interrupt, &mut seen),
+        Ok(rig) => alive::look(rig, file, interrupt, seen),
         Err(error) => seen.wrong("board", BOARD, &error.to_string()),
     }
-    seen
+}
+
+/// What is known of the board from other days, and whether it may be used.
+fn health(file: &RigFile, mut ledger: Ledger, absent: Absent, seen: &mut Examination) {
+    let past = match ledger.faults() {
+        [] => "no fault of the rig is known".to_owned(),
+        [.., last] => format!(
+            "{} known, the last one {}, under `{}`: {}",
+            match ledger.faults().len() {
+                1 => "1 fault of the rig is".to_owned(),
+                more => format!("{more} faults of the rig are"),
+            },
+            ago(last.at),
+            last.case,
+            last.what
+        ),
+    };
+    let Some(absence) = ledger.absence().cloned() else {
+        return seen.well("health", HEALTH, past);
+    };
+    let out = format!("out of service since {}: {}", ago(absence.since), absence.reason);
+    match absent {
+        Absent::StaysSo => {
+            let remedy = format!("put that right, then `rigor doctor --rig {} --back-in-service`", file.path);
+            seen.wrong("health", HEALTH, &format!("{out}; {remedy}"));
+        }
+        Absent::ComesBack if !seen.is_well() => {
+            seen.wrong("health", HEALTH, &format!("{out}, and stays so; put right what is wrong first"));
+        }
+        Absent::ComesBack => match ledger.put_back() {
+            Ok(()) => seen.well("health", HEALTH, format!("back in service; it was {out}")),
+            Err(error) => seen.wrong("health", HEALTH, &error.to_string()),
+        },
+    }
 }
 
 /// What the bench of `file` finds out of itself with its board running. Whoever calls has the lease.

@@ -1,12 +1,11 @@
 //! Whose bench it is: a lock of the kernel's for each port of the rig file, and beside it a record of who has it.
 //!
 //! The lock ends with the process that holds it, however that ends, so a record of somebody who is gone means nothing:
-//! it is read only while the lock is held. Locks are in `$XDG_STATE_HOME/rigor/leases`, or `~/.local/state`, or else
-//! `/tmp/rigor-<user>`.
+//! it is read only while the lock is held. Locks are in `leases` of the host's state (`state.rs`).
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::error::BenchError;
+use super::state;
 use crate::file::Bench;
 use crate::ports::{Host, PortName};
 
@@ -46,7 +46,7 @@ impl Lease {
         within: Duration,
         interrupt: &AtomicBool,
     ) -> Result<Self, BenchError> {
-        Lease::wait_in(&folder(), name, &resources(bench), why, within, interrupt)
+        Lease::wait_in(&state::folder("leases"), name, &resources(bench), why, within, interrupt)
     }
 
     /// The same, as long as any case waits; who has the bench is told to `waiting` if that takes more than a moment.
@@ -140,13 +140,10 @@ fn resource(name: &PortName) -> String {
     text.chars().map(plain).take(200).collect()
 }
 
-fn folder() -> PathBuf {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-    match state {
-        Some(state) => state.join("rigor/leases"),
-        None => PathBuf::from(format!("/tmp/rigor-{}", rustix::process::getuid().as_raw())),
-    }
+/// By which name a board is known on this host, whatever its rig file is called: that of its console, or else of its
+/// controller.
+pub(super) fn board(bench: &Bench) -> String {
+    bench.console.iter().chain(&bench.controller).map(resource).next().unwrap_or_else(|| "no-port".to_owned())
 }
 
 fn write_record(file: &mut File, name: &str, why: &str) -> std::io::Result<()> {

@@ -11,7 +11,7 @@ use rigor_core::event::{DeviceEvent, ResetCause};
 use rigor_core::{Event, Instant, Kind, Level};
 
 use self::script::{Controller as Script, Desk, Spoken, rig_file};
-use super::examine::{Examination, Standing, examine};
+use super::examine::{Absent, Examination, Standing, examine};
 use super::*;
 use crate::{Firmwares, Order, RigFile};
 
@@ -176,7 +176,7 @@ fn a_rig_file_for_a_board_that_is_not_there_says_so() {
 fn examined(desk: &Desk) -> Examination {
     let file = RigFile::parse("desk.toml", &rig_file(desk)).unwrap_or_else(|error| panic!("{error}"));
     let BackEnd::Bench(bench) = &file.back_end else { panic!("{file:?}") };
-    examine(&file, bench, &Arc::default())
+    examine(&file, bench, Absent::StaysSo, &Arc::default())
 }
 
 fn standing(examination: &Examination, what: &str) -> (Standing, String) {
@@ -225,6 +225,6 @@ fn who_wants_the_end_of_an_examination_gets_it() {
     let desk = Desk::new(Script::stepped());
     let file = RigFile::parse("desk.toml", &rig_file(&desk)).expect("a rig file");
     let BackEnd::Bench(bench) = &file.back_end else { panic!("{file:?}") };
-    let examination = examine(&file, bench, &Arc::new(AtomicBool::new(true)));
+    let examination = examine(&file, bench, Absent::StaysSo, &Arc::new(AtomicBool::new(true)));
     assert!(standing(&examination, "board").1.contains("interrupted"), "{examination:#?}");
 }

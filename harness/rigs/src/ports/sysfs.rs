@@ -1,6 +1,7 @@
 //! Reading of sysfs.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,13 @@ pub(super) fn devices(sys: &Path, dev: &Path) -> Vec<Device> {
         }
     }
     found
+}
+
+/// The numbers of the bus and of the device on it to which the port called `tty` belongs.
+pub(super) fn address_of(sys: &Path, tty: &OsStr) -> Option<(u16, u16)> {
+    let interface = fs::canonicalize(sys.join("class/tty").join(tty).join("device")).ok()?;
+    let folder = interface.ancestors().take(MAX_DEPTH).find(|folder| folder.join("idVendor").exists())?;
+    Some((text(folder, "busnum")?.parse().ok()?, text(folder, "devnum")?.parse().ok()?))
 }
 
 /// The entries of a folder, in the order of their names; numbers in them by their value.

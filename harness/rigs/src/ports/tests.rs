@@ -164,3 +164,16 @@ fn a_host_without_sysfs_has_no_devices() {
         made.host().devices().first().is_some_and(|device| device.port.is_some() && device.usb.is_none())
     );
 }
+
+#[test]
+fn a_port_on_usb_has_a_device_file_of_its_device() {
+    let made = Made::new();
+    made.usb("1-1.2", ("303a", "1001"), "F4:12", "USB JTAG");
+    made.tty("1-1.2", 0, "ttyACM0");
+    assert_eq!(made.host().usb_device_of(Path::new("/dev/ttyACM0")), None, "it does not say its address");
+    made.write("sys/devices/pci/usb1/1-1.2/busnum", "1\n");
+    made.write("sys/devices/pci/usb1/1-1.2/devnum", "14\n");
+    let found = made.host().usb_device_of(Path::new("/dev/ttyACM0"));
+    assert_eq!(found, Some(made.at("dev/bus/usb/001/014")));
+    assert_eq!(made.host().usb_device_of(Path::new("/dev/ttyS0")), None);
+}

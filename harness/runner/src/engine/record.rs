@@ -201,6 +201,7 @@ fn case_result(
         rig_time_ns: trial.map_or(0, |trial| rigor_core::time::nanos(trial.rig_time)),
         wall_ms: trial.map_or(0, |trial| millis(trial.wall_time)),
         retries: trial.map_or(0, |trial| trial.retries),
+        recoveries: trial.map_or_else(Vec::new, |trial| trial.recoveries.clone()),
         log_tail: trial.map_or_else(Vec::new, |trial| trial.log_tail.clone()),
         repeat: trial.map(|_| {
             if let Some(repeat) = &environment.repeat {
