@@ -21,7 +21,7 @@ PICO_EDGE = {1: 2, 2: 4, 3: 5, 6: 9, 7: 10, 8: 11, 9: 12, 10: 14, 11: 15, 12: 16
 
 # What each GPIO of the controller is for. Every board is wired to this one map.
 ROLES = {1: "power switch", 2: "LED lane 0", 3: "LED lane 1",
-         6: "display SCK", 7: "display MOSI", 8: "display D/C", 9: "display CS",
+         6: "display MOSI", 7: "display D/C", 8: "display CS", 9: "display SCK",
          10: "line 0", 11: "line 1", 12: "line 2", 13: "line 3", 14: "reset", 15: "boot",
          16: "loop-back out", 17: "loop-back in",
          18: "edge input 0", 19: "edge input 1", 20: "edge input 2", 21: "edge input 3",
@@ -71,10 +71,10 @@ DRAWINGS = [
         "d26-badge", "Disobey badge (D26) on the bench", "badge (ESP32-S3)",
         [
             Wire(2, "listen", "GPIO18", "LED lane 0: 12 x SK6812"),
-            Wire(6, "listen", "GPIO4", "display SCK, at most 31 MHz"),
-            Wire(7, "listen", "GPIO5", "display MOSI"),
-            Wire(8, "listen", "GPIO15", "display D/C"),
-            Wire(9, "listen", "GPIO6", "display CS"),
+            Wire(6, "listen", "GPIO5", "display MOSI"),
+            Wire(7, "listen", "GPIO15", "display D/C"),
+            Wire(8, "listen", "GPIO6", "display CS"),
+            Wire(9, "listen", "GPIO4", "display SCK, at most 31 MHz"),
             Wire(10, "pull", "GPIO11", "line 0: UP"),
             Wire(11, "pull", "GPIO1", "line 1: DOWN"),
             Wire(12, "pull", "GPIO13", "line 2: A"),

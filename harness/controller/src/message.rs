@@ -173,9 +173,10 @@ pub enum Said<'a> {
         /// How.
         drive: Drive,
     },
-    /// Bytes on the SPI bus, while its chip select was low.
+    /// Bytes on the SPI bus, while its chip select was low. A new one begins with each fall of the chip select and each
+    /// change of the data/command line, and wherever a controller cuts a long one.
     Transfer {
-        /// When the first bit was there.
+        /// When the first byte of it was whole; a controller may say so up to a microsecond early or late.
         at: Ticks,
         /// Level of the data/command line: `true` for data.
         data: bool,

@@ -61,6 +61,19 @@ pub(crate) fn until(count: u32) -> i32 {
     (SYST::get_current().wrapping_sub(count) << 8) as i32 >> 8
 }
 
+/// The instant within the last 71 minutes at which the lower half of the timer's microseconds was `low`.
+pub(crate) fn of_micros(low: u32) -> Ticks {
+    let now = micros();
+    Ticks(in_ticks(now - u64::from((now as u32).wrapping_sub(low))))
+}
+
+/// 125 of each, without a multiplication of 64 bits, which this core has to call a function for.
+#[inline(always)]
+const fn in_ticks(micros: u64) -> u64 {
+    const { assert!(PER_MICRO == 128 - 3) };
+    (micros << 7) - micros - (micros << 1)
+}
+
 /// What the clock shows.
 #[inline(always)]
 pub(crate) fn now() -> Ticks {
@@ -72,10 +85,7 @@ pub(crate) fn now() -> Ticks {
 #[inline(always)]
 pub(crate) fn at(count: u32) -> Ticks {
     let count = count.wrapping_sub(AHEAD.load(Ordering::Relaxed)) % ROUND;
-    // 125 of them, without a multiplication of 64 bits, which this core has to call a function for.
-    const _: () = assert!(PER_MICRO == 128 - 3);
-    let micros = micros();
-    let about = (micros << 7) - micros - (micros << 1);
+    let about = in_ticks(micros());
     // Half a round of leeway to both sides: interrupts may have come between the two readings.
     let off = count.wrapping_sub(about as u32).wrapping_add(ROUND / 2) % ROUND;
     Ticks(about + u64::from(off) - u64::from(ROUND / 2))

@@ -8,6 +8,7 @@ use embassy_time::{Duration, Instant, Timer};
 use rigor_controller::message::{Answer, Command, Identity, Refusal, Said, Wanted, Waveform, Wire};
 use rigor_controller::{Request, Ticks};
 
+use crate::bus::Bus;
 use crate::clock;
 use crate::edges::Edges;
 use crate::host::{self, Incoming, REQUESTS};
@@ -31,6 +32,7 @@ pub(crate) struct Desk {
     outbox: Outbox,
     lanes: Lanes,
     edges: Edges,
+    bus: Bus,
     serial: u64,
     /// Who asked who it is, is told what happens.
     has_host: bool,
@@ -41,8 +43,8 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// With nobody in front of it.
-    pub(crate) fn new(outbox: Outbox, lanes: Lanes, edges: Edges, serial: u64) -> Self {
-        Desk { outbox, lanes, edges, serial, has_host: false, step: None, beat: Instant::MIN }
+    pub(crate) fn new(outbox: Outbox, lanes: Lanes, edges: Edges, bus: Bus, serial: u64) -> Self {
+        Desk { outbox, lanes, edges, bus, serial, has_host: false, step: None, beat: Instant::MIN }
     }
 
     /// For ever.
@@ -77,11 +79,14 @@ impl Desk {
         // What is complete is known before anything is said, so that nothing comes in between.
         let now = clock::now();
         let told = self.tell_steps();
-        let more = self.lanes.pump(&mut self.outbox) | self.edges.pump(&mut self.outbox);
+        let more = self.lanes.pump(&mut self.outbox)
+            | self.edges.pump(&mut self.outbox)
+            | self.bus.pump(&mut self.outbox);
         if Instant::now() >= self.beat && told {
             self.lanes.tell_losses(&mut self.outbox);
             let until = self.edges.complete().min(now);
-            let until = self.lanes.complete().map_or(until, |lanes| lanes.min(until));
+            let until =
+                [self.lanes.complete(), self.bus.complete()].into_iter().flatten().fold(until, Ticks::min);
             if self.outbox.say(Said::Complete { until }) {
                 self.beat = Instant::now() + HEARTBEAT;
             }
@@ -144,11 +149,12 @@ impl Desk {
     }
 
     fn record(&mut self, wanted: Wanted) -> Result<Ticks, Refusal> {
-        if usize::from(wanted.lanes) >= 1 << wires::LANES.len() || wanted.bus {
+        if usize::from(wanted.lanes) >= 1 << wires::LANES.len() {
             return Err(Refusal::NoSuchWire);
         }
         self.edges.record(wanted.edges);
         self.lanes.record(wanted.lanes);
+        self.bus.record(wanted.bus);
         Ok(clock::now())
     }
 
@@ -158,6 +164,7 @@ impl Desk {
         waveforms::stop_all();
         self.lanes.record(0);
         self.edges.record(0);
+        self.bus.record(false);
         self.step = None;
         while STEPS.try_receive().is_ok() {}
     }
@@ -172,7 +179,7 @@ impl Desk {
             lines: wires::LINES.len() as u8,
             has_reset: true,
             has_power: true,
-            has_bus: false,
+            has_bus: true,
             has_loop_back: true,
             stepped: false,
         }

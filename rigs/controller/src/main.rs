@@ -9,10 +9,11 @@
 //! | 0, the highest | the timer's interrupt |
 //! | 1 | [`waveforms`]: steps of lines, each at its tick |
 //! | 2 | [`host`]: USB |
-//! | lowest | the [`desk`]: requests, and what was recorded by [`lanes`] and [`edges`] |
+//! | lowest | the [`desk`]: requests, and what was recorded by [`lanes`], [`edges`] and [`bus`] |
 #![no_std]
 #![no_main]
 
+mod bus;
 mod clock;
 mod desk;
 mod edges;
@@ -32,6 +33,7 @@ use embassy_time::Timer;
 use panic_halt as _;
 use static_cell::StaticCell;
 
+use bus::Bus;
 use desk::Desk;
 use edges::Edges;
 use lanes::Lanes;
@@ -76,7 +78,7 @@ fn main() -> ! {
 
     static EXECUTOR: StaticCell<Executor> = StaticCell::new();
     EXECUTOR.init(Executor::new()).run(|spawner| {
-        let desk = Desk::new(outbox, Lanes::new(), Edges::new(), serial);
+        let desk = Desk::new(outbox, Lanes::new(), Edges::new(), Bus::new(), serial);
         spawner.spawn(sit(desk).expect("it is spawned once"));
         spawner.spawn(live().expect("it is spawned once"));
     })

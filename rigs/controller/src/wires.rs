@@ -12,6 +12,12 @@ use crate::clock;
 
 /// The pins of the lanes.
 pub(crate) const LANES: [u8; 2] = [2, 3];
+/// The pins of the display's bus: our own mark, data, data/command, chip select and clock. They follow one another.
+pub(crate) const BUS_MARK: u8 = 5;
+const BUS_DATA: u8 = 6;
+const BUS_COMMAND: u8 = 7;
+pub(crate) const BUS_SELECT: u8 = 8;
+pub(crate) const BUS_CLOCK: u8 = 9;
 /// The pins of the open-drain lines.
 pub(crate) const LINES: [u8; 4] = [10, 11, 12, 13];
 const RESET: u8 = 14;
@@ -31,6 +37,8 @@ const DRIVEN: [u8; 8] = [POWER, LINES[0], LINES[1], LINES[2], LINES[3], RESET, B
 
 /// The function "single-cycle I/O" of a pin; RP2040 datasheet, 2.19.2.
 const SIO: u8 = 5;
+/// The same of the second block of state machines.
+const PIO1: u8 = 7;
 
 /// What a pin stands for, through the resistor in its wire; see rigs/wiring.
 const STRENGTH: pac::pads::vals::Drive = pac::pads::vals::Drive::_12M_A;
@@ -176,6 +184,7 @@ impl Planned {
 pub(crate) fn start() {
     release_all();
     listen(0);
+    listen_to_bus(false);
     for pin in DRIVEN {
         pad(pin, Pull::None);
         function(pin, SIO);
@@ -202,6 +211,24 @@ pub(crate) fn listen(wanted: u8) {
             deafen(pin);
         }
     }
+}
+
+/// Listens to the bus of the display, or does not: then its wires are as if they were low, and the mark is not driven.
+pub(crate) fn listen_to_bus(is_wanted: bool) {
+    for pin in [BUS_DATA, BUS_COMMAND, BUS_SELECT, BUS_CLOCK] {
+        if is_wanted {
+            pad(pin, Pull::None);
+            function(pin, SIO);
+        } else {
+            deafen(pin);
+        }
+    }
+    if is_wanted {
+        // Without a clock nothing is heard.
+        pad(BUS_CLOCK, Pull::Down);
+    }
+    pad(BUS_MARK, Pull::Down);
+    function(BUS_MARK, if is_wanted { PIO1 } else { SIO });
 }
 
 /// The number of the input at a pin.

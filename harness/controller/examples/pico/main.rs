@@ -4,6 +4,7 @@
 //! `fixtures/oracles/controller.sh` starts it. Arguments: the emulator's script, and the firmware's ELF file.
 
 mod board;
+mod bus;
 mod edges;
 mod lanes;
 mod lines;
@@ -27,6 +28,10 @@ fn main() {
     edges::are_told_of_eight_inputs(&mut board);
     edges::come_back_by_the_pair(&mut board);
     edges::say_what_a_flood_has_lost(&mut board);
+    bus::is_told_byte_for_byte(&mut board);
+    bus::keeps_up_with_usb(&mut board);
+    bus::survives_noise(&mut board);
+    bus::begins_with_a_whole_transfer(&mut board);
     survives_garbage(&mut board);
     tells_its_version(&mut board);
     lines::are_let_go_when_the_port_is_closed(&mut board);
