@@ -5,6 +5,7 @@ use rigor_controller::packed::Pulse;
 use rigor_controller::{Command, Ticks};
 
 use crate::board::{Board, Event, MICRO, MILLI};
+use crate::lines;
 
 /// The pin of lane 0; the other one follows.
 const LANE: u8 = 2;
@@ -89,6 +90,7 @@ fn record(board: &mut Board, lanes: u8) {
 
 /// Two lanes of 160 pixels at 120 frames a second, for a second: each pulse and each burst to the tick, none lost, and
 /// before each frame all of the one before it has been told. What holds from one frame to the next holds for any number.
+/// Buttons are pressed meanwhile, to the tick as ever.
 pub(crate) fn are_measured_to_the_tick(board: &mut Board) {
     const FRAMES: u64 = 120;
     record(board, 3);
@@ -97,6 +99,7 @@ pub(crate) fn are_measured_to_the_tick(board: &mut Board) {
     let begin = board.cycle + 100 * MICRO;
     let (busy, packets, bytes) = (board.busy, board.packets, board.bytes);
     let (mut sent, mut events) = (Vec::new(), Vec::new());
+    let mut pressed = Ticks(0);
     for frame in 0..FRAMES {
         let first = begin + frame * FRAME;
         for lane in [0, 1] {
@@ -104,6 +107,9 @@ pub(crate) fn are_measured_to_the_tick(board: &mut Board) {
             let burst = Burst::new(lane, first + u64::from(lane) * 333, frame);
             burst.send(board);
             sent.push(burst);
+        }
+        if frame == FRAMES / 2 {
+            pressed = lines::press_two_buttons(board);
         }
         board.run(first + FRAME - 50 * MICRO - board.cycle);
         events.extend(board.take());
@@ -129,6 +135,8 @@ pub(crate) fn are_measured_to_the_tick(board: &mut Board) {
             "all of lane {lane}"
         );
     }
+    let latest = lines::compare_two_buttons(board, pressed, &events);
+    println!("buttons pressed meanwhile: told to the tick, at most {latest} ticks late");
     println!(
         "{pulses} pulses in a second, each and its burst exact to the tick; {:.1} cycles and {:.3} bytes a pulse",
         busy as f64 / pulses,
