@@ -17,7 +17,7 @@ fn rig_file(bench: &Bench) -> String {
         |service: &str| bench.doors.iter().find(|door| door.service == service).expect("a service").here;
     format!(
         "schema = 1\nname = \"box\"\ndut = \"toy\"\nback_end = \"bench\"\n[bench]\nchip = \"esp32s3\"\n[controller]\nport = \
-         {:?}\n[console]\nbaud = 115200\nport = {:?}\n[power]\n[reset]\n[net]\naddress = \"127.0.0.1\"\nports = {{ echo = \
+         {:?}\n[console]\nbaud = 115200\nport = {:?}\n[power]\n[reset]\n[flash]\n[net]\naddress = \"127.0.0.1\"\nports = {{ echo = \
          80, nothing = 81 }}\nforward = {{ echo = {}, nothing = {} }}\n[[leds]]\nsignal = \"leds.0\"\npin = 9\npixels = \
          2\nlane = 0\n[[leds]]\nsignal = \"leds.1\"\npin = 10\npixels = 2\nlane = 1\n[[pins]]\nsignal = \
          \"button\"\npin = 4\nline = 0\n",
@@ -139,4 +139,54 @@ fn each_case_has_a_board_that_was_off_and_every_run_is_the_same() {
     let lives = first[0].iter().filter(|event| matches!(event.kind, Kind::Device(DeviceEvent::Started(_))));
     assert_eq!(lives.count(), 2, "{:?}", first[0]);
     assert_eq!(account(), first);
+}
+
+#[test]
+fn the_flash_is_read_and_written_by_the_loader_and_a_running_device_begins_anew_after_it() {
+    let bench = Bench::new();
+    let mut rig = take(&bench);
+    let flash = rig.parts.flash.clone().expect("a loader");
+    assert!(!flash.interrupts().expect("it answers"), "there is no supply");
+    let mut expected = vec![0xFF; 0x2000];
+    expected[0x1000..0x1007].copy_from_slice(b"factory");
+    assert_eq!(flash.read(0x7000, 0x2000).expect("it answers"), expected);
+    flash.write(0x7FFE, b"written").expect("it answers");
+    expected[0xFFE..0x1005].copy_from_slice(b"written");
+    assert_eq!(flash.read(0x7000, 0x2000).expect("it answers"), expected);
+    let told = flash.read(0x40_0000, 1).expect_err("no such address").0;
+    assert!(told.contains("0x400000 bytes"), "{told}");
+    // All of that without a word of the firmware, and without any time.
+    assert_eq!((events(&rig, "device").len(), rig.timeline.now()), (0, Instant::ZERO));
+
+    let power = rig.parts.power.clone().expect("a switch");
+    power.on().expect("it answers");
+    assert!(flash.interrupts().expect("it answers"), "it runs");
+    // In the middle of the word that it says.
+    let at = Instant::from_nanos(common::BOOT + 2 * common::BYTE + common::BYTE / 2);
+    rig.drive.run(at, &|| false).expect("it runs");
+    assert_eq!(flash.read(0x7000, 0x2000).expect("it answers"), expected);
+    assert_eq!(rig.timeline.now(), at, "the loader takes none of the board's time");
+    run(&mut rig, 75);
+    let device: Vec<Kind> = events(&rig, "device").into_iter().map(|event| event.kind).collect();
+    let started = |cause| Kind::Device(DeviceEvent::Started(cause));
+    assert_eq!(
+        device,
+        [
+            Kind::Device(DeviceEvent::PowerOn),
+            started(rigor_core::event::ResetCause::PowerOn),
+            started(rigor_core::event::ResetCause::Pin)
+        ]
+    );
+    let said: Vec<u8> = events(&rig, "console")
+        .into_iter()
+        .flat_map(|event| match event.kind {
+            Kind::Serial(serial) => serial.bytes.to_vec(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(String::from_utf8_lossy(&said), "hehello", "and nothing of the loader");
+    power.off().expect("it answers");
+    assert!(!flash.interrupts().expect("it answers"));
+    assert_eq!(flash.read(0x7000, 0x2000).expect("it answers"), expected, "as it was left");
+    rig.drive.self_check().expect("it is well");
 }

@@ -23,6 +23,7 @@ mod lane;
 pub mod lease;
 mod line;
 mod listener;
+mod loader;
 mod mapping;
 mod net;
 mod qualify;
@@ -50,10 +51,11 @@ use crate::{BackEnd, Order};
 use bell::Bell;
 use console::Console;
 use controller::Controller;
-use desk::{Desk, Ends, Handle};
+use desk::{Desk, Ends, Handle, Programmer};
 use device::Device;
 pub use error::BenchError;
 pub use lease::Lease;
+pub use loader::LoaderError;
 use net::{Answers, Net};
 use qualify::Qualified;
 use stamps::Stamps;
@@ -114,8 +116,17 @@ fn check_supported(bench: &Bench) -> Result<(), RigError> {
             "wire the controller's reset pin, or remove the table",
         );
     }
-    if matches!(bench.flash, Some(FlashVia::Loader | FlashVia::Probe)) {
-        return not_yet("[flash] would read and write the chip during cases", "remove the table");
+    match bench.flash {
+        Some(FlashVia::Probe) => {
+            return not_yet("[flash] goes by a debug probe", "write `via = \"loader\"`, or remove the table");
+        }
+        Some(FlashVia::Loader) if bench.reset != Some(ResetVia::Controller) => {
+            return not_yet(
+                "[flash] goes by the loader in the chip's ROM without a controller on boot and reset pin",
+                "wire them and add [reset], or remove [flash]",
+            );
+        }
+        Some(FlashVia::Loader) | None => {}
     }
     match &bench.address {
         Some(NetAddress::Console | NetAddress::Name(_)) => not_yet(
@@ -181,7 +192,8 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
         timeline: timeline.clone(),
     };
     ends.stamps.hear(qualified.figures.stamps().unwrap_or_default(), &timeline);
-    let mut desk = Desk { ends, time, figures: qualified.figures, _lease: lease };
+    let programmer = Programmer { chip: bench.chip, interrupt: order.interrupt.clone() };
+    let mut desk = Desk { ends, time, programmer, figures: qualified.figures, _lease: lease };
     if file.power.is_none() && file.reset.is_some() {
         desk.reset()?;
     }
@@ -199,6 +211,7 @@ fn wired(parts: Parts, file: &RigFile, bench: &Bench, timeline: &Timeline, handl
         console: file.console.as_ref().map(|_| Rc::new(handle.clone()) as Rc<_>),
         power: file.power.as_ref().map(|_| Rc::new(handle.clone()) as Rc<_>),
         reset: file.reset.as_ref().map(|_| Rc::new(handle.clone()) as Rc<_>),
+        flash: bench.flash.map(|_| Rc::new(handle.clone()) as Rc<_>),
         net: file.net.as_ref().map(|_| Rc::new(handle.clone()) as Rc<_>),
         pins: file
             .pins

@@ -79,10 +79,13 @@ fn text(file: &RigFile, folder: &Path, doors: &[Door]) -> String {
     let baud = file.console.as_ref().map_or(NO_CONSOLE_BAUD, |console| console.baud);
     // Writing to a string cannot fail.
     let _ = write!(text, "\n[console]\nport = {}\nbaud = {baud}\n", path("console"));
-    // There is a loader on the console; the back end does not read the chip by it.
-    for (table, is_there) in [("power", file.power.is_some()), ("reset", file.reset.is_some())] {
+    for (table, via, is_there) in [
+        ("power", "controller", file.power.is_some()),
+        ("reset", "controller", file.reset.is_some()),
+        ("flash", "loader", file.flash.is_some()),
+    ] {
         if is_there {
-            let _ = write!(text, "\n[{table}]\nvia = \"controller\"\n");
+            let _ = write!(text, "\n[{table}]\nvia = \"{via}\"\n");
         }
     }
     if !doors.is_empty() {

@@ -12,6 +12,8 @@ use super::bootlog::BootLog;
 use super::error::BenchError;
 use super::find;
 use super::listener::{Find, Heard, Listener};
+use super::loader::Line;
+use super::wait::wait;
 use crate::ports::{Host, PortName};
 use crate::serial::Port;
 
@@ -28,6 +30,62 @@ pub(super) enum Arrived {
     Gone(HostInstant, String),
     /// It is there again.
     Back(HostInstant),
+}
+
+/// The console's line while the chip is in its loader.
+pub(super) struct LoaderLine<'a> {
+    console: &'a mut Console,
+    bell: &'a Bell,
+    /// Since when the port is away, if it went during this.
+    away: Option<(HostInstant, String)>,
+}
+
+impl LoaderLine<'_> {
+    /// What has come. A port that goes and comes back, as that of a chip with USB of its own does at its reset, is
+    /// followed in silence.
+    fn taken(&mut self) -> Vec<u8> {
+        self.bell.hush();
+        self.console.listen();
+        let mut taken = Vec::new();
+        for arrived in self.console.take() {
+            match arrived {
+                Arrived::Bytes(_, bytes) => taken.extend(bytes),
+                Arrived::Gone(at, why) => self.away = Some((at, why)),
+                Arrived::Back(_) => (self.away, self.console.gone) = (None, None),
+            }
+        }
+        self.console.received -= taken.len() as u64;
+        taken
+    }
+}
+
+impl Line for LoaderLine<'_> {
+    fn send(&mut self, bytes: &[u8]) {
+        if let Some(writer) = &mut self.console.writer {
+            // Without it no answer comes.
+            let _ = writer.write(bytes, HostInstant::now() + TAKEN_WITHIN);
+        }
+    }
+
+    fn receive(&mut self, deadline: HostInstant) -> Vec<u8> {
+        loop {
+            let taken = self.taken();
+            let left = deadline.saturating_duration_since(HostInstant::now());
+            if !taken.is_empty() || left.is_zero() {
+                return taken;
+            }
+            wait(self.bell, &[], left);
+        }
+    }
+}
+
+impl Drop for LoaderLine<'_> {
+    /// What nobody has taken was the loader's. What the firmware says while the port is still away is lost.
+    fn drop(&mut self) {
+        self.taken();
+        let away = self.away.take().map(|(at, why)| Arrived::Gone(at, why));
+        self.console.arrived.extend(away);
+    }
 }
 
 /// Our end of the console.
@@ -110,6 +168,11 @@ impl Console {
                 }
             });
         }
+    }
+
+    /// The line as the chip's loader has it, until this goes: what it says is no word of the console's.
+    pub(super) fn loader<'a>(&'a mut self, bell: &'a Bell) -> LoaderLine<'a> {
+        LoaderLine { console: self, bell, away: None }
     }
 
     /// What has come since, in order.

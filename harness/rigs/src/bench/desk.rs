@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rigor_controller::Ticks;
@@ -20,11 +22,13 @@ use super::controller::Controller;
 use super::device::Device;
 use super::error::BenchError;
 use super::lease::Lease;
+use super::loader::{self, Job, Line as LoaderLine};
 use super::mapping::ticks_in;
 use super::net::{Happened, Net};
 use super::stamps::Stamps;
 use super::time::Time;
 use super::wires::Wires;
+use crate::file::bench::Chip;
 
 /// Our ends of the wires.
 pub(super) struct Ends {
@@ -64,10 +68,17 @@ impl Ends {
     }
 }
 
+/// Who reads and writes the flash chip, and until when.
+pub(super) struct Programmer {
+    pub(super) chip: Chip,
+    pub(super) interrupt: Arc<AtomicBool>,
+}
+
 /// The bench. Ours until it is dropped.
 pub(super) struct Desk {
     pub(super) ends: Ends,
     pub(super) time: Box<dyn Time>,
+    pub(super) programmer: Programmer,
     /// What it has found out of itself.
     pub(super) figures: Qualification,
     pub(super) _lease: Option<Lease>,
@@ -124,8 +135,7 @@ impl Desk {
         let controller = self.ends.controller()?;
         if controller.identity().stepped {
             // Its clock stands still between two words: there the pulse has no length.
-            self.pull(Wire::Reset, Pull::Low)?;
-            let at = self.pull(Wire::Reset, Pull::Release)?;
+            let at = self.pull_reset()?;
             return self.starts(at, ResetCause::Pin);
         }
         let ticks = u32::try_from(ticks_in(controller.identity().clock_hz, RESET_PULSE)).unwrap_or(u32::MAX);
@@ -135,6 +145,62 @@ impl Desk {
         // When it is released the controller says so, and that is the device's start.
         self.expect_start();
         self.acted()
+    }
+
+    /// Does `job` with the flash chip by the loader in the chip's ROM; what was read. A device with a supply begins anew
+    /// after it.
+    fn flash(&mut self, job: Job<'_>) -> Result<Vec<u8>, BenchError> {
+        self.time.catch_up(&mut self.ends)?;
+        let runs = self.ends.device.powered;
+        self.pull(Wire::Boot, Pull::Low)?;
+        if runs {
+            self.hold_reset()?;
+            // All that the firmware has said is with us before the loader says anything.
+            self.acted()?;
+            self.pull(Wire::Reset, Pull::Release)?;
+        } else {
+            // It comes up with the boot pin low, and its firmware never runs.
+            self.pull(Wire::Power, Pull::High)?;
+        }
+        let done = self.with_loader(|line, programmer| {
+            let is_over = || programmer.interrupt.load(Ordering::Relaxed);
+            loader::serve(line, programmer.chip, job, &is_over)
+        });
+        // Whatever came of it, the board is left as it was found.
+        let left = if runs { self.hold_reset() } else { self.pull(Wire::Power, Pull::Low).map(drop) };
+        left?;
+        // What the loader has said since is not the firmware's.
+        self.with_loader(|_, _| ());
+        self.pull(Wire::Boot, Pull::Release)?;
+        if runs {
+            let at = self.pull(Wire::Reset, Pull::Release)?;
+            self.starts(at, ResetCause::Pin)?;
+        } else {
+            self.acted()?;
+        }
+        // A rig file with this table and without a console is refused.
+        Ok(done.unwrap_or(Ok(Vec::new()))?)
+    }
+
+    /// Has `talk` speak with the chip's loader, on the console's line if there is one.
+    fn with_loader<T>(&mut self, talk: impl FnOnce(&mut dyn LoaderLine, &Programmer) -> T) -> Option<T> {
+        let Ends { console, bell, .. } = &mut self.ends;
+        console.as_mut().map(|console| talk(&mut console.loader(bell), &self.programmer))
+    }
+
+    /// Resets the chip, whoever has it then.
+    fn pull_reset(&mut self) -> Result<Instant, BenchError> {
+        self.hold_reset()?;
+        self.pull(Wire::Reset, Pull::Release)
+    }
+
+    /// Holds the reset pin, long enough to be noticed.
+    fn hold_reset(&mut self) -> Result<(), BenchError> {
+        self.pull(Wire::Reset, Pull::Low)?;
+        if !self.ends.controller()?.identity().stepped {
+            std::thread::sleep(RESET_PULSE);
+        }
+        Ok(())
     }
 
     fn starts(&mut self, at: Instant, cause: ResetCause) -> Result<(), BenchError> {
@@ -233,6 +299,21 @@ impl part::Power for Handle {
 impl part::Reset for Handle {
     fn pulse(&self) -> Result<(), RigError> {
         Ok(self.0.borrow_mut().reset()?)
+    }
+}
+
+impl part::Flash for Handle {
+    fn read(&self, address: u32, length: u32) -> Result<Vec<u8>, RigError> {
+        Ok(self.0.borrow_mut().flash(Job::Read(address, length))?)
+    }
+    fn write(&self, address: u32, bytes: &[u8]) -> Result<(), RigError> {
+        Ok(self.0.borrow_mut().flash(Job::Write(address, bytes)).map(drop)?)
+    }
+    fn interrupts(&self) -> Result<bool, RigError> {
+        Ok(self.0.borrow().ends.device.powered)
+    }
+    fn busy_source(&self) -> Option<Source> {
+        None
     }
 }
 

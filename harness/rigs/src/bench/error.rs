@@ -8,6 +8,7 @@ use rigor_controller::packed::PackedError;
 use rigor_controller::{FrameError, PRODUCT};
 use rigor_core::verdict::RigError;
 
+use super::loader::LoaderError;
 use crate::instrument::ToolError;
 use crate::ports::PortError;
 use crate::serial::SerialError;
@@ -21,6 +22,9 @@ pub enum BenchError {
     /// A program that switches or resets.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// The loader in the chip's ROM.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
     /// A port of the rig file is not there.
     #[error("[{table}] of the rig file: {reason}")]
     NotPluggedIn {

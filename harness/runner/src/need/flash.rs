@@ -37,12 +37,16 @@ impl Flash {
         Ok(self.part.interrupts()?)
     }
 
-    /// Makes the chip hold `bytes` at `address`, as a programmer does while the device is off.
+    /// Makes the chip hold `bytes` at `address`, as a programmer does while the device is off. One that
+    /// [interrupts](Self::interrupts) a running device has it begin anew, which is not counted either.
     ///
     /// # Errors
     /// The rig's, if the range leaves the chip.
     pub fn write(&self, address: u32, bytes: &[u8]) -> Result<(), Blame> {
         self.bench.act(format!("flash: write {:#x} bytes at {address:#x}", bytes.len()))?;
+        if self.interrupts()? {
+            self.bench.expect_restart();
+        }
         Ok(self.part.write(address, bytes)?)
     }
 

@@ -7,7 +7,7 @@ use rigor_core::Instant;
 use rigor_core::distribution::Distribution;
 use rigor_core::event::{Direction, FlowKind};
 use rigor_core::unit::{Amount, Unit};
-use rigor_core::verdict::{Blame, ProductError};
+use rigor_core::verdict::{Blame, Inconclusive, ProductError};
 use rigor_decode::websocket::{ClientFrame, CloseCode};
 use rigor_runner::need::{Clock, Console, Device, Net, WebSocket};
 use rigor_runner::{Findings, Outcome, Suite};
@@ -257,20 +257,25 @@ async fn two_clients(
 /// Waits until the device has taken everything that was sent on `socket`; when the last of it went.
 ///
 /// # Errors
-/// The product's, if it does not within [`SETTLING`].
+/// The product's, if it does not within [`SETTLING`]; that nothing can be concluded, on a rig that does not see what
+/// the device acknowledges.
 async fn taken(socket: &WebSocket, clock: &Clock) -> Result<Instant, Blame> {
     clock.sleep(SETTLING).await;
-    let (mut sent, mut acknowledged, mut last) = (0, 0, Instant::ZERO);
+    let (mut sent, mut acknowledged, mut last) = (0, None, Instant::ZERO);
     for (at, what) in socket.tcp.history(Instant::ZERO, clock.now()) {
         match what {
             FlowKind::Data(Direction::ToDut, bytes) => {
                 sent += bytes.len() as u64;
                 last = at;
             }
-            FlowKind::Acknowledged(bytes) => acknowledged = bytes,
+            FlowKind::Acknowledged(bytes) => acknowledged = Some(bytes),
             _ => {}
         }
     }
+    // Whoever has a WebSocket has had its request acknowledged.
+    let Some(acknowledged) = acknowledged else {
+        return Err(Inconclusive("this rig does not see what the device acknowledges".to_owned()).into());
+    };
     if sent == acknowledged {
         return Ok(last);
     }
