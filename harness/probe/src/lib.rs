@@ -1,7 +1,7 @@
 //! Debug probes: the way to a chip whose serial port is taken, silent or not there.
 //!
 //! In the flow (**action**, event, decode, measure, verdict, report) this stands beside the loader on a serial port:
-//! [`ProbeProgrammer`] is another [`rigor_flasher::Programmer`], and [`Debugger`] resets a chip, reads its RAM and
+//! `ProbeProgrammer` is another `rigor_flasher::Programmer`, and `Debugger` resets a chip, reads its RAM and
 //! the log that a firmware keeps there (RTT). None of it is part of a rig: **a probe never looks while something is
 //! timed**, since each look into an Xtensa core halts it. It is for before a run, and for people.
 //!
