@@ -23,6 +23,7 @@ fn main() {
     lines::are_driven_down_or_not_at_all(&mut board);
     lines::play_waveforms_to_the_tick(&mut board);
     lanes::are_measured_to_the_tick(&mut board);
+    lanes::are_measured_by_whatever_clock(&mut board);
     lanes::say_what_a_host_that_does_not_read_has_lost(&mut board);
     lanes::survive_noise(&mut board);
     edges::are_told_of_eight_inputs(&mut board);
