@@ -55,7 +55,7 @@ const PRESS: Ticked = &[50 * MILLI as u32, 10];
 pub(crate) fn play_waveforms_to_the_tick(board: &mut Board) {
     let begin = press_two_buttons(board);
     assert_eq!(board.ask(waveform(Wire::Line(1), PRESS, begin)), Answer::Refused(Refusal::Busy));
-    board.run(54 * MILLI);
+    board.run(58 * MILLI);
     let events = board.take();
     let latest = compare_two_buttons(board, begin, &events);
     println!("a press of 50 ms, and one that bounces: told to the tick, at most {latest} ticks late");
@@ -64,7 +64,8 @@ pub(crate) fn play_waveforms_to_the_tick(board: &mut Board) {
 /// Has the controller press two buttons for some 50 ms; when it begins.
 pub(crate) fn press_two_buttons(board: &mut Board) -> Ticks {
     let Answer::Clock { sent: now, .. } = board.ask(Command::ReadClock) else { panic!("no clock") };
-    let begin = now + 2 * MILLI;
+    // Two questions and their answers take 2 ms and more while both lanes fill the line.
+    let begin = now + 6 * MILLI;
     board.pins.clear();
     for (wire, ticks) in [(Wire::Line(1), BOUNCE), (Wire::Line(2), PRESS)] {
         assert!(matches!(board.ask(waveform(wire, ticks, begin)), Answer::Done { .. }));
