@@ -29,11 +29,12 @@ mod net;
 mod qualify;
 mod stamps;
 mod state;
+mod supply;
 mod time;
 mod wait;
+mod whereabouts;
 mod wires;
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
@@ -56,10 +57,12 @@ use device::Device;
 pub use error::BenchError;
 pub use lease::Lease;
 pub use loader::LoaderError;
-use net::{Answers, Net};
+use net::{Answers, Net, Unknown};
 use qualify::Qualified;
 use stamps::Stamps;
+use supply::Supply;
 use time::{HostTime, SteppedTime, Time};
+use whereabouts::Lookup;
 use wires::Wires;
 
 /// How long the reset pin is held: longer than the 100 nF and 10 kOhm that boards have there need.
@@ -107,33 +110,19 @@ pub(crate) fn take(order: &Order<'_>, bench: &Bench) -> Result<Rig, RigError> {
 fn check_supported(bench: &Bench) -> Result<(), RigError> {
     let not_yet =
         |what: &str, instead: &str| Err(RigError(format!("{what}, which this version cannot do; {instead}")));
-    if let Some(PowerVia::Hub { .. }) = bench.power {
-        return not_yet("[power] goes by a hub", "wire the controller's power switch, or remove the table");
-    }
-    if bench.reset == Some(ResetVia::ModemLines) {
-        return not_yet(
-            "[reset] goes by the modem lines",
-            "wire the controller's reset pin, or remove the table",
-        );
-    }
     match bench.flash {
         Some(FlashVia::Probe) => {
-            return not_yet("[flash] goes by a debug probe", "write `via = \"loader\"`, or remove the table");
+            not_yet("[flash] goes by a debug probe", "write `via = \"loader\"`, or remove the table")
         }
-        Some(FlashVia::Loader) if bench.reset != Some(ResetVia::Controller) => {
-            return not_yet(
-                "[flash] goes by the loader in the chip's ROM without a controller on boot and reset pin",
-                "wire them and add [reset], or remove [flash]",
-            );
-        }
-        Some(FlashVia::Loader) | None => {}
-    }
-    match &bench.address {
-        Some(NetAddress::Console | NetAddress::Name(_)) => not_yet(
-            "[net] would look the device's address up",
-            "write it, such as `address = \"192.168.4.1\"`",
+        Some(FlashVia::Loader) if bench.reset != Some(ResetVia::Controller) => not_yet(
+            "[flash] goes by the loader in the chip's ROM without a controller on boot and reset pin",
+            "wire them and add [reset], or remove [flash]",
         ),
-        Some(NetAddress::Ip(_)) | None => Ok(()),
+        Some(FlashVia::Loader) if matches!(bench.power, Some(PowerVia::Hub { .. })) => not_yet(
+            "[flash] goes by the loader in the chip's ROM, and [power] by a hub",
+            "wire the controller's power switch, or remove one of both",
+        ),
+        Some(FlashVia::Loader) | None => Ok(()),
     }
 }
 
@@ -152,8 +141,17 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
     };
     let stepped = controller.as_ref().is_some_and(|controller| controller.identity().stepped);
     check_wires(file, bench, controller.as_ref())?;
+    let supply = bench.power.as_ref().map(Supply::of);
+    if let Some(hub @ Supply::Hub(_)) = &supply {
+        // A case begins without power.
+        hub.switch(false, None)?;
+    }
     let console = match (&bench.console, &file.console) {
-        (Some(name), Some(console)) => Some(Console::open(name, console.baud, &timeline, &bell)?),
+        (Some(name), Some(console)) => {
+            // The port of many a board is its own, and gone without a supply.
+            let may_be_away = file.power.is_some() && !stepped;
+            Some(Console::open(name, console.baud, may_be_away, &timeline, &bell)?)
+        }
         _ => None,
     };
     let qualified = Qualified::of(controller.as_mut(), console.as_ref())?;
@@ -179,10 +177,16 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
         ..Parts::default()
     };
     let answers = if stepped { Answers::Controller } else { Answers::Socket };
+    let net = network(file, bench, answers);
+    let lookup = match net.as_ref().and_then(Net::asks) {
+        Some(Unknown::Name(name)) => Some(Lookup::start(name, bell.clone())?),
+        Some(Unknown::Console) | None => None,
+    };
     let mut ends = Ends {
         bell,
+        lookup,
         console,
-        net: network(file, bench, answers),
+        net,
         net_source: timeline.source("net"),
         net_last: Instant::ZERO,
         wires,
@@ -193,7 +197,8 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
     };
     ends.stamps.hear(qualified.figures.stamps().unwrap_or_default(), &timeline);
     let programmer = Programmer { chip: bench.chip, interrupt: order.interrupt.clone() };
-    let mut desk = Desk { ends, time, programmer, figures: qualified.figures, _lease: lease };
+    let figures = qualified.figures;
+    let mut desk = Desk { ends, time, programmer, supply, reset_via: bench.reset, figures, _lease: lease };
     if file.power.is_none() && file.reset.is_some() {
         desk.reset()?;
     }
@@ -232,9 +237,10 @@ fn wired(parts: Parts, file: &RigFile, bench: &Bench, timeline: &Timeline, handl
 
 fn network(file: &RigFile, bench: &Bench, answers: Answers) -> Option<Net> {
     let net = file.net.as_ref()?;
-    let address = match bench.address {
-        Some(NetAddress::Ip(address)) => address,
-        _ => Ipv4Addr::LOCALHOST,
+    let address = match bench.address.as_ref()? {
+        NetAddress::Ip(address) => Ok(*address),
+        NetAddress::Console => Err(Unknown::Console),
+        NetAddress::Name(name) => Err(Unknown::Name(name.clone())),
     };
     let forward = |(name, to): (&String, &u16)| Some((*net.ports.get(name)?, *to));
     Some(Net::new(address, net.forward.iter().filter_map(forward).collect(), answers))

@@ -3,7 +3,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -239,7 +242,7 @@ pub(crate) fn the_doctor_looks_at_a_bench_part_by_part() {
     bench.unplug();
     doctor(&toy, "rig.toml", false).expect(2).out_has(&[
         "WRONG     [controller]",
-        "WRONG     [console]",
+        "unknown   [console]",
         "is not well",
     ]);
 }
@@ -382,4 +385,61 @@ pub(crate) fn a_bench_that_nothing_helps_is_left_alone_until_somebody_has_looked
     put_back(0).out_has(&["ok        health        back in service"]);
     run().expect(0);
     doctor(&toy, &rig, false).expect(0).out_has(&["1 fault of the rig is known, the last one"]);
+}
+
+/// A board on port 2 of a hub that `uhubctl` switches: its own port is there only with a supply, unless it `stays`.
+fn board_on_a_hub(toy: &Workspace, stays: bool, over: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    let bin = toy.0.join("bin");
+    fs::create_dir_all(&bin).expect("a folder");
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rigs/tests/stand-ins/uhubctl");
+    std::os::unix::fs::symlink(stand_in, bin.join("uhubctl")).expect("a link");
+    let mut board = Some(Pty::named(toy.0.join("board")).expect("a pseudo-terminal"));
+    std::thread::spawn(move || {
+        let (mut gone, mut was_on) = (None, true);
+        while !over.load(Ordering::Relaxed) {
+            let state = fs::read_to_string(bin.join("state")).unwrap_or_default();
+            let is_on = state.trim() != "off";
+            if was_on && !is_on && !stays {
+                gone = board.take().map(Pty::unplug);
+            } else if !was_on && is_on {
+                board = board.or_else(|| gone.take().map(|gone| gone.replug().expect("a pseudo-terminal")));
+                let board = board.as_mut().expect("it is plugged in");
+                board.write(b"booted\r\nhello\r\n", Instant::now() + PATIENCE).expect("it is heard");
+            }
+            was_on = is_on;
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    })
+}
+
+pub(crate) fn a_hub_switches_a_board_whose_port_goes_with_it() {
+    for stays in [true, false] {
+        let toy = Workspace::new(if stays { "hub" } else { "hub-port" });
+        let rig = "schema = 1\nname = \"desk\"\ndut = \"toy\"\nback_end = \"bench\"\n[bench]\nchip = \"esp32c3\"\n\
+                   [console]\nport = \"board\"\nbaud = 115200\n[power]\nvia = \"hub\"\nhub = \"1-1\"\nport = 2\n";
+        fs::write(toy.0.join("rig.toml"), rig).expect("a rig file");
+        let over = Arc::<AtomicBool>::default();
+        let board = board_on_a_hub(&toy, stays, over.clone());
+        let path = format!("{}:{}", toy.0.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+        let run = |arguments: &[&str]| {
+            let output = toy.command(arguments).env("PATH", &path).output().expect("it starts");
+            let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+            Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        };
+        let said = run(&["run", "--quiet", "--rig", "rig.toml", "--case", "greets"]);
+        if stays {
+            said.expect(0);
+            run(&["doctor", "--rig", "rig.toml"])
+                .expect(0)
+                .out_has(&["ok        [power]", "by port 2 of hub 1-1"]);
+        } else {
+            // What it said before its port was there is lost, and nothing resets it.
+            said.expect(2).out_has(&["INCONCLUSIVE", "its port was there only after the supply"]);
+            run(&["doctor", "--rig", "rig.toml"]).expect(0).out_has(&["ok        speech"]);
+        }
+        let calls = fs::read_to_string(toy.0.join("bin/calls")).expect("it was called");
+        assert!(calls.contains("-l 1-1 -p 2 -a off") && calls.contains("-l 1-1 -p 2 -a on"), "{calls}");
+        over.store(true, Ordering::Relaxed);
+        board.join().expect("no panic");
+    }
 }

@@ -3,8 +3,12 @@
 //! The chip's ROM says why it starts (`rst:0xc (RTC_SW_CPU_RST)`, ESP32-S3 technical reference manual, chapter
 //! "Reset and Clock"); ESP-IDF and esp-backtrace say why a firmware gave up.
 
+use std::net::Ipv4Addr;
+
 use rigor_core::Instant;
 use rigor_core::event::{DeviceEvent, ResetCause};
+
+use super::whereabouts::told_in;
 
 /// Longer lines tell nothing more.
 const MAX_LINE: usize = 512;
@@ -21,6 +25,8 @@ pub(super) struct BootLog {
     expected: bool,
     /// The firmware gave up, and has not started anew.
     crashed: bool,
+    /// The address on the network that it has told last, until somebody takes it.
+    pub(super) address: Option<Ipv4Addr>,
 }
 
 impl BootLog {
@@ -50,6 +56,7 @@ impl BootLog {
 
     fn read(&mut self, line: &str, at: Instant) {
         let line = line.trim_end();
+        self.address = told_in(line).or(self.address);
         if let Some(cause) = cause_of(line) {
             let crashed = std::mem::take(&mut self.crashed);
             if std::mem::take(&mut self.expected) {

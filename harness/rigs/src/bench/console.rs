@@ -1,6 +1,6 @@
 //! The console of the board: what it sends, stamped as it comes, and what is typed there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant as HostInstant};
 
@@ -15,7 +15,7 @@ use super::listener::{Find, Heard, Listener};
 use super::loader::Line;
 use super::wait::wait;
 use crate::ports::{Host, PortName};
-use crate::serial::Port;
+use crate::serial::{Port, SerialError};
 
 /// Bytes that come together at most, as a rule: a line of a log.
 const IN_FLIGHT: u32 = 256;
@@ -95,6 +95,10 @@ pub(super) struct Console {
     input: Source,
     pub(super) byte_time: Duration,
     path: PathBuf,
+    /// How late a byte may be told after its stop bit.
+    pub(super) latency: Duration,
+    /// The board has no supply, by our own doing: a port that is gone then is none that is lost.
+    excused: bool,
     writer: Option<Port>,
     listener: Listener,
     /// What has come and was not recorded yet.
@@ -110,18 +114,29 @@ pub(super) struct Console {
 }
 
 impl Console {
-    /// Opens the console's port.
+    /// Opens the console's port; when it appears, if it `may_be_away` as long as the board has no supply.
     pub(super) fn open(
         address: &PortName,
         baud: u32,
+        may_be_away: bool,
         timeline: &Timeline,
         bell: &Bell,
     ) -> Result<Self, BenchError> {
-        let path = find(address, "console")?;
-        let mut port = Port::open_alone(&path, baud)?;
-        // It is from before the rig was taken.
-        port.forget_input()?;
-        let (wanted, writer) = (address.clone(), port.again()?);
+        let (path, port) = match ours(address, baud) {
+            Ok(port) => (port.path().to_owned(), Some(port)),
+            Err(BenchError::NotPluggedIn { .. } | BenchError::Serial(SerialError::Open { .. }))
+                if may_be_away =>
+            {
+                let named = match address {
+                    PortName::Path(path) => path.clone(),
+                    PortName::UsbSerial(serial) => PathBuf::from(format!("USB {serial}")),
+                };
+                (named, None)
+            }
+            Err(error) => return Err(error),
+        };
+        let writer = port.as_ref().map(Port::again).transpose()?;
+        let wanted = address.clone();
         let again: Find =
             Box::new(move || Port::open_alone(&Host::default().resolve(&wanted).ok()?, baud).ok());
         let listener = Listener::start("rigor-console", port, bell.clone(), Some(again));
@@ -138,8 +153,10 @@ impl Console {
             source,
             input: timeline.source("console.input"),
             byte_time: Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1))),
+            latency: latency(&path),
             path,
-            writer: Some(writer),
+            excused: may_be_away,
+            writer,
             listener,
             arrived: Vec::new(),
             received: 0,
@@ -163,6 +180,8 @@ impl Console {
                     Arrived::Gone(at, error.to_string())
                 }
                 Heard::Back(at, writer) => {
+                    self.path = writer.path().to_owned();
+                    self.latency = latency(&self.path);
                     self.writer = Some(writer);
                     Arrived::Back(at)
                 }
@@ -193,7 +212,40 @@ impl Console {
 
     /// The port is gone since `at`.
     pub(super) fn record_gone(&mut self, at: Instant, why: String) {
-        self.gone = Some((at, why));
+        if !self.excused {
+            self.gone = Some((at, why));
+        }
+    }
+
+    /// The board loses its supply, or has it again: from now on the port may be gone, or may not.
+    pub(super) fn excuse(&mut self, excused: bool) {
+        self.excused = excused;
+    }
+
+    /// What it said from `from` until its port was there, at `until`, is lost.
+    pub(super) fn record_late(&mut self, from: Instant, until: Instant) {
+        let reason =
+            Arc::from("its port was there only after the supply; a [reset] would let it begin once more");
+        self.push(from.max(self.free), Duration::ZERO, Kind::Gap(Gap { length: until.since(from), reason }));
+    }
+
+    /// Why nothing works: its port is not there `within` so long after the supply.
+    pub(super) fn never_appeared(&self, within: Duration) -> BenchError {
+        BenchError::Other(format!(
+            "the console {} is not there {within:?} after the supply was switched on; look at the cable, and at [power] and \
+             [console] of the rig file",
+            self.path.display()
+        ))
+    }
+
+    /// Whether the port is open.
+    pub(super) fn is_there(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// Its port, for what can be done with it besides.
+    pub(super) fn port(&self) -> Result<&Port, BenchError> {
+        self.writer.as_ref().ok_or_else(|| self.away())
     }
 
     /// The port is there again at `at`: what the device said meanwhile is lost.
@@ -228,7 +280,8 @@ impl Console {
 
     /// Whether the port is there.
     pub(super) fn check(&self) -> Result<(), BenchError> {
-        if self.gone.is_some() || self.writer.is_none() { Err(self.away()) } else { Ok(()) }
+        let is_away = self.gone.is_some() || self.writer.is_none();
+        if is_away && !self.excused { Err(self.away()) } else { Ok(()) }
     }
 
     fn away(&self) -> BenchError {
@@ -239,21 +292,28 @@ impl Console {
         ))
     }
 
-    /// How late a byte may be told after its stop bit: what the driver of an FTDI chip says of itself, or else
-    /// two polls of a USB host controller and a little for the host.
-    pub(super) fn latency(&self) -> Duration {
-        const USB: Duration = Duration::from_millis(2);
-        let name = std::fs::canonicalize(&self.path).ok();
-        let name = name.as_deref().and_then(|path| path.file_name());
-        let timer = name.and_then(|name| {
-            let path = std::path::Path::new("/sys/class/tty").join(name).join("device/latency_timer");
-            std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()
-        });
-        timer.map_or(USB, |millis| USB.max(Duration::from_millis(millis.min(255)) + Duration::from_millis(1)))
-    }
-
     fn push(&self, at: Instant, uncertainty: Duration, kind: Kind) {
         // `at` is at least what was promised, and at least when the last one ended.
         let _ = self.timeline.push(self.source, at, uncertainty, kind);
     }
+}
+
+/// How late a byte may be told after its stop bit by the port at `path`: what the driver of an FTDI chip says of itself,
+/// or else two polls of a USB host controller and a little for the host.
+fn latency(path: &Path) -> Duration {
+    const USB: Duration = Duration::from_millis(2);
+    let name = std::fs::canonicalize(path).ok();
+    let name = name.as_deref().and_then(|path| path.file_name());
+    let timer = name.and_then(|name| {
+        let path = Path::new("/sys/class/tty").join(name).join("device/latency_timer");
+        std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()
+    });
+    timer.map_or(USB, |millis| USB.max(Duration::from_millis(millis.min(255)) + Duration::from_millis(1)))
+}
+
+/// The port called `address`, ours alone, without what came before the rig was taken.
+fn ours(address: &PortName, baud: u32) -> Result<Port, BenchError> {
+    let mut port = Port::open_alone(&find(address, "console")?, baud)?;
+    port.forget_input()?;
+    Ok(port)
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant as HostInstant};
 
 use rigor_controller::Ticks;
 use rigor_controller::message::{Drive as Pull, Step, Waveform, Wire};
@@ -24,11 +24,19 @@ use super::error::BenchError;
 use super::lease::Lease;
 use super::loader::{self, Job, Line as LoaderLine};
 use super::mapping::ticks_in;
-use super::net::{Happened, Net};
+use super::net::{Happened, Net, Unknown};
 use super::stamps::Stamps;
-use super::time::Time;
+use super::supply::Supply;
+use super::time::{SCHEDULING, Time};
+use super::whereabouts::Lookup;
 use super::wires::Wires;
-use crate::file::bench::Chip;
+use crate::file::bench::{Chip, ResetVia};
+use crate::instrument::modem;
+
+/// The port of a board is there so soon after its supply, on a host that has to load a driver first too.
+pub(super) const APPEARS_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked for.
+pub(super) const LOOK: Duration = Duration::from_millis(5);
 
 /// Our ends of the wires.
 pub(super) struct Ends {
@@ -38,6 +46,8 @@ pub(super) struct Ends {
     pub(super) console: Option<Console>,
     pub(super) net: Option<Net>,
     pub(super) net_source: Source,
+    /// Who finds out where the device is, if the rig file has only its name.
+    pub(super) lookup: Option<Lookup>,
     /// When the network was heard last.
     pub(super) net_last: Instant,
     pub(super) stamps: Stamps,
@@ -62,6 +72,19 @@ impl Ends {
         }
     }
 
+    /// Takes in where the device is, if somebody has said so.
+    pub(super) fn locate(&mut self) -> Result<(), BenchError> {
+        let Some(net) = &mut self.net else { return Ok(()) };
+        let told = match net.asks() {
+            None => None,
+            Some(Unknown::Console) => {
+                self.console.as_mut().and_then(|console| console.boot_log.address.take())
+            }
+            Some(Unknown::Name(_)) => self.lookup.as_ref().and_then(Lookup::try_next),
+        };
+        told.map_or(Ok(()), |address| net.know(address))
+    }
+
     fn controller(&mut self) -> Result<&mut Controller, BenchError> {
         let none = || BenchError::Other("the rig file names no [controller]; add it".to_owned());
         self.controller.as_mut().ok_or_else(none)
@@ -79,6 +102,10 @@ pub(super) struct Desk {
     pub(super) ends: Ends,
     pub(super) time: Box<dyn Time>,
     pub(super) programmer: Programmer,
+    /// What switches the board's supply, if anything does.
+    pub(super) supply: Option<Supply>,
+    /// What pulls its reset pin, if anything does.
+    pub(super) reset_via: Option<ResetVia>,
     /// What it has found out of itself.
     pub(super) figures: Qualification,
     pub(super) _lease: Option<Lease>,
@@ -109,10 +136,27 @@ impl Desk {
             return Ok(());
         }
         self.time.catch_up(&mut self.ends)?;
-        let at = self.pull(Wire::Power, Pull::High)?;
+        let was_there = self.ends.console.as_ref().is_none_or(Console::is_there);
+        let at = self.switch(true)?;
         self.ends.device.powered = true;
         self.note(at, DeviceEvent::PowerOn);
-        self.starts(at, ResetCause::PowerOn)
+        if !was_there {
+            self.await_console()?;
+        }
+        if let Some(console) = &mut self.ends.console {
+            console.excuse(false);
+        }
+        match (was_there, self.reset_via) {
+            (true, _) => self.starts(at, ResetCause::PowerOn),
+            // Nobody has heard what it said before its port was there: it begins once more.
+            (false, Some(_)) => self.reset(),
+            (false, None) => {
+                if let Some(console) = &mut self.ends.console {
+                    console.record_late(at, self.ends.timeline.now());
+                }
+                self.starts(at, ResetCause::PowerOn)
+            }
+        }
     }
 
     fn power_off(&mut self) -> Result<(), BenchError> {
@@ -120,10 +164,43 @@ impl Desk {
             return Ok(());
         }
         self.time.catch_up(&mut self.ends)?;
-        let at = self.pull(Wire::Power, Pull::Low)?;
+        if let Some(console) = &mut self.ends.console {
+            console.excuse(true);
+        }
+        let at = self.switch(false)?;
         self.ends.device.powered = false;
         self.note(at, DeviceEvent::PowerOff);
         self.acted()
+    }
+
+    /// Switches the supply; since when it is so.
+    fn switch(&mut self, on: bool) -> Result<Instant, BenchError> {
+        match &self.supply {
+            Some(Supply::Hub(_)) => {
+                let supply = self.supply.clone();
+                supply.map_or(Ok(()), |supply| supply.switch(on, None))?;
+                self.time.catch_up(&mut self.ends)?;
+                Ok(self.ends.timeline.now())
+            }
+            Some(Supply::Controller) | None => {
+                self.pull(Wire::Power, if on { Pull::High } else { Pull::Low })
+            }
+        }
+    }
+
+    /// Waits for a port that appears when the board has its supply.
+    fn await_console(&mut self) -> Result<(), BenchError> {
+        let deadline = HostInstant::now() + APPEARS_WITHIN;
+        loop {
+            self.time.catch_up(&mut self.ends)?;
+            let Some(console) = self.ends.console.as_ref().filter(|console| !console.is_there()) else {
+                return Ok(());
+            };
+            if HostInstant::now() >= deadline {
+                return Err(console.never_appeared(APPEARS_WITHIN));
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Pulses the reset pin. Nothing without a supply.
@@ -132,6 +209,9 @@ impl Desk {
             return Ok(());
         }
         self.time.catch_up(&mut self.ends)?;
+        if self.reset_via == Some(ResetVia::ModemLines) {
+            return self.reset_by_lines();
+        }
         let controller = self.ends.controller()?;
         if controller.identity().stepped {
             // Its clock stands still between two words: there the pulse has no length.
@@ -161,6 +241,7 @@ impl Desk {
         } else {
             // It comes up with the boot pin low, and its firmware never runs.
             self.pull(Wire::Power, Pull::High)?;
+            self.await_console()?;
         }
         let done = self.with_loader(|line, programmer| {
             let is_over = || programmer.interrupt.load(Ordering::Relaxed);
@@ -203,6 +284,21 @@ impl Desk {
         Ok(())
     }
 
+    /// Pulses it by DTR and RTS of the console's port. They are released at the end of that, and nobody has a better
+    /// clock for it than the host's.
+    fn reset_by_lines(&mut self) -> Result<(), BenchError> {
+        let none = || BenchError::Other("the rig file names no [console]; add it".to_owned());
+        let console = self.ends.console.as_ref().ok_or_else(none)?;
+        let port = console.port()?;
+        modem::reset(port, port.path(), modem::Wiring::of(port.path()), modem::Start::Firmware)?;
+        self.expect_start();
+        self.time.catch_up(&mut self.ends)?;
+        let at = self.ends.timeline.now();
+        let event = DeviceEvent::Started(ResetCause::Pin);
+        self.ends.device.note(at, SCHEDULING, event, &self.ends.timeline);
+        self.acted()
+    }
+
     fn starts(&mut self, at: Instant, cause: ResetCause) -> Result<(), BenchError> {
         self.expect_start();
         self.note(at, DeviceEvent::Started(cause));
@@ -218,6 +314,9 @@ impl Desk {
     fn check(&mut self) -> Result<(), BenchError> {
         if let Some(console) = &self.ends.console {
             console.check()?;
+        }
+        if let Some(net) = &self.ends.net {
+            net.check()?;
         }
         if let Some(controller) = &mut self.ends.controller {
             controller.read_clock()?;

@@ -10,6 +10,7 @@ use rigor_core::verdict::RigError;
 
 use super::loader::LoaderError;
 use crate::instrument::ToolError;
+use crate::instrument::modem::ModemError;
 use crate::ports::PortError;
 use crate::serial::SerialError;
 
@@ -114,6 +115,17 @@ pub enum BenchError {
         /// What there is of it.
         has: String,
     },
+    /// Nobody knows where the device is.
+    #[error(
+        "nobody knows where the device is on the network: {who}; write `address = \"...\"` in [net], or have it told"
+    )]
+    Nowhere {
+        /// Who should have said so, and has not.
+        who: String,
+    },
+    /// DTR and RTS.
+    #[error(transparent)]
+    Modem(#[from] ModemError),
     /// What a simulated device sent did not arrive.
     #[error(
         "the simulated device has sent {sent} {what}, and {arrived} arrived within {within:?}; does another program \

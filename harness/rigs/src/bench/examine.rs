@@ -16,6 +16,7 @@ use rigor_core::verdict::RigError;
 
 use super::bell::Bell;
 use super::controller::Controller;
+use super::error::BenchError;
 use super::health::{Ledger, ago};
 use super::lease::Lease;
 use super::qualify::Qualified;
@@ -23,7 +24,9 @@ use super::wires::Wires;
 use super::{check_supported, check_wires, find, taken};
 use crate::file::bench::{NetAddress, PowerVia, ResetVia};
 use crate::file::{Bench, RigFile};
-use crate::serial::Port;
+use crate::instrument::hub::HubPort;
+use crate::instrument::modem;
+use crate::serial::{Port, SerialError};
 use crate::{Firmwares, Order};
 
 /// How long a bench may be somebody else's while somebody wants to look at it.
@@ -139,8 +142,8 @@ pub fn examine(file: &RigFile, bench: &Bench, absent: Absent, interrupt: &Arc<At
 
 /// Looks at all of it but what is known from other days.
 fn look(file: &RigFile, bench: &Bench, interrupt: &Arc<AtomicBool>, seen: &mut Examination) {
-    controller(file, bench, seen);
-    console(file, bench, seen);
+    let stepped = controller(file, bench, seen);
+    console(file, bench, stepped, seen);
     switches(file, bench, seen);
     if let Err(RigError(error)) = check_supported(bench) {
         seen.wrong("rig file", BOARD, &error);
@@ -210,18 +213,20 @@ pub(crate) fn prove(
     Ok(seen.figures)
 }
 
-fn controller(file: &RigFile, bench: &Bench, seen: &mut Examination) {
+/// Whether its board is a simulated one.
+fn controller(file: &RigFile, bench: &Bench, seen: &mut Examination) -> bool {
     let Some(name) = &bench.controller else {
-        return seen.unknown(
-            "[controller]",
-            CONTROLLER,
-            "the rig file names none; cases that need its wires are not run",
-        );
+        let text = "the rig file names none; cases that need its wires are not run";
+        seen.unknown("[controller]", CONTROLLER, text);
+        return false;
     };
     let opened = Bell::new().and_then(|bell| Controller::open(&find(name, "controller")?, &bell));
     let mut controller = match opened {
         Ok(controller) => controller,
-        Err(error) => return seen.wrong("[controller]", CONTROLLER, &error.to_string()),
+        Err(error) => {
+            seen.wrong("[controller]", CONTROLLER, &error.to_string());
+            return false;
+        }
     };
     let identity = controller.identity().clone();
     let kind = if identity.stepped { ", with a simulated board" } else { "" };
@@ -251,6 +256,7 @@ fn controller(file: &RigFile, bench: &Bench, seen: &mut Examination) {
         }
         Err(error) => seen.wrong("loop-back", LOOP_BACK, &error.to_string()),
     }
+    identity.stepped
 }
 
 fn told_of(figures: &Qualification, seen: &mut Examination) {
@@ -271,7 +277,7 @@ fn told_of(figures: &Qualification, seen: &mut Examination) {
     }
 }
 
-fn console(file: &RigFile, bench: &Bench, seen: &mut Examination) {
+fn console(file: &RigFile, bench: &Bench, stepped: bool, seen: &mut Examination) {
     let (Some(name), Some(console)) = (&bench.console, &file.console) else {
         return seen.unknown("[console]", CONSOLE, "the rig file has none; cases that need it are not run");
     };
@@ -280,6 +286,16 @@ fn console(file: &RigFile, bench: &Bench, seen: &mut Examination) {
         Ok(port) => {
             let text = format!("{} is ours, at {} baud", port.path().display(), console.baud);
             seen.well("[console]", CONSOLE, text);
+            if bench.reset == Some(ResetVia::ModemLines)
+                && let Err(error) = modem::check(&port, port.path())
+            {
+                seen.wrong("DTR and RTS", RESET, &error.to_string());
+            }
+        }
+        Err(BenchError::NotPluggedIn { .. } | BenchError::Serial(SerialError::Open { .. }))
+            if bench.power.is_some() && !stepped =>
+        {
+            seen.unknown("[console]", CONSOLE, "its port is not there while the board has no supply");
         }
         Err(error) => seen.wrong("[console]", CONSOLE, &error.to_string()),
     }
@@ -289,9 +305,10 @@ fn console(file: &RigFile, bench: &Bench, seen: &mut Examination) {
 fn switches(file: &RigFile, bench: &Bench, seen: &mut Examination) {
     match &bench.power {
         Some(PowerVia::Controller) => seen.well("[power]", POWER, "by the controller's switch"),
-        Some(PowerVia::Hub { hub, port }) => {
-            seen.well("[power]", POWER, format!("by port {port} of hub {hub}"))
-        }
+        Some(PowerVia::Hub { hub, port }) => match HubPort::new(hub, *port).is_on() {
+            Ok(_) => seen.well("[power]", POWER, format!("by port {port} of hub {hub}")),
+            Err(error) => seen.wrong("[power]", POWER, &error.to_string()),
+        },
         None => seen.unknown("[power]", POWER, "the rig file has none; the board is taken to be on"),
     }
     match bench.reset {

@@ -5,18 +5,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rigor_controller::message::{Drive, Wire};
 
 use super::bell::Bell;
 use super::controller::Controller;
+use super::desk::{APPEARS_WITHIN, LOOK};
 use super::error::BenchError;
 use super::lease::Lease;
+use super::supply::Supply;
 use super::{RESET_PULSE, check_wires, find};
-use crate::file::bench::{PowerVia, ResetVia};
+use crate::file::bench::ResetVia;
 use crate::file::{Bench, RigFile};
-use crate::instrument::hub::HubPort;
 
 /// A supply has come up by then, and so has the resistor at the chip's reset.
 const SUPPLIED: Duration = Duration::from_millis(200);
@@ -57,24 +58,25 @@ impl Hand {
             return Err(BenchError::Other(text.to_owned()));
         };
         let lease = Lease::wait_told(&file.name, bench, why, interrupt, waiting)?;
-        let console = find(name, "console")?;
         let controller = match &bench.controller {
             Some(name) => Some(Controller::open(&find(name, "controller")?, &Bell::new()?)?),
             None => None,
         };
         check_wires(file, bench, controller.as_ref())?;
-        let mut hand = Hand { controller, console, _lease: lease };
-        match &bench.power {
-            Some(PowerVia::Controller) => {
-                hand.drive(Wire::Power, Drive::High)?;
-                hand.pause(SUPPLIED);
-            }
-            Some(PowerVia::Hub { hub, port }) => {
-                HubPort::new(hub, *port).switch_on()?;
-                std::thread::sleep(SUPPLIED);
-            }
-            None => {}
+        let mut hand = Hand { controller, console: PathBuf::new(), _lease: lease };
+        if let Some(via) = &bench.power {
+            Supply::of(via).switch(true, hand.controller.as_mut())?;
+            hand.pause(SUPPLIED);
         }
+        // The port of many a board is its own, and there only with a supply.
+        let deadline = Instant::now() + if bench.power.is_some() { APPEARS_WITHIN } else { Duration::ZERO };
+        hand.console = loop {
+            match find(name, "console") {
+                Ok(path) if path.exists() || Instant::now() >= deadline => break path,
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                _ => std::thread::sleep(LOOK),
+            }
+        };
         Ok(hand)
     }
 

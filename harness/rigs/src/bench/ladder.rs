@@ -17,10 +17,10 @@ use super::bell::Bell;
 use super::controller::Controller;
 use super::error::BenchError;
 use super::health::{Ledger, ago};
+use super::supply::Supply;
 use super::{RESET_PULSE, find, taken};
 use crate::file::bench::{PowerVia, ResetVia};
 use crate::file::{Bench, RigFile};
-use crate::instrument::hub::HubPort;
 use crate::instrument::usb;
 use crate::ports::Host;
 use crate::serial::SerialError;
@@ -187,7 +187,9 @@ impl Means for Wires<'_> {
         let firmwares = Firmwares::new();
         let order = Order { leased: true, ..Order::new(self.file, &firmwares, 0, &self.interrupt) };
         let rig = taken(&order, self.bench, None)?;
-        rig.drive.self_check().map_err(|RigError(error)| BenchError::Other(error))
+        let well = |told: Result<(), RigError>| told.map_err(|RigError(error)| BenchError::Other(error));
+        rig.parts.power.as_ref().map_or(Ok(()), |power| well(power.on()))?;
+        well(rig.drive.self_check())
     }
 
     fn take(&mut self, step: Step) -> Result<(), BenchError> {
@@ -243,24 +245,18 @@ impl Wires<'_> {
     }
 
     fn power(&self) -> Result<(), BenchError> {
-        match &self.bench.power {
-            Some(PowerVia::Hub { hub, port }) => {
-                let port = HubPort::new(hub, *port);
-                port.switch_off()?;
-                std::thread::sleep(FORGETS);
-                port.switch_on()?;
-                self.await_ports();
-                Ok(())
-            }
-            Some(PowerVia::Controller) => {
-                let mut controller = self.controller()?;
-                controller.drive(Wire::Power, Drive::Low)?;
-                self.pause(&controller, FORGETS);
-                controller.drive(Wire::Power, Drive::High)?;
-                Ok(())
-            }
-            None => Err(BenchError::Other("the rig file has no [power]".to_owned())),
+        let Some(via) = &self.bench.power else {
+            return Err(BenchError::Other("the rig file has no [power]".to_owned()));
+        };
+        let mut controller = if *via == PowerVia::Controller { Some(self.controller()?) } else { None };
+        let supply = Supply::of(via);
+        supply.switch(false, controller.as_mut())?;
+        if !controller.as_ref().is_some_and(|controller| controller.identity().stepped) {
+            std::thread::sleep(FORGETS);
         }
+        supply.switch(true, controller.as_mut())?;
+        self.await_ports();
+        Ok(())
     }
 
     /// Waits so long, unless the board is a simulated one, whose clock stands.

@@ -130,20 +130,31 @@ fn resource(name: &PortName) -> String {
     let path = host.resolve(name).ok();
     let device = path.as_deref().and_then(|path| host.device_at(path));
     let serial = device.and_then(|device| device.usb?.serial);
-    let text = match (serial.as_ref(), name) {
-        (Some(serial), _) | (None, PortName::UsbSerial(serial)) => format!("usb-{serial}"),
+    match (serial, name) {
+        (Some(serial), _) => plain(&format!("usb-{serial}")),
+        (None, PortName::UsbSerial(serial)) => plain(&format!("usb-{serial}")),
         (None, PortName::Path(path)) => {
-            std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()).display().to_string()
+            plain(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()).display().to_string())
         }
-    };
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    text.chars().map(plain).take(200).collect()
+    }
 }
 
-/// By which name a board is known on this host, whatever its rig file is called: that of its console, or else of its
-/// controller.
+/// By which name a board is known on this host from day to day: as the rig file names its console's port, or else its
+/// controller's. Where that leads now does not matter, because it may lead nowhere just when something is wrong.
 pub(super) fn board(bench: &Bench) -> String {
-    bench.console.iter().chain(&bench.controller).map(resource).next().unwrap_or_else(|| "no-port".to_owned())
+    let name = bench.console.iter().chain(&bench.controller).next();
+    name.map_or_else(
+        || "no-port".to_owned(),
+        |name| match name {
+            PortName::UsbSerial(serial) => plain(&format!("usb-{serial}")),
+            PortName::Path(path) => plain(&path.display().to_string()),
+        },
+    )
+}
+
+fn plain(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    text.chars().map(plain).take(200).collect()
 }
 
 fn write_record(file: &mut File, name: &str, why: &str) -> std::io::Result<()> {

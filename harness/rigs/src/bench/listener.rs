@@ -38,9 +38,14 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Listens to `port`, and rings for all that it tells. Follows a port that vanishes as `find` says;
-    /// without it that is the end.
-    pub(super) fn start(name: &str, port: Port, bell: Bell, find: Option<Find>) -> std::io::Result<Self> {
+    /// Listens to `port`, and rings for all that it tells. Follows a port that vanishes, or is not there yet, as `find`
+    /// says; without it that is the end.
+    pub(super) fn start(
+        name: &str,
+        port: Option<Port>,
+        bell: Bell,
+        find: Option<Find>,
+    ) -> std::io::Result<Self> {
         let (sender, heard) = sync_channel(MAX_WAITING);
         let ended = Arc::new(AtomicBool::new(false));
         let teller = Teller { sender, bell, ended: ended.clone() };
@@ -96,8 +101,18 @@ impl Teller {
     }
 }
 
-fn listen(mut port: Port, teller: &Teller, find: Option<Find>) {
+fn listen(port: Option<Port>, teller: &Teller, find: Option<Find>) {
+    let mut listened = port;
     while !teller.is_over() {
+        let Some(port) = &mut listened else {
+            let Some(found) = find.as_ref().and_then(|find| search(find, teller)) else { return };
+            let Ok(writer) = found.again() else { return };
+            listened = Some(found);
+            if !teller.tell(Heard::Back(Instant::now(), writer)) {
+                return;
+            }
+            continue;
+        };
         match port.read(Instant::now() + LOOK) {
             Ok(chunk) if chunk.bytes.is_empty() => {}
             Ok(chunk) => {
@@ -106,14 +121,8 @@ fn listen(mut port: Port, teller: &Teller, find: Option<Find>) {
                 }
             }
             Err(error) => {
-                drop(port);
+                listened = None;
                 if !teller.tell(Heard::Gone(Instant::now(), error)) {
-                    return;
-                }
-                let Some(found) = find.as_ref().and_then(|find| search(find, teller)) else { return };
-                let Ok(writer) = found.again() else { return };
-                port = found;
-                if !teller.tell(Heard::Back(Instant::now(), writer)) {
                     return;
                 }
             }

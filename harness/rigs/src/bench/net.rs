@@ -43,7 +43,10 @@ pub(super) struct Traffic {
 
 /// The rig's end.
 pub(super) struct Net {
-    address: Ipv4Addr,
+    /// Where the device is, or who has yet to say so.
+    address: Result<Ipv4Addr, Unknown>,
+    /// What was begun before anybody knew.
+    waiting: BTreeMap<ConnectionId, Waiting>,
     /// Where another port of the address leads to one of the device's.
     forwards: BTreeMap<u16, u16>,
     answers: Answers,
@@ -56,6 +59,23 @@ pub(super) struct Net {
     next: u32,
     pub(super) sent: Traffic,
     pub(super) received: Traffic,
+}
+
+/// Who knows where the device is, and has not said so yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Unknown {
+    /// Its console.
+    Console,
+    /// Whoever has this name on the network.
+    Name(String),
+}
+
+/// A connection to a device that is nowhere yet.
+#[derive(Default)]
+struct Waiting {
+    port: u16,
+    queue: Vec<u8>,
+    finishing: bool,
 }
 
 /// Something that the rig's end saw, and when.
@@ -81,9 +101,14 @@ struct Connection {
 
 impl Net {
     /// A network whose device is at `address`, where `forwards` leads from its ports to others.
-    pub(super) fn new(address: Ipv4Addr, forwards: BTreeMap<u16, u16>, answers: Answers) -> Self {
+    pub(super) fn new(
+        address: Result<Ipv4Addr, Unknown>,
+        forwards: BTreeMap<u16, u16>,
+        answers: Answers,
+    ) -> Self {
         Net {
             address,
+            waiting: BTreeMap::new(),
             forwards,
             answers,
             connections: BTreeMap::new(),
@@ -98,8 +123,49 @@ impl Net {
 
     /// Begins to connect to `port` of the device.
     pub(super) fn connect(&mut self, port: u16) -> Result<ConnectionId, BenchError> {
+        let id = ConnectionId(self.next);
+        self.next += 1;
         let port = self.forwards.get(&port).copied().unwrap_or(port);
-        let address = SocketAddrV4::new(self.address, port);
+        match self.address {
+            Ok(address) => self.open(id, SocketAddrV4::new(address, port))?,
+            // It begins when somebody says where.
+            Err(_) => drop(self.waiting.insert(id, Waiting { port, ..Waiting::default() })),
+        }
+        Ok(id)
+    }
+
+    /// The device is at `address`.
+    pub(super) fn know(&mut self, address: Ipv4Addr) -> Result<(), BenchError> {
+        self.address = Ok(address);
+        for (id, Waiting { port, queue, finishing }) in std::mem::take(&mut self.waiting) {
+            self.open(id, SocketAddrV4::new(address, port))?;
+            self.send(id, &queue);
+            if finishing {
+                self.finish(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Who has yet to say where the device is.
+    pub(super) fn asks(&self) -> Option<&Unknown> {
+        self.address.as_ref().err()
+    }
+
+    /// Whether nobody has said where the device is although somebody wants to connect to it.
+    pub(super) fn check(&self) -> Result<(), BenchError> {
+        match (&self.address, self.waiting.is_empty()) {
+            (Err(Unknown::Console), false) => Err(BenchError::Nowhere {
+                who: "its console has told no IP address since the rig was taken".to_owned(),
+            }),
+            (Err(Unknown::Name(name)), false) => {
+                Err(BenchError::Nowhere { who: format!("nobody on this host's network answers to {name}") })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, id: ConnectionId, address: SocketAddrV4) -> Result<(), BenchError> {
         let refused = |why: &dyn std::fmt::Display| BenchError::Host {
             what: format!("a socket to {address}"),
             why: why.to_string(),
@@ -108,13 +174,11 @@ impl Net {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
         let socket = socket.map_err(|why| refused(&why))?;
-        let id = ConnectionId(self.next);
-        self.next += 1;
         match connect(&socket, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(Errno::CONNREFUSED) => {
                 self.tell(id, FlowKind::Refused);
-                return Ok(id);
+                return Ok(());
             }
             Err(why) => return Err(refused(&why)),
         }
@@ -133,13 +197,15 @@ impl Net {
             peer_finished: false,
         };
         self.connections.insert(id, connection);
-        Ok(id)
+        Ok(())
     }
 
     /// Queues `bytes`.
     pub(super) fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
         if let Some(connection) = self.connections.get_mut(&id).filter(|connection| !connection.finishing) {
             connection.queue.extend(bytes);
+        } else if let Some(waiting) = self.waiting.get_mut(&id).filter(|waiting| !waiting.finishing) {
+            waiting.queue.extend(bytes);
         }
     }
 
@@ -147,6 +213,8 @@ impl Net {
     pub(super) fn finish(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.finishing = true;
+        } else if let Some(waiting) = self.waiting.get_mut(&id) {
+            waiting.finishing = true;
         }
     }
 
@@ -155,6 +223,8 @@ impl Net {
         if let Some(connection) = self.connections.remove(&id) {
             let _ = set_socket_linger(&connection.stream, Some(Duration::ZERO));
             self.sent.ended += 1;
+            self.tell(id, FlowKind::Reset(Direction::ToDut));
+        } else if self.waiting.remove(&id).is_some() {
             self.tell(id, FlowKind::Reset(Direction::ToDut));
         }
     }

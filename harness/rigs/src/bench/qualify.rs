@@ -41,7 +41,7 @@ impl Qualified {
         controller: Option<&mut Controller>,
         console: Option<&Console>,
     ) -> Result<Self, BenchError> {
-        let stamped = |clocks: Duration| console.map(|console| clocks + console.latency() + SCHEDULING);
+        let stamped = |clocks: Duration| console.map(|console| clocks + console.latency + SCHEDULING);
         let Some(controller) = controller else {
             let figures = Qualification { console: stamped(Duration::ZERO), ..Qualification::default() };
             return Ok(Qualified { mapping: None, figures });

@@ -228,3 +228,44 @@ fn who_wants_the_end_of_an_examination_gets_it() {
     let examination = examine(&file, bench, Absent::StaysSo, &Arc::new(AtomicBool::new(true)));
     assert!(standing(&examination, "board").1.contains("interrupted"), "{examination:#?}");
 }
+
+#[test]
+fn a_device_is_where_its_console_says() {
+    let door = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    let port = door.local_addr().expect("a socket").port();
+    let desk = Desk::new(Script::running());
+    let text = format!("{}[net]\naddress = \"console\"\nports = {{ n = {port} }}\n", rig_file(&desk));
+    let mut rig = taken(&text).expect("a rig");
+    rig.parts.power.clone().expect("a switch").on().expect("it answers");
+    let net = rig.parts.net.clone().expect("a network");
+    rig.drive.self_check().expect("nobody wants to go there yet");
+    let connection = net.connect(port).expect("it begins");
+    net.send(connection, b"hello").expect("it waits");
+    let told = rig.drive.self_check().expect_err("nobody knows where").to_string();
+    assert!(told.contains("its console has told no IP address") && told.contains("in [net]"), "{told}");
+    desk.say(b"I (31) network: Got IP: 127.0.0.1\n");
+    let opened = |rig: &Rig| {
+        kinds(rig, "net")
+            .iter()
+            .any(|kind| matches!(kind, Kind::Flow(flow) if flow.what == rigor_core::event::FlowKind::Opened))
+    };
+    let deadline = HostInstant::now() + Duration::from_secs(60);
+    while !opened(&rig) {
+        assert!(HostInstant::now() < deadline, "it is not reached");
+        let soon = rig.timeline.now() + 5 * MS;
+        rig.drive.run(soon, &|| false).expect("it runs");
+    }
+    rig.drive.self_check().expect("it is known");
+    let (mut there, _) = door.accept().expect("a connection");
+    let mut heard = [0; 5];
+    std::io::Read::read_exact(&mut there, &mut heard).expect("it came");
+    assert_eq!(&heard, b"hello", "what was sent meanwhile");
+}
+
+#[test]
+fn a_port_without_lines_resets_nothing_and_says_so() {
+    let desk = Desk::new(Script::running());
+    let text = rig_file(&desk).replace("[power]\n[reset]\n", "[reset]\nvia = \"modem-lines\"\n");
+    let told = taken(&text).err().expect("a pseudo-terminal has no DTR");
+    assert!(told.contains("this port has no DTR and RTS") && told.contains("via = \"controller\""), "{told}");
+}

@@ -53,19 +53,25 @@ impl HubPort {
         self.switch("off", false)
     }
 
+    /// Whether the port has power now.
+    ///
+    /// # Errors
+    /// [`ToolError`] if there is no such hub, it cannot switch, or it has no such port.
+    pub fn is_on(&self) -> Result<bool, ToolError> {
+        let look: Vec<OsString> = ["-l", &self.hub, "-p", &self.port.to_string()].map(OsString::from).into();
+        let said = self.tool.run(&look)?;
+        let unknown = || self.tool.refused(&look, &format!("it says nothing of port {}: {said}", self.port));
+        has_power(&said, self.port).ok_or_else(unknown)
+    }
+
     fn switch(&self, action: &str, wanted: bool) -> Result<(), ToolError> {
         let switch: Vec<OsString> =
             ["-l", &self.hub, "-p", &self.port.to_string(), "-a", action].map(OsString::from).into();
         self.tool.run(&switch)?;
-        let look = &switch[..4];
-        let said = self.tool.run(look)?;
-        match has_power(&said, self.port) {
-            Some(is_on) if is_on == wanted => Ok(()),
-            Some(_) => {
-                Err(self.tool.refused(&switch, &format!("the port is not {action} afterwards: {said}")))
-            }
-            None => Err(self.tool.refused(look, &format!("it says nothing of port {}: {said}", self.port))),
+        if self.is_on()? == wanted {
+            return Ok(());
         }
+        Err(self.tool.refused(&switch, &format!("the port is not {action} afterwards")))
     }
 }
 

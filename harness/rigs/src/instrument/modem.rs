@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use rustix::ioctl::{Getter, Setter, ioctl};
 
+use crate::ports::{Host, Kind};
+
 /// What leads from the port's lines to the chip.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Wiring {
@@ -27,6 +29,16 @@ pub enum Wiring {
     Bridge,
     /// The chip's own USB port.
     UsbSerialJtag,
+}
+
+impl Wiring {
+    /// That of the port at `path`, by what its USB device is.
+    pub fn of(path: &Path) -> Self {
+        match Host::default().device_at(path).map(|device| device.kind) {
+            Some(Kind::EspressifUsb) => Wiring::UsbSerialJtag,
+            _ => Wiring::Bridge,
+        }
+    }
 }
 
 /// What a reset is to start.
@@ -121,25 +133,39 @@ pub fn steps(wiring: Wiring, start: Start) -> &'static [Step] {
 /// [`ModemError`] if the lines cannot be set; then nothing was reset, or the board is gone.
 pub fn reset(port: &impl AsFd, path: &Path, wiring: Wiring, start: Start) -> Result<(), ModemError> {
     for step in steps(wiring, start) {
-        set(port, step.lines).map_err(|reason| {
-            let path = path.to_owned();
-            // Linux says ENOTTY where a driver has no such call; older kernels said EINVAL.
-            match reason.raw_os_error() {
-                Some(libc::ENOTTY | libc::EINVAL) => ModemError::NoLines { path, reason },
-                _ => ModemError::Port { path, reason },
-            }
-        })?;
+        set(port, step.lines).map_err(|reason| refused(path, reason))?;
         thread::sleep(step.hold);
     }
     Ok(())
 }
 
+/// Whether `port`, which was opened as `path`, has these lines. Changes none.
+///
+/// # Errors
+/// [`ModemError`] if it has none, or is gone.
+pub fn check(port: &impl AsFd, path: &Path) -> Result<(), ModemError> {
+    read(port).map(|_| ()).map_err(|reason| refused(path, reason))
+}
+
+fn refused(path: &Path, reason: io::Error) -> ModemError {
+    let path = path.to_owned();
+    // Linux says ENOTTY where a driver has no such call; older kernels said EINVAL.
+    match reason.raw_os_error() {
+        Some(libc::ENOTTY | libc::EINVAL) => ModemError::NoLines { path, reason },
+        _ => ModemError::Port { path, reason },
+    }
+}
+
+fn read(port: &impl AsFd) -> io::Result<libc::c_int> {
+    const GET: rustix::ioctl::Opcode = libc::TIOCMGET as rustix::ioctl::Opcode;
+    // SAFETY: TIOCMGET writes one int (ioctl_tty(2)).
+    Ok(unsafe { ioctl(port, Getter::<GET, libc::c_int>::new()) }?)
+}
+
 /// Asserts and releases both lines in one call, so that nothing between is seen. The others stay as they are.
 fn set(port: &impl AsFd, lines: Asserted) -> io::Result<()> {
-    const GET: rustix::ioctl::Opcode = libc::TIOCMGET as rustix::ioctl::Opcode;
     const SET: rustix::ioctl::Opcode = libc::TIOCMSET as rustix::ioctl::Opcode;
-    // SAFETY: TIOCMGET writes one int (ioctl_tty(2)).
-    let before = unsafe { ioctl(port, Getter::<GET, libc::c_int>::new()) }?;
+    let before = read(port)?;
     let bit = |asserted: bool, bit: libc::c_int| if asserted { bit } else { 0 };
     let ours = libc::TIOCM_DTR | libc::TIOCM_RTS;
     let after = before & !ours | bit(lines.dtr, libc::TIOCM_DTR) | bit(lines.rts, libc::TIOCM_RTS);
@@ -238,6 +264,7 @@ mod tests {
         let began = Instant::now();
         let error = reset(&slave, Path::new(&path), Wiring::Bridge, Start::Loader).expect_err("it has none");
         assert!(matches!(error, ModemError::NoLines { .. }), "{error}");
+        assert!(matches!(check(&slave, Path::new(&path)), Err(ModemError::NoLines { .. })));
         let text = error.to_string();
         assert!(
             text.starts_with(&format!("{path}: this port has no DTR"))

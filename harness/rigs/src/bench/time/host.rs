@@ -73,6 +73,7 @@ impl HostTime {
             }
         }
         self.hear(ends);
+        ends.locate()?;
         if let Some(net) = &mut ends.net {
             net.attend();
             let happened = net.take();
@@ -87,7 +88,7 @@ impl HostTime {
     fn hear(&self, ends: &mut Ends) {
         let Some(console) = &mut ends.console else { return };
         console.listen();
-        let latency = console.latency();
+        let latency = console.latency;
         for arrived in console.take() {
             match arrived {
                 Arrived::Bytes(host, bytes) => {
