@@ -32,7 +32,10 @@ fn take(bench: &Bench) -> Rig {
     let file = RigFile::parse("box.toml", &rig_file(bench)).unwrap_or_else(|error| panic!("{error}"));
     let (firmwares, interrupt) = (Firmwares::new(), Arc::default());
     let order = Order { leased: true, ..Order::new(&file, &firmwares, 1, &interrupt) };
-    rigor_rigs::take(&order).unwrap_or_else(|error| panic!("{error}"))
+    let rig = rigor_rigs::take(&order).unwrap_or_else(|error| panic!("{error}"));
+    let lane = rig.parts.leds[0].source;
+    rig.parts.capture.clone().expect("lanes").begin(lane).expect("it answers");
+    rig
 }
 
 fn events(rig: &Rig, source: &str) -> Vec<Event> {

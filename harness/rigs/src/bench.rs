@@ -217,6 +217,7 @@ fn wired(parts: Parts, file: &RigFile, bench: &Bench, timeline: &Timeline, handl
         power: file.power.as_ref().map(|_| Rc::new(handle.clone()) as Rc<_>),
         reset: file.reset.as_ref().map(|_| Rc::new(handle.clone()) as Rc<_>),
         flash: bench.flash.map(|_| Rc::new(handle.clone()) as Rc<_>),
+        capture: (!file.leds.is_empty()).then(|| Rc::new(handle.clone()) as Rc<_>),
         net: file.net.as_ref().map(|_| Rc::new(handle.clone()) as Rc<_>),
         pins: file
             .pins

@@ -227,6 +227,19 @@ impl Desk {
         self.acted()
     }
 
+    /// Has the lanes recorded from now on, all of them: whoever asks for one asks for the others next.
+    fn capture(&mut self) -> Result<(), BenchError> {
+        if !self.ends.wires.want_lanes() {
+            return Ok(());
+        }
+        self.time.catch_up(&mut self.ends)?;
+        let wanted = self.ends.wires.wanted();
+        let since = self.ends.controller()?.record(wanted)?;
+        let since = self.time.instant(since).max(self.ends.timeline.now());
+        self.ends.wires.begin_lanes(since);
+        Ok(())
+    }
+
     /// Does `job` with the flash chip by the loader in the chip's ROM; what was read. A device with a supply begins anew
     /// after it.
     fn flash(&mut self, job: Job<'_>) -> Result<Vec<u8>, BenchError> {
@@ -413,6 +426,12 @@ impl part::Flash for Handle {
     }
     fn busy_source(&self) -> Option<Source> {
         None
+    }
+}
+
+impl part::Capture for Handle {
+    fn begin(&self, _: Source) -> Result<(), RigError> {
+        Ok(self.0.borrow_mut().capture()?)
     }
 }
 

@@ -1,10 +1,15 @@
 //! A lane's pulses, put together again: what came in several packets is one burst on the timeline.
+//!
+//! A simulated device's pulses are what its model says, to the tick. Those of a real one were sampled: an edge came
+//! somewhere between two ticks, so they stay what the instrument counted ([`Phases`]), and whoever measures them knows
+//! how far they can be trusted.
 
 use std::time::Duration;
 
 use rigor_controller::Ticks;
 use rigor_controller::packed::{IDLE_NANOS, Pulse};
-use rigor_core::event::{Burst, BytesEncoding, Symbol};
+use rigor_core::event::{Burst, BytesEncoding, Phases, Symbol};
+use rigor_core::rate::SampleRate;
 use rigor_core::{Instant, Kind, Level};
 
 use super::mapping::{duration_of, ticks_in};
@@ -66,8 +71,27 @@ impl Lane {
     }
 }
 
+/// What an instrument of this rate finds where it begins to look: nobody tells, but a wire that shifts bits out rests at
+/// low, and where it does not, nothing counts before it has rested.
+pub(super) fn found(rate: SampleRate) -> Phases {
+    Phases { first: Level::Low, rate, lengths: [1].into() }
+}
+
 impl Stretch {
-    /// As the timeline has it: one burst if its pulses are those of bytes, else its edges. `at` is when it began.
+    /// As it was sampled at `rate`. The wire rests after it.
+    pub(super) fn phases(&self, rate: SampleRate) -> Phases {
+        let mut lengths = Vec::with_capacity(2 * self.pulses.len());
+        for pulse in &self.pulses {
+            lengths.extend([pulse.active.max(1), pulse.idle.max(1)]);
+        }
+        // How long it rests is said by what comes next.
+        if let Some(last) = lengths.last_mut() {
+            *last = 1;
+        }
+        Phases { first: Level::High, rate, lengths: lengths.into() }
+    }
+
+    /// As the model of a simulated device says: one burst if its pulses are those of bytes, else its edges. `at` is when it began.
     pub(super) fn events(&self, at: Instant, clock_hz: u32) -> Vec<(Instant, Kind)> {
         if let Some(burst) = self.burst(clock_hz) {
             return vec![(at, Kind::Burst(burst))];
@@ -147,6 +171,20 @@ mod tests {
             [(_, Kind::Burst(burst))] => burst.bytes.to_vec(),
             other => panic!("{} events", other.len()),
         }
+    }
+
+    #[test]
+    fn what_was_sampled_stays_what_was_counted() {
+        let rate = SampleRate::hertz(125_000_000).expect("a rate");
+        let pulse = |active, idle| Pulse { active, idle };
+        let mut lane = Lane::default();
+        let whole = lane.take(Ticks(9), &[pulse(50, 106), pulse(49, 107), pulse(100, 4_000)], 125_000_000);
+        let phases = whole[0].phases(rate);
+        assert_eq!(
+            (&phases.lengths[..], phases.first, phases.last()),
+            (&[50, 106, 49, 107, 100, 1][..], Level::High, Level::Low)
+        );
+        assert_eq!((found(rate).last(), found(rate).duration().as_nanos()), (Level::Low, 8));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant as HostInstant};
 
 use rigor_controller::message::{Drive as Pull, Refusal, Stream};
 use rigor_controller::packed::Pulse;
-use rigor_core::event::{DeviceEvent, ResetCause};
+use rigor_core::event::{DeviceEvent, Phases, ResetCause};
+use rigor_core::rate::SampleRate;
 use rigor_core::{Event, Instant, Kind, Level};
 
 use self::script::{Controller as Script, Desk, Spoken, rig_file};
@@ -34,11 +35,18 @@ fn kinds(rig: &Rig, source: &str) -> Vec<Kind> {
     events(rig, source).into_iter().map(|event| event.kind).collect()
 }
 
+/// Somebody wants to know of the lanes.
+fn watch(rig: &Rig) {
+    let lane = rig.parts.leds[0].source;
+    rig.parts.capture.clone().expect("a controller").begin(lane).expect("it answers");
+}
+
 #[test]
 fn a_simulated_board_is_told_how_far_to_run_and_its_words_have_its_instants() {
     let desk = Desk::new(Script::stepped());
     let mut rig = taken(&rig_file(&desk)).expect("a rig");
     assert_eq!(rig.fidelity, Fidelity::Modelled);
+    watch(&rig);
     rig.parts.power.clone().expect("a switch").on().expect("it answers");
     // A millisecond on, the device speaks, and then a lane shows a byte.
     desk.next(Spoken::Console(b"hello\n".to_vec()), 1_000_000);
@@ -80,6 +88,7 @@ fn a_simulated_board_gets_what_is_typed_and_pressed_before_it_runs_on() {
 fn what_is_lost_is_a_gap_and_never_an_absence() {
     let desk = Desk::new(Script::stepped());
     let mut rig = taken(&rig_file(&desk)).expect("a rig");
+    watch(&rig);
     desk.next(Spoken::Lost(Stream::Lane(0), 10, 900_000), 1_000_000);
     desk.next(Spoken::Missing(3), 2_000_000);
     rig.drive.run(Instant::ZERO + 3 * MS, &|| false).expect("it runs");
@@ -87,6 +96,37 @@ fn what_is_lost_is_a_gap_and_never_an_absence() {
     let [Kind::Gap(room), Kind::Gap(way)] = &gaps[..] else { panic!("{gaps:?}") };
     assert!(room.reason.contains("no room") && room.length == Duration::from_nanos(899_990), "{room:?}");
     assert!(way.reason.contains("3 reports of the controller were lost"), "{way:?}");
+}
+
+#[test]
+fn a_real_board_s_lanes_are_what_was_sampled_and_nothing_counts_before_they_are_watched() {
+    let desk = Desk::new(Script::running());
+    let mut rig = taken(&rig_file(&desk)).expect("a rig");
+    assert_eq!(desk.wanted(), [(0, 0)], "nobody has asked for the lane");
+    watch(&rig);
+    watch(&rig);
+    assert_eq!(desk.wanted(), [(0, 0), (1, 0)]);
+    let pulse = |active, idle| Pulse { active, idle };
+    desk.next(Spoken::Pulses(0, 1_000_000, vec![pulse(402, 848), pulse(398, 852), pulse(801, 0)]), 1_500_000);
+    desk.next(Spoken::Lost(Stream::Lane(0), 2_000_000, 3_000_000), 3_500_000);
+    let deadline = HostInstant::now() + Duration::from_secs(60);
+    while kinds(&rig, "gpio9").len() < 4 {
+        assert!(HostInstant::now() < deadline, "{:?}", kinds(&rig, "gpio9"));
+        let soon = rig.timeline.now() + 5 * MS;
+        rig.drive.run(soon, &|| false).expect("it runs");
+    }
+    let rate = SampleRate::hertz(1_000_000_000).expect("a rate");
+    let phases = |first, lengths: &[u32]| Kind::Phases(Phases { first, rate, lengths: lengths.into() });
+    let seen = kinds(&rig, "gpio9");
+    assert_eq!(seen[0], phases(Level::Low, &[1]), "as it was found");
+    assert_eq!(seen[1], phases(Level::High, &[402, 848, 398, 852, 801, 1]));
+    assert!(matches!(&seen[2], Kind::Gap(gap) if gap.length == MS), "{:?}", seen[2]);
+    assert_eq!(seen[3], phases(Level::Low, &[1]), "as it was found after the gap");
+    let events = events(&rig, "gpio9");
+    // Both clocks are not known to the nanosecond, and nothing is older than what was there.
+    let after = events[1].at.since(events[0].at);
+    assert!(after <= MS && after > MS / 2, "{after:?}");
+    assert!(events[1].uncertainty >= Duration::from_nanos(1));
 }
 
 #[test]

@@ -95,6 +95,7 @@ struct Shared {
     said: Vec<u8>,
     typed: Vec<u8>,
     driven: Vec<(Wire, Drive)>,
+    wanted: Vec<(u8, u8)>,
 }
 
 /// Both ports. They end with it.
@@ -148,6 +149,11 @@ impl Desk {
         self.shared().typed.clone()
     }
 
+    /// Which lanes and inputs were to be recorded, each time that was said.
+    pub(super) fn wanted(&self) -> Vec<(u8, u8)> {
+        self.shared().wanted.clone()
+    }
+
     /// Which wires were driven, and how.
     pub(super) fn driven(&self) -> Vec<(Wire, Drive)> {
         self.shared().driven.clone()
@@ -185,6 +191,9 @@ impl Actor {
         let mut chattered = false;
         while !over.load(Ordering::Relaxed) {
             self.type_and_say();
+            if !self.script.stepped {
+                self.speak(self.now().0);
+            }
             let Some(controller) = &mut self.controller else {
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
@@ -239,8 +248,9 @@ impl Actor {
                 }
                 Answer::Done { at }
             }
-            Command::Record(_) => {
-                self.zero = self.clock;
+            Command::Record(wanted) => {
+                self.zero = at.0;
+                self.shared().wanted.push((wanted.lanes, wanted.edges));
                 Answer::Done { at }
             }
             Command::Play(_) => Answer::Done { at },
@@ -269,6 +279,13 @@ impl Actor {
     }
 
     fn proceed(&mut self, until: u64) {
+        let due = self.speak(until);
+        self.clock = self.clock.max(due.unwrap_or(until));
+        self.say(Said::Complete { until: self.now() });
+    }
+
+    /// Says what is due by `until`; when that was.
+    fn speak(&mut self, until: u64) -> Option<u64> {
         let due = {
             let zero = self.zero;
             let mut shared = self.shared();
@@ -278,31 +295,27 @@ impl Actor {
                 None
             }
         };
-        self.clock = match &due {
-            Some((at, _)) => self.clock.max(self.zero + at),
-            None => self.clock.max(until),
-        };
-        match due.map(|(_, spoken)| spoken) {
-            Some(Spoken::Console(bytes)) => {
+        let (at, spoken) = due?;
+        match spoken {
+            Spoken::Console(bytes) => {
                 self.console.write(&bytes, Instant::now() + Duration::from_secs(60)).expect("room");
                 self.crossed.console += bytes.len() as u64;
             }
-            Some(Spoken::Pulses(lane, at, pulses)) => {
+            Spoken::Pulses(lane, at, pulses) => {
                 let mut packer = Packer::new();
                 assert!(pulses.into_iter().all(|pulse| packer.push(pulse)));
                 let mut packed = [0; MAX_PACKED];
                 let length = packer.finish(&mut packed);
                 self.say(Said::Pulses { lane, at: Ticks(self.zero + at), packed: &packed[..length] });
             }
-            Some(Spoken::Lost(stream, from, until)) => {
+            Spoken::Lost(stream, from, until) => {
                 let [from, until] = [from, until].map(|at| Ticks(self.zero + at));
                 self.say(Said::Lost { stream, from, until });
             }
-            Some(Spoken::Missing(reports)) => self.sequence += reports,
-            Some(Spoken::Unplugged) => drop(self.controller.take()),
-            None => {}
+            Spoken::Missing(reports) => self.sequence += reports,
+            Spoken::Unplugged => drop(self.controller.take()),
         }
-        self.say(Said::Complete { until: self.now() });
+        Some(self.zero + at)
     }
 
     fn identity(&self) -> Identity {
