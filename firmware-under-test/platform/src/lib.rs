@@ -146,8 +146,26 @@ pub enum StartCause {
     Watchdog,
 }
 
+/// Which chip it is, as far as ESP-IDF's `esp_chip_info` tells. All of them have Wi-Fi and Bluetooth LE.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChipModel {
+    /// As Espressif writes it.
+    pub name: &'static str,
+    /// How many processors run the firmware: what [`Core`] asks for twice may be one.
+    pub cores: u8,
+    /// Whether it has a radio for IEEE 802.15.4 as well.
+    pub ieee802154: bool,
+}
+
+impl ChipModel {
+    /// PRISM K1's chip, and so that of boards which stand for it.
+    pub const ESP32_S3: Self = Self { name: "ESP32-S3", cores: 2, ieee802154: false };
+}
+
 /// The chip as a whole.
 pub trait Machine: Clone + 'static {
+    /// Which chip it is.
+    fn model(&self) -> ChipModel;
     /// What the allocator knows now.
     ///
     /// Whoever could do without memory looks at the largest free block before it allocates: an

@@ -10,7 +10,7 @@ use embassy_futures::select::select;
 use embassy_time::Timer;
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use firmware_platform::{
-    Chip, Core, Cpu, HeapStatus, Machine, Peripherals, StartCause, TaskSpec, Tasks, Wifi,
+    Chip, ChipModel, Core, Cpu, HeapStatus, Machine, Peripherals, StartCause, TaskSpec, Tasks, Wifi,
 };
 
 use crate::defect::{self, Defect};
@@ -221,9 +221,10 @@ fn banner(log: &Log, machine: &impl Machine, flash_bytes: usize, stamp: u32) {
         line(format_args!("Build: {BUILD}"));
     }
     line(format_args!("{RULE}"));
-    line(format_args!("Chip: ESP32-S3"));
-    line(format_args!("Cores: 2"));
-    line(format_args!("Features: WiFi BLE"));
+    let ChipModel { name, cores, ieee802154 } = machine.model();
+    line(format_args!("Chip: {name}"));
+    line(format_args!("Cores: {cores}"));
+    line(format_args!("Features: WiFi BLE{}", if ieee802154 { " 802.15.4" } else { "" }));
     line(format_args!("Flash size: {} MB (external)", flash_bytes / (1024 * 1024)));
     let cause =
         if defect::present(Defect::CauseUntold) { StartCause::PowerOn } else { machine.start_cause() };

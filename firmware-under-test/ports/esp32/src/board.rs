@@ -1,7 +1,9 @@
-//! What differs from chip to chip: pins, and how much memory there is for the heap.
+//! What differs from chip to chip: its name, pins, and how much memory there is for the heap.
 //!
 //! On the ESP32-S3 the LED pins are PRISM K1's. The other chips have strapping pins or the flash there, so
 //! their boards have the lanes elsewhere.
+
+use firmware_platform::ChipModel;
 
 /// Names the chip's pins: `leds` first pixels 0 to 159, then 160 to 319; `console` as the ROM has UART0.
 macro_rules! pins {
@@ -38,6 +40,15 @@ pub struct Pins {
     /// What it says.
     pub console_tx: esp_hal::gpio::AnyPin<'static>,
 }
+
+/// Which chip the image is for.
+pub const MODEL: ChipModel = if cfg!(feature = "esp32c3") {
+    ChipModel { name: "ESP32-C3", cores: 1, ieee802154: false }
+} else if cfg!(feature = "esp32c6") {
+    ChipModel { name: "ESP32-C6", cores: 1, ieee802154: true }
+} else {
+    ChipModel::ESP32_S3
+};
 
 /// Bytes of RAM for the heap. The rest is for variables, code that cannot wait for the flash, and the stack
 /// of the start.

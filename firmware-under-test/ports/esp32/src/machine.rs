@@ -8,8 +8,9 @@ use esp_hal::peripherals::RTC_TIMER;
 use esp_hal::ram;
 use esp_hal::rtc_cntl::{Rtc, Rwdt, RwdtStage};
 use esp_hal::system;
-use firmware_platform::{HeapStatus, StartCause};
+use firmware_platform::{ChipModel, HeapStatus, StartCause};
 
+use crate::board::MODEL;
 use crate::heap;
 
 /// The chip as a whole.
@@ -17,6 +18,10 @@ use crate::heap;
 pub struct Machine;
 
 impl firmware_platform::Machine for Machine {
+    fn model(&self) -> ChipModel {
+        MODEL
+    }
+
     fn heap(&self) -> HeapStatus {
         heap::status()
     }

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::time::Duration;
 
 use critical_section::Mutex;
-use firmware_platform::{HeapStatus, StartCause};
+use firmware_platform::{ChipModel, HeapStatus, StartCause};
 use rigor_agent::layout::{Cause, boot};
 
 use crate::{clock, heap, memory, panic, start};
@@ -14,6 +14,11 @@ use crate::{clock, heap, memory, panic, start};
 pub struct Machine;
 
 impl firmware_platform::Machine for Machine {
+    /// The product's chip, for which the board stands.
+    fn model(&self) -> ChipModel {
+        ChipModel::ESP32_S3
+    }
+
     fn heap(&self) -> HeapStatus {
         heap::status()
     }

@@ -85,6 +85,10 @@ impl platform::Tasks for Tasks {
 pub struct Machine(MachineHandle, WatchdogHandle);
 
 impl platform::Machine for Machine {
+    fn model(&self) -> platform::ChipModel {
+        platform::ChipModel::ESP32_S3
+    }
+
     fn heap(&self) -> platform::HeapStatus {
         let status = self.0.heap();
         platform::HeapStatus {

@@ -15,8 +15,8 @@ use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use embedded_io_async::{ErrorType, Read, Write};
 use firmware_platform::{
-    AccessPoint, BytesEncoder, Chip, Cpu, HeapStatus, JoinError, Machine, Peripherals, PulseTransmitter,
-    StartCause, TaskBody, TaskSpec, Tasks, Wifi,
+    AccessPoint, BytesEncoder, Chip, ChipModel, Cpu, HeapStatus, JoinError, Machine, Peripherals,
+    PulseTransmitter, StartCause, TaskBody, TaskSpec, Tasks, Wifi,
 };
 
 use crate::checksum::Crc32;
@@ -113,6 +113,10 @@ impl Wifi for Air {
 struct Roomy;
 
 impl Machine for Roomy {
+    fn model(&self) -> ChipModel {
+        ChipModel { name: "ESP32-C6", cores: 1, ieee802154: true }
+    }
+
     fn heap(&self) -> HeapStatus {
         HeapStatus {
             total: 300_000,
@@ -337,7 +341,9 @@ fn the_boot_log_has_the_order_of_the_specification() {
         for line in [
             "PRISM-K1: PRISM K1 LED Controller",
             "PRISM-K1: Firmware: v1.0.0",
-            "PRISM-K1: Chip: ESP32-S3",
+            "PRISM-K1: Chip: ESP32-C6\r\n",
+            "PRISM-K1: Cores: 1\r\n",
+            "PRISM-K1: Features: WiFi BLE 802.15.4\r\n",
             "PRISM-K1: Flash size: 8 MB (external)",
             "PRISM-K1: Free heap: 200000 bytes",
             "PRISM-K1: Initializing memory pools...",

@@ -54,6 +54,10 @@ pub fn peripherals(crew: &Crew) -> platform::Peripherals<2, Bare> {
 pub struct Machine;
 
 impl platform::Machine for Machine {
+    fn model(&self) -> platform::ChipModel {
+        platform::ChipModel::ESP32_S3
+    }
+
     fn heap(&self) -> HeapStatus {
         heap::status()
     }
