@@ -127,9 +127,9 @@ pub enum Refusal {
 ///
 /// # Errors
 /// [`RigError`] if the bench is out of service, with what to do.
-pub fn service(file: &RigFile) -> Result<Option<Service<'_>>, RigError> {
+pub fn service<'a>(file: &'a RigFile, interrupt: &Arc<AtomicBool>) -> Result<Option<Service<'a>>, RigError> {
     match &file.back_end {
-        file::BackEnd::Bench(bench) => Service::of(file, bench).map(Some),
+        file::BackEnd::Bench(bench) => Service::of(file, bench, interrupt).map(Some),
         file::BackEnd::Virtual(_) | file::BackEnd::Replay(_) | file::BackEnd::Qemu(_) => Ok(None),
     }
 }

@@ -175,7 +175,7 @@ pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
         Ok(lease) => lease,
         Err(error) => return blamed(case, setup, &Blame::Rig(error)),
     };
-    let mut service = match rigor_rigs::service(&setup.rig) {
+    let mut service = match rigor_rigs::service(&setup.rig, &Arc::default()) {
         Ok(service) => service,
         Err(error) => return blamed(case, setup, &Blame::Rig(error)),
     };

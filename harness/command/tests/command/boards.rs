@@ -387,6 +387,26 @@ pub(crate) fn a_bench_that_nothing_helps_is_left_alone_until_somebody_has_looked
     doctor(&toy, &rig, false).expect(0).out_has(&["1 fault of the rig is known, the last one"]);
 }
 
+pub(crate) fn a_bench_that_was_unplugged_is_used_again_once_it_is_plugged_in() {
+    let toy = Workspace::new("unplugged");
+    let mut bench = Bench::new(&toy);
+    bench.rig("[power]", "[power]");
+    let run = || toy.rigor(&["run", "--quiet", "--rig", "rig.toml", "--case", "greets"]);
+    bench.unplug();
+    for name in ["controller", "console"] {
+        let _ = fs::remove_file(toy.0.join("bench").join(name));
+    }
+    run().expect(2);
+    let record = toy.record();
+    let cases = record["cases"].as_array().expect("a list");
+    let case = cases.iter().find(|case| case["name"] == "greets").expect("it ran");
+    let steps = case["recoveries"][0]["steps"].as_array().expect("a list");
+    assert_eq!(steps.last().map(|step| &step["step"]), Some(&"out-of-service".into()), "{case}");
+    run().expect(2).out_has(&["No such file or directory", "is the device plugged in"]);
+    let _bench = Bench::again(&toy);
+    run().expect(0);
+}
+
 /// A board on port 2 of a hub that `uhubctl` switches: its own port is there only with a supply, unless it `stays`.
 fn board_on_a_hub(toy: &Workspace, stays: bool, over: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     let bin = toy.0.join("bin");

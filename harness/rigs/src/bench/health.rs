@@ -30,6 +30,9 @@ pub(super) struct Absence {
     /// Seconds since 1970.
     pub(super) since: u64,
     pub(super) reason: String,
+    /// A port of it was not there: once it is, nobody has to look.
+    #[serde(default)]
+    pub(super) unplugged: bool,
 }
 
 /// A fault of the rig.
@@ -54,19 +57,23 @@ struct Entry {
 /// What is known of a board's health.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    path: PathBuf,
+    /// Nothing if the board has no name by which it is known later.
+    path: Option<PathBuf>,
     entry: Entry,
 }
 
 impl Ledger {
     /// That of the board of `bench`.
     pub(super) fn of(bench: &Bench) -> Self {
-        Ledger::at(state::folder("health").join(format!("{}.toml", lease::board(bench))))
+        match lease::board(bench) {
+            Some(board) => Ledger::at(state::folder("health").join(format!("{board}.toml"))),
+            None => Ledger { path: None, entry: Entry::default() },
+        }
     }
 
     fn at(path: PathBuf) -> Self {
         let entry = read(&path).unwrap_or_default();
-        Ledger { path, entry }
+        Ledger { path: Some(path), entry }
     }
 
     /// Why nobody uses the board, if so.
@@ -112,12 +119,12 @@ impl Ledger {
         self.write()
     }
 
-    /// Nobody uses the board from now on.
+    /// Nobody uses the board from now on; if it is only `unplugged`, until it is plugged in.
     ///
     /// # Errors
     /// [`BenchError::Host`] if that cannot be written down.
-    pub(super) fn take_out(&mut self, reason: &str) -> Result<(), BenchError> {
-        self.entry.out_of_service = Some(Absence { since: now(), reason: plain(reason) });
+    pub(super) fn take_out(&mut self, reason: &str, unplugged: bool) -> Result<(), BenchError> {
+        self.entry.out_of_service = Some(Absence { since: now(), reason: plain(reason), unplugged });
         self.write()
     }
 
@@ -138,20 +145,21 @@ impl Ledger {
     }
 
     fn write(&self) -> Result<(), BenchError> {
+        let Some(path) = &self.path else { return Ok(()) };
         let refused = |why: String| BenchError::Host {
-            what: format!("the health of the board in {}", self.path.display()),
+            what: format!("the health of the board in {}", path.display()),
             why,
             remedy: "set XDG_STATE_HOME to a folder that you may write to",
         };
         let text = toml::to_string(&self.entry).map_err(|why| refused(why.to_string()))?;
         let written = || {
-            fs::create_dir_all(self.path.parent().unwrap_or(Path::new("/")))?;
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
             // Only who holds the lease writes.
-            let part = self.path.with_extension("part");
+            let part = path.with_extension("part");
             let mut file = fs::File::create(&part)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            fs::rename(&part, &self.path)
+            fs::rename(&part, path)
         };
         written().map_err(|why: std::io::Error| refused(why.to_string()))
     }
@@ -193,12 +201,13 @@ mod tests {
         let mut ledger = Ledger::at(path.clone());
         assert!(ledger.absence().is_none() && ledger.faults().is_empty());
         ledger.stumbled("case\u{1b}[2J", "it fell silent").expect("it can be written");
-        ledger.take_out("nothing helped; it is gone").expect("it can be written");
+        ledger.take_out("nothing helped; it is gone", true).expect("it can be written");
         let other = Ledger::at(path.clone());
         assert_eq!(
             other.absence().map(|absence| absence.reason.as_str()),
             Some("nothing helped; it is gone")
         );
+        assert!(other.absence().is_some_and(|absence| absence.unplugged));
         assert_eq!(other.faults()[0].case, "case [2J");
         assert!(ago(other.faults()[0].at).ends_with(" s ago"));
         ledger.put_back().expect("it can be written");
@@ -218,7 +227,7 @@ mod tests {
         assert_eq!([failed(), failed(), failed()], [false, false, true]);
         (0..40).for_each(|_| drop(ledger.failed("case", &"x".repeat(10_000))));
         assert_eq!(ledger.faults().len(), REMEMBERED);
-        let bytes = fs::metadata(&ledger.path).expect("a file").len();
+        let bytes = fs::metadata(folder.path().join("board.toml")).expect("a file").len();
         assert!(bytes < MAX_FILE, "{bytes} bytes are read again");
     }
 
@@ -230,12 +239,12 @@ mod tests {
             fs::write(&path, damaged).expect("a file");
             assert!(Ledger::at(path.clone()).absence().is_none());
         }
-        Ledger::at(path.clone()).take_out("x").expect("it can be written");
+        Ledger::at(path.clone()).take_out("x", false).expect("it can be written");
         assert!(Ledger::at(path).absence().is_some());
         // Where nothing can be written it is told.
         fs::write(folder.path().join("file"), "").expect("a file");
         let told = Ledger::at(folder.path().join("file/board.toml"))
-            .take_out("x")
+            .take_out("x", false)
             .expect_err("no folder")
             .to_string();
         assert!(told.contains("XDG_STATE_HOME"), "{told}");

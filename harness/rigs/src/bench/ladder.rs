@@ -45,12 +45,21 @@ pub struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    /// The service of the bench of `file`, whose lease the caller has.
+    /// The service of the bench of `file`, whose lease the caller has. One that was taken out of service because a port was
+    /// not there is looked at again.
     ///
     /// # Errors
     /// [`RigError`] if the bench is out of service, with what to do.
-    pub(crate) fn of(file: &'a RigFile, bench: &'a Bench) -> Result<Self, RigError> {
-        let ledger = Ledger::of(bench);
+    pub(crate) fn of(
+        file: &'a RigFile,
+        bench: &'a Bench,
+        interrupt: &Arc<AtomicBool>,
+    ) -> Result<Self, RigError> {
+        let mut ledger = Ledger::of(bench);
+        if ledger.absence().is_some_and(|absence| absence.unplugged) {
+            let mut means = Wires { file, bench, interrupt: interrupt.clone() };
+            means.check().and_then(|()| ledger.put_back()).map_err(|error| RigError(error.to_string()))?;
+        }
         if let Some(absence) = ledger.absence() {
             return Err(RigError(format!(
                 "the bench `{}` was taken out of service {}: {}; put that right, then `rigor doctor --rig {} \
@@ -73,13 +82,14 @@ impl<'a> Service<'a> {
             Climb::Well => self.ledger.stumbled(case, fault),
             Climb::NoHelp(error) => {
                 let stumbled = self.ledger.stumbled(case, fault);
-                stumbled.and_then(|()| self.leave(&format!("nothing has helped: {error}"), &mut steps))
+                let reason = format!("nothing has helped: {error}");
+                stumbled.and_then(|()| self.leave(&reason, is_unplugged(error), &mut steps))
             }
             // Who has a port open, or a wrong line in a rig file, is no reason to leave a board alone.
             Climb::Hopeless => self.ledger.stumbled(case, fault),
             Climb::Exhausted => self.ledger.failed(case, fault).and_then(|too_often| {
                 if too_often {
-                    self.leave(&format!("case after case failed, at last: {fault}"), &mut steps)
+                    self.leave(&format!("case after case failed, at last: {fault}"), false, &mut steps)
                 } else {
                     Ok(())
                 }
@@ -102,8 +112,8 @@ impl<'a> Service<'a> {
         let _ = self.ledger.went_well();
     }
 
-    fn leave(&mut self, reason: &str, steps: &mut Vec<Climbed>) -> Result<(), BenchError> {
-        self.ledger.take_out(reason)?;
+    fn leave(&mut self, reason: &str, unplugged: bool, steps: &mut Vec<Climbed>) -> Result<(), BenchError> {
+        self.ledger.take_out(reason, unplugged)?;
         steps.push(Climbed { step: Step::OutOfService, helped: false, told: None });
         Ok(())
     }
@@ -172,6 +182,15 @@ fn is_hopeless(error: &BenchError) -> bool {
             | BenchError::Lacks { .. }
             | BenchError::Host { .. }
     )
+}
+
+/// Whether a port is not there.
+fn is_unplugged(error: &BenchError) -> bool {
+    match error {
+        BenchError::NotPluggedIn { .. } => true,
+        BenchError::Serial(SerialError::Open { reason, .. }) => reason.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
 }
 
 /// The bench itself.

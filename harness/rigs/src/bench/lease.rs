@@ -141,15 +141,15 @@ fn resource(name: &PortName) -> String {
 
 /// By which name a board is known on this host from day to day: as the rig file names its console's port, or else its
 /// controller's. Where that leads now does not matter, because it may lead nowhere just when something is wrong.
-pub(super) fn board(bench: &Bench) -> String {
+/// Nothing if the name is the kernel's own for a pseudo-terminal: the next one that is opened gets it.
+pub(super) fn board(bench: &Bench) -> Option<String> {
     let name = bench.console.iter().chain(&bench.controller).next();
-    name.map_or_else(
-        || "no-port".to_owned(),
-        |name| match name {
-            PortName::UsbSerial(serial) => plain(&format!("usb-{serial}")),
-            PortName::Path(path) => plain(&path.display().to_string()),
-        },
-    )
+    match name {
+        None => Some("no-port".to_owned()),
+        Some(PortName::UsbSerial(serial)) => Some(plain(&format!("usb-{serial}"))),
+        Some(PortName::Path(path)) if path.starts_with("/dev/pts") => None,
+        Some(PortName::Path(path)) => Some(plain(&path.display().to_string())),
+    }
 }
 
 fn plain(text: &str) -> String {
