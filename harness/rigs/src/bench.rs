@@ -22,6 +22,7 @@ pub mod ladder;
 mod lane;
 pub mod lease;
 mod line;
+mod lines;
 mod listener;
 mod loader;
 mod mapping;
@@ -56,6 +57,7 @@ use desk::{Desk, Ends, Handle, Programmer};
 use device::Device;
 pub use error::BenchError;
 pub use lease::Lease;
+use lines::Lines;
 pub use loader::LoaderError;
 use net::{Answers, Net, Unknown};
 use qualify::Qualified;
@@ -114,9 +116,9 @@ fn check_supported(bench: &Bench) -> Result<(), RigError> {
         Some(FlashVia::Probe) => {
             not_yet("[flash] goes by a debug probe", "write `via = \"loader\"`, or remove the table")
         }
-        Some(FlashVia::Loader) if bench.reset != Some(ResetVia::Controller) => not_yet(
-            "[flash] goes by the loader in the chip's ROM without a controller on boot and reset pin",
-            "wire them and add [reset], or remove [flash]",
+        Some(FlashVia::Loader) if !pulls_strap(bench) => not_yet(
+            "[flash] goes by the loader in the chip's ROM, and nothing holds both its boot and its reset pin",
+            "wire them to the controller or to lines of this host and add [reset], or remove [flash]",
         ),
         Some(FlashVia::Loader) if matches!(bench.power, Some(PowerVia::Hub { .. })) => not_yet(
             "[flash] goes by the loader in the chip's ROM, and [power] by a hub",
@@ -126,12 +128,26 @@ fn check_supported(bench: &Bench) -> Result<(), RigError> {
     }
 }
 
+/// Whether something holds the strap of the chip while its reset ends, and lets it go when the loader is done with.
+fn pulls_strap(bench: &Bench) -> bool {
+    matches!(bench.reset, Some(ResetVia::Controller | ResetVia::Gpio { boot: Some(_), .. }))
+}
+
 /// Where the port `name` of table `table` is.
 fn find(name: &PortName, table: &'static str) -> Result<PathBuf, BenchError> {
     Host::default().resolve(name).map_err(|reason| BenchError::NotPluggedIn { table, reason })
 }
 
 fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, BenchError> {
+    taken_by(order, bench, lease, &lines::of_the_kernel)
+}
+
+fn taken_by(
+    order: &Order<'_>,
+    bench: &Bench,
+    lease: Option<Lease>,
+    line: lines::Take<'_>,
+) -> Result<Rig, BenchError> {
     let file = order.file;
     let timeline = Timeline::new();
     let bell = Bell::new()?;
@@ -141,6 +157,7 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
     };
     let stepped = controller.as_ref().is_some_and(|controller| controller.identity().stepped);
     check_wires(file, bench, controller.as_ref())?;
+    let lines = Lines::of(bench.reset.as_ref(), line)?;
     let supply = bench.power.as_ref().map(Supply::of);
     if let Some(hub @ Supply::Hub(_)) = &supply {
         // A case begins without power.
@@ -198,7 +215,8 @@ fn taken(order: &Order<'_>, bench: &Bench, lease: Option<Lease>) -> Result<Rig, 
     ends.stamps.hear(qualified.figures.stamps().unwrap_or_default(), &timeline);
     let programmer = Programmer { chip: bench.chip, interrupt: order.interrupt.clone() };
     let figures = qualified.figures;
-    let mut desk = Desk { ends, time, programmer, supply, reset_via: bench.reset, figures, _lease: lease };
+    let reset_via = bench.reset.clone();
+    let mut desk = Desk { ends, time, programmer, supply, reset_via, lines, figures, _lease: lease };
     if file.power.is_none() && file.reset.is_some() {
         desk.reset()?;
     }

@@ -22,6 +22,7 @@ use super::controller::Controller;
 use super::device::Device;
 use super::error::BenchError;
 use super::lease::Lease;
+use super::lines::{Lines, RISEN};
 use super::loader::{self, Job, Line as LoaderLine};
 use super::mapping::ticks_in;
 use super::net::{Happened, Net, Unknown};
@@ -106,6 +107,8 @@ pub(super) struct Desk {
     pub(super) supply: Option<Supply>,
     /// What pulls its reset pin, if anything does.
     pub(super) reset_via: Option<ResetVia>,
+    /// What pulls it if the host itself does.
+    pub(super) lines: Option<Lines>,
     /// What it has found out of itself.
     pub(super) figures: Qualification,
     pub(super) _lease: Option<Lease>,
@@ -122,6 +125,11 @@ impl Desk {
 
     /// Drives `wire`; since when.
     fn pull(&mut self, wire: Wire, drive: Pull) -> Result<Instant, BenchError> {
+        if let (Wire::Reset | Wire::Boot, Some(lines)) = (wire, &mut self.lines) {
+            lines.pull(wire, drive == Pull::Low)?;
+            self.time.catch_up(&mut self.ends)?;
+            return Ok(self.ends.timeline.now());
+        }
         let at = self.ends.controller()?.drive(wire, drive)?;
         Ok(self.time.instant(at).max(self.ends.timeline.now()))
     }
@@ -146,7 +154,7 @@ impl Desk {
         if let Some(console) = &mut self.ends.console {
             console.excuse(false);
         }
-        match (was_there, self.reset_via) {
+        match (was_there, &self.reset_via) {
             (true, _) => self.starts(at, ResetCause::PowerOn),
             // Nobody has heard what it said before its port was there: it begins once more.
             (false, Some(_)) => self.reset(),
@@ -209,8 +217,10 @@ impl Desk {
             return Ok(());
         }
         self.time.catch_up(&mut self.ends)?;
-        if self.reset_via == Some(ResetVia::ModemLines) {
-            return self.reset_by_lines();
+        match self.reset_via {
+            Some(ResetVia::ModemLines) => return self.reset_by_modem(),
+            Some(ResetVia::Gpio { .. }) => return self.reset_by_gpio(),
+            Some(ResetVia::Controller) | None => {}
         }
         let controller = self.ends.controller()?;
         if controller.identity().stepped {
@@ -268,7 +278,10 @@ impl Desk {
         self.pull(Wire::Boot, Pull::Release)?;
         if runs {
             let at = self.pull(Wire::Reset, Pull::Release)?;
-            self.starts(at, ResetCause::Pin)?;
+            match self.lines {
+                Some(_) => self.started_by_host(SCHEDULING + RISEN)?,
+                None => self.starts(at, ResetCause::Pin)?,
+            }
         } else {
             self.acted()?;
         }
@@ -291,7 +304,8 @@ impl Desk {
     /// Holds the reset pin, long enough to be noticed.
     fn hold_reset(&mut self) -> Result<(), BenchError> {
         self.pull(Wire::Reset, Pull::Low)?;
-        if !self.ends.controller()?.identity().stepped {
+        let stepped = self.ends.controller.as_ref().is_some_and(|controller| controller.identity().stepped);
+        if !stepped {
             std::thread::sleep(RESET_PULSE);
         }
         Ok(())
@@ -299,16 +313,29 @@ impl Desk {
 
     /// Pulses it by DTR and RTS of the console's port. They are released at the end of that, and nobody has a better
     /// clock for it than the host's.
-    fn reset_by_lines(&mut self) -> Result<(), BenchError> {
+    fn reset_by_modem(&mut self) -> Result<(), BenchError> {
         let none = || BenchError::Other("the rig file names no [console]; add it".to_owned());
         let console = self.ends.console.as_ref().ok_or_else(none)?;
         let port = console.port()?;
         modem::reset(port, port.path(), modem::Wiring::of(port.path()), modem::Start::Firmware)?;
+        self.started_by_host(SCHEDULING)
+    }
+
+    /// Pulses it by a line of the host's.
+    fn reset_by_gpio(&mut self) -> Result<(), BenchError> {
+        if let Some(lines) = &mut self.lines {
+            lines.pulse()?;
+        }
+        self.started_by_host(SCHEDULING + RISEN)
+    }
+
+    /// The chip has just started, up to `within` ago.
+    fn started_by_host(&mut self, within: Duration) -> Result<(), BenchError> {
         self.expect_start();
         self.time.catch_up(&mut self.ends)?;
         let at = self.ends.timeline.now();
         let event = DeviceEvent::Started(ResetCause::Pin);
-        self.ends.device.note(at, SCHEDULING, event, &self.ends.timeline);
+        self.ends.device.note(at, within, event, &self.ends.timeline);
         self.acted()
     }
 

@@ -10,6 +10,7 @@ use rigor_core::verdict::RigError;
 
 use super::loader::LoaderError;
 use crate::instrument::ToolError;
+use crate::instrument::gpio::GpioError;
 use crate::instrument::modem::ModemError;
 use crate::ports::PortError;
 use crate::serial::SerialError;
@@ -23,6 +24,9 @@ pub enum BenchError {
     /// A program that switches or resets.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// A line of the host itself.
+    #[error(transparent)]
+    Gpio(#[from] GpioError),
     /// The loader in the chip's ROM.
     #[error(transparent)]
     Loader(#[from] LoaderError),

@@ -19,6 +19,7 @@ use super::controller::Controller;
 use super::error::BenchError;
 use super::health::{Ledger, ago};
 use super::lease::Lease;
+use super::lines::{self, Lines};
 use super::qualify::Qualified;
 use super::wires::Wires;
 use super::{check_supported, check_wires, find, taken};
@@ -311,7 +312,14 @@ fn switches(file: &RigFile, bench: &Bench, seen: &mut Examination) {
         },
         None => seen.unknown("[power]", POWER, "the rig file has none; the board is taken to be on"),
     }
-    match bench.reset {
+    match &bench.reset {
+        Some(via @ ResetVia::Gpio { reset, boot }) => match Lines::of(Some(via), &lines::of_the_kernel) {
+            Ok(_) => {
+                let strap = boot.as_ref().map_or_else(String::new, |boot| format!(", the strap by {boot}"));
+                seen.well("[reset]", RESET, format!("by line {reset} of this host{strap}"));
+            }
+            Err(error) => seen.wrong("[reset]", RESET, &error.to_string()),
+        },
         Some(ResetVia::Controller) => seen.well("[reset]", RESET, "by the controller"),
         Some(ResetVia::ModemLines) => seen.well("[reset]", RESET, "by DTR and RTS of the console's port"),
         None => seen.unknown("[reset]", RESET, "the rig file has none; a board that hangs is not helped"),

@@ -14,9 +14,9 @@ use super::controller::Controller;
 use super::desk::{APPEARS_WITHIN, LOOK};
 use super::error::BenchError;
 use super::lease::Lease;
+use super::lines::{self, Lines};
 use super::supply::Supply;
-use super::{RESET_PULSE, check_wires, find};
-use crate::file::bench::ResetVia;
+use super::{RESET_PULSE, check_wires, find, pulls_strap};
 use crate::file::{Bench, RigFile};
 
 /// A supply has come up by then, and so has the resistor at the chip's reset.
@@ -36,6 +36,7 @@ pub enum Entered {
 /// The hand. What it drives is let go when it is dropped; a supply that the controller switches is off then.
 pub struct Hand {
     controller: Option<Controller>,
+    lines: Option<Lines>,
     console: PathBuf,
     _lease: Lease,
 }
@@ -63,7 +64,8 @@ impl Hand {
             None => None,
         };
         check_wires(file, bench, controller.as_ref())?;
-        let mut hand = Hand { controller, console: PathBuf::new(), _lease: lease };
+        let lines = Lines::of(bench.reset.as_ref(), &lines::of_the_kernel)?;
+        let mut hand = Hand { controller, lines, console: PathBuf::new(), _lease: lease };
         if let Some(via) = &bench.power {
             Supply::of(via).switch(true, hand.controller.as_mut())?;
             hand.pause(SUPPLIED);
@@ -90,7 +92,7 @@ impl Hand {
     /// # Errors
     /// [`BenchError`] if the controller does not do it.
     pub fn enter_loader(&mut self, bench: &Bench) -> Result<Entered, BenchError> {
-        if bench.reset != Some(ResetVia::Controller) {
+        if !pulls_strap(bench) {
             return Ok(Entered::ByModemLines);
         }
         self.drive(Wire::Boot, Drive::Low)?;
@@ -116,9 +118,10 @@ impl Hand {
     }
 
     fn drive(&mut self, wire: Wire, drive: Drive) -> Result<(), BenchError> {
-        match &mut self.controller {
-            Some(controller) => controller.drive(wire, drive).map(|_| ()),
-            None => Err(BenchError::Other("the rig file names no [controller]; add it".to_owned())),
+        match (&mut self.lines, &mut self.controller) {
+            (Some(lines), _) => lines.pull(wire, drive == Drive::Low),
+            (None, Some(controller)) => controller.drive(wire, drive).map(|_| ()),
+            (None, None) => Err(BenchError::Other("the rig file names no [controller]; add it".to_owned())),
         }
     }
 

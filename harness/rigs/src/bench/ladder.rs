@@ -17,6 +17,7 @@ use super::bell::Bell;
 use super::controller::Controller;
 use super::error::BenchError;
 use super::health::{Ledger, ago};
+use super::lines::{self, Lines};
 use super::supply::Supply;
 use super::{RESET_PULSE, find, taken};
 use crate::file::bench::{PowerVia, ResetVia};
@@ -231,7 +232,11 @@ impl Wires<'_> {
     }
 
     fn reset(&self) -> Result<(), BenchError> {
-        match self.bench.reset {
+        match &self.bench.reset {
+            Some(ResetVia::Gpio { .. }) => {
+                let lines = Lines::of(self.bench.reset.as_ref(), &lines::of_the_kernel)?;
+                lines.map_or(Ok(()), |mut lines| lines.pulse())
+            }
             Some(ResetVia::Controller) => {
                 let mut controller = self.controller()?;
                 controller.drive(Wire::Reset, Drive::Low)?;

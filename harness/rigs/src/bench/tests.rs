@@ -2,6 +2,8 @@
 
 mod script;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant as HostInstant};
 
@@ -14,6 +16,7 @@ use rigor_core::{Event, Instant, Kind, Level};
 use self::script::{Controller as Script, Desk, Spoken, rig_file};
 use super::examine::{Absent, Examination, Standing, examine};
 use super::*;
+use crate::instrument::gpio::{self, GpioError};
 use crate::{Firmwares, Order, RigFile};
 
 const MS: Duration = Duration::from_millis(1);
@@ -25,6 +28,15 @@ fn taken(text: &str) -> Result<Rig, String> {
     // The script's ports are nobody else's.
     let order = Order { leased: true, ..Order::new(&file, &firmwares, 1, &interrupt) };
     take(&order, bench).map_err(|error| error.to_string())
+}
+
+/// The same with lines of the host that `line` stands in for.
+fn taken_by(text: &str, line: lines::Take<'_>) -> Result<Rig, String> {
+    let file = RigFile::parse("desk.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let BackEnd::Bench(bench) = &file.back_end else { panic!("{file:?}") };
+    let (firmwares, interrupt) = (Firmwares::default(), Arc::default());
+    let order = Order { leased: true, ..Order::new(&file, &firmwares, 1, &interrupt) };
+    super::taken_by(&order, bench, None, line).map_err(|error| error.to_string())
 }
 
 fn events(rig: &Rig, source: &str) -> Vec<Event> {
@@ -309,4 +321,58 @@ fn a_port_without_lines_resets_nothing_and_says_so() {
     let text = rig_file(&desk).replace("[power]\n[reset]\n", "[reset]\nvia = \"modem-lines\"\n");
     let told = taken(&text).err().expect("a pseudo-terminal has no DTR");
     assert!(told.contains("this port has no DTR and RTS") && told.contains("via = \"controller\""), "{told}");
+}
+
+/// A line of the host, and what was done with it. It stands in for the kernel, and proves nothing about that.
+struct Strand {
+    place: gpio::Place,
+    low: bool,
+    pulled: Rc<RefCell<Vec<(u32, bool)>>>,
+}
+
+impl gpio::Wire for Strand {
+    fn place(&self) -> &gpio::Place {
+        &self.place
+    }
+    fn pull(&mut self, low: bool) -> Result<(), GpioError> {
+        if low != self.low {
+            self.low = low;
+            self.pulled.borrow_mut().push((self.place.line, low));
+        }
+        Ok(())
+    }
+    fn level(&self) -> Result<Level, GpioError> {
+        // Line 9 is wired to nothing that it could pull.
+        Ok(if self.low && self.place.line != 9 { Level::Low } else { Level::High })
+    }
+}
+
+#[test]
+fn a_line_of_the_host_resets_a_board_too() {
+    let desk = Desk::new(Script::running());
+    let by = |line: u32| {
+        let table = format!("[reset]\nvia = \"gpio\"\nline = \"gpiochip0:{line}\"\nboot = \"gpiochip0:8\"\n");
+        rig_file(&desk).replace("[power]\n[reset]\n", &table)
+    };
+    let pulled = Rc::new(RefCell::new(Vec::new()));
+    let stand_in = |place: gpio::Place| {
+        Ok(Box::new(Strand { place, low: false, pulled: pulled.clone() }) as Box<dyn gpio::Wire>)
+    };
+    let rig = taken_by(&by(7), &stand_in).expect("a rig");
+    assert_eq!(pulled.take(), [(7, true), (7, false)], "it begins anew");
+    let starts = |rig: &Rig| {
+        let is_start =
+            |event: &Event| matches!(event.kind, Kind::Device(DeviceEvent::Started(ResetCause::Pin)));
+        events(rig, "device").into_iter().filter(is_start).collect::<Vec<_>>()
+    };
+    assert!(starts(&rig)[0].uncertainty >= 50 * MS, "the pin rises slowly, and nobody looks when");
+    rig.parts.reset.clone().expect("a pin").pulse().expect("it answers");
+    assert_eq!((pulled.take(), starts(&rig).len()), (vec![(7, true), (7, false)], 2));
+    drop(rig);
+    // A line that moves nothing, and one that there is not.
+    let told = taken_by(&by(9), &stand_in).err().expect("it does not follow");
+    assert!(told.contains("gpiochip0:9: it was pulled low, and the wire stays high"), "{told}");
+    assert_eq!(pulled.take(), [(9, true), (9, false)], "it is let go");
+    let told = taken(&by(7).replace("gpiochip0", "gpiochip-nowhere")).err().expect("no such chip");
+    assert!(told.contains("the kernel does not give this line") && told.contains("gpioinfo"), "{told}");
 }

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::raw::{Number, RawFile, number, optional};
 use super::{Lacking, Place, RigFileError};
+use crate::instrument::gpio;
 use crate::ports::PortName;
 
 /// Larger than any text of these tables that means something.
@@ -88,12 +89,19 @@ pub enum PowerVia {
 }
 
 /// How the reset pin of the device is pulled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ResetVia {
     /// By the controller.
     Controller,
     /// By DTR and RTS of the console's port.
     ModemLines,
+    /// By lines of the host itself.
+    Gpio {
+        /// The one that is wired to the reset pin.
+        reset: gpio::Place,
+        /// The one that is wired to the strap that chooses the loader, if there is one.
+        boot: Option<gpio::Place>,
+    },
 }
 
 /// How the flash chip of the device is read and written.
@@ -165,6 +173,14 @@ pub(super) struct RawPower {
     port: Option<Number>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReset {
+    via: Option<Spanned<String>>,
+    line: Option<Spanned<String>>,
+    boot: Option<Spanned<String>>,
+}
+
 /// A part that may say how it is reached and nothing else.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,6 +199,8 @@ pub(super) fn refuse_keys(file: &RawFile, place: &Place<'_>, name: &str) -> Resu
         ("hub", file.power.as_ref().and_then(|power| start(&power.get_ref().hub))),
         ("port", file.power.as_ref().and_then(|power| number(&power.get_ref().port))),
         ("via", file.reset.as_ref().and_then(|reset| start(&reset.get_ref().via))),
+        ("line", file.reset.as_ref().and_then(|reset| start(&reset.get_ref().line))),
+        ("boot", file.reset.as_ref().and_then(|reset| start(&reset.get_ref().boot))),
         ("via", file.flash.as_ref().and_then(|flash| start(&flash.get_ref().via))),
         ("address", file.net.as_ref().and_then(|net| start(&net.address))),
         ("lane", file.leds.iter().find_map(|lane| number(&lane.lane))),
@@ -342,17 +360,18 @@ impl Wires<'_> {
     }
 
     /// Which of `words` the table `table` has as its `via`; the first one if it says nothing.
-    fn via<T: Copy>(
+    fn via<T: Copy, const WORDS: usize>(
         &self,
         table: &str,
         given: Option<&Spanned<String>>,
-        words: [(&str, T); 2],
+        words: [(&str, T); WORDS],
     ) -> Result<T, RigFileError> {
         let Some(given) = given else { return Ok(words[0].1) };
         let known = words.iter().find(|(word, _)| word == given.get_ref()).map(|(_, meaning)| *meaning);
         known.ok_or_else(|| {
             let what = format!("`via` of {table} is {:?}", given.get_ref());
-            let instead = format!("write `via = {:?}` or `via = {:?}`", words[0].0, words[1].0);
+            let ways: Vec<String> = words.iter().map(|(word, _)| format!("`via = {word:?}`")).collect();
+            let instead = format!("write {}", ways.join(" or "));
             self.place.error(given.span().start, what, instead)
         })
     }
@@ -395,18 +414,53 @@ impl Wires<'_> {
         }
     }
 
-    fn reset(&self, table: &Spanned<RawVia>) -> Result<ResetVia, RigFileError> {
-        let words = [("controller", ResetVia::Controller), ("modem-lines", ResetVia::ModemLines)];
-        let via = self.via("[reset]", table.get_ref().via.as_ref(), words)?;
-        match via {
-            ResetVia::Controller => {
-                self.needs_controller(table.span().start, "[reset] goes by the controller")?
+    fn reset(&self, table: &Spanned<RawReset>) -> Result<ResetVia, RigFileError> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum By {
+            Controller,
+            ModemLines,
+            Gpio,
+        }
+        let words = [("controller", By::Controller), ("modem-lines", By::ModemLines), ("gpio", By::Gpio)];
+        let (at, raw) = (table.span().start, table.get_ref());
+        let by = self.via("[reset]", raw.via.as_ref(), words)?;
+        let [reset, boot] = [("line", &raw.line), ("boot", &raw.boot)]
+            .map(|(key, line)| line.as_ref().map(|line| self.gpio(key, line)).transpose());
+        match (by, reset?, boot?) {
+            (By::Gpio, Some(reset), boot) if boot.as_ref() == Some(&reset) => {
+                let instead = "give each pin a line of its own";
+                Err(self.place.error(at, format!("[reset] has {reset} as `line` and as `boot`"), instead))
             }
-            ResetVia::ModemLines => {
-                self.needs_console(table.span().start, "[reset] goes by the console's port")?;
+            (By::Gpio, Some(reset), boot) => Ok(ResetVia::Gpio { reset, boot }),
+            (By::Gpio, None, _) => {
+                let instead = "write which one is wired to the reset pin: `line = \"gpiochip0:17\"`";
+                Err(self.place.error(
+                    at,
+                    "[reset] goes by a line of this host and does not say which",
+                    instead,
+                ))
+            }
+            (By::Controller, None, None) => {
+                self.needs_controller(at, "[reset] goes by the controller")?;
+                Ok(ResetVia::Controller)
+            }
+            (By::ModemLines, None, None) => {
+                self.needs_console(at, "[reset] goes by the console's port")?;
+                Ok(ResetVia::ModemLines)
+            }
+            (By::Controller | By::ModemLines, _, _) => {
+                let instead = "write `via = \"gpio\"`, or remove `line` and `boot`";
+                Err(self.place.error(at, "[reset] names a line of this host and does not go by it", instead))
             }
         }
-        Ok(via)
+    }
+
+    /// The line of this host that `key` names.
+    fn gpio(&self, key: &str, given: &Spanned<String>) -> Result<gpio::Place, RigFileError> {
+        text(self.place, key, given)?.parse().map_err(|gpio::NoPlace(text)| {
+            let instead = "write a chip and a number: `\"gpiochip0:17\"`; `gpioinfo` lists them";
+            self.place.error(given.span().start, format!("`{key}` is {text:?}"), instead)
+        })
     }
 
     fn flash(&self, table: &Spanned<RawVia>) -> Result<FlashVia, RigFileError> {

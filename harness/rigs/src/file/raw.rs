@@ -7,7 +7,7 @@ use rigor_board::net::Via;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::bench::{self, RawBench, RawController, RawPower, RawVia};
+use super::bench::{self, RawBench, RawController, RawPower, RawReset, RawVia};
 use super::qemu::{self, RawQemu};
 use super::{
     BackEnd, Bench, Console, Lacking, LedLane, Net, PinWire, Place, Present, Qemu, Replay, RigFile,
@@ -32,7 +32,7 @@ pub(super) struct RawFile {
     pub(super) controller: Option<Spanned<RawController>>,
     pub(super) console: Option<RawConsole>,
     pub(super) power: Option<Spanned<RawPower>>,
-    pub(super) reset: Option<Spanned<RawVia>>,
+    pub(super) reset: Option<Spanned<RawReset>>,
     pub(super) flash: Option<Spanned<RawVia>>,
     pub(super) net: Option<RawNet>,
     scheduler: Option<Spanned<Present>>,

@@ -46,7 +46,7 @@ impl fmt::Display for Place {
 /// A text that names no line.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{}` names no GPIO line; write a chip and a number, as `gpiochip0:17` (`gpioinfo` lists them)", .0.escape_debug())]
-pub struct NoPlace(String);
+pub struct NoPlace(pub String);
 
 impl FromStr for Place {
     type Err = NoPlace;

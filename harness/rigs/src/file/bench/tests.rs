@@ -91,6 +91,11 @@ fn other_ways_to_the_same_parts() {
     let other = bench(&text);
     assert_eq!(other.power, Some(PowerVia::Hub { hub: "1-1.4".to_owned(), port: 2 }));
     assert_eq!((other.reset, other.flash), (Some(ResetVia::ModemLines), Some(FlashVia::Probe)));
+    let lines = "via = \"gpio\"\nline = \"gpiochip0:17\"\nboot = \"/dev/gpiochip1:4\"";
+    let place = |chip: &str, line: u32| gpio::Place { chip: chip.into(), line };
+    let expected =
+        ResetVia::Gpio { reset: place("/dev/gpiochip0", 17), boot: Some(place("/dev/gpiochip1", 4)) };
+    assert_eq!(bench(&GOOD.replace("via = \"controller\"", lines)).reset, Some(expected));
     let of = |address: &str| bench(&GOOD.replace("\"192.168.4.1\"", address)).address;
     assert_eq!(of("\"console\""), Some(NetAddress::Console));
     assert_eq!(of("\"prism-k1.local\""), Some(NetAddress::Name("prism-k1.local".to_owned())));
@@ -123,6 +128,15 @@ fn a_board_and_a_cable_are_a_bench() {
 #[case("[power]", "[power]\nport = 1", 18, "names a hub")]
 #[case("[power]", "[power]\nvia = \"hub\"\nhub = \"1-1\"\nport = 0", 21, "`port = 0` is out of range")]
 #[case("via = \"controller\"", "via = \"dtr\"", 21, "`via` of [reset] is \"dtr\"")]
+#[case("via = \"controller\"", "via = \"gpio\"", 20, "does not say which")]
+#[case("via = \"controller\"", "via = \"gpio\"\nline = \"17\"", 22, "`line` is \"17\"")]
+#[case("via = \"controller\"", "line = \"gpiochip0:17\"", 20, "does not go by it")]
+#[case(
+    "via = \"controller\"",
+    "via = \"gpio\"\nline = \"gpiochip0:1\"\nboot = \"gpiochip0:1\"",
+    20,
+    "as `line` and as `boot`"
+)]
 #[case("[flash]", "[flash]\nvia = \"jtag\"", 24, "`via` of [flash] is \"jtag\"")]
 #[case("address = \"192.168.4.1\"\n", "", 26, "does not say where the device is")]
 #[case("\"192.168.4.1\"", "\"k1\"", 26, "`address` is \"k1\"")]
