@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rigor_controller::message::{Drive, Wire};
@@ -75,12 +75,13 @@ impl<'a> Service<'a> {
     }
 
     /// The bench has failed under `case` with `fault`: does about it what can be done, and says what that was and
-    /// whether the case is to be tried again.
+    /// whether the case is to be tried again. Once `interrupt` is set no further rung is climbed, and what the bench looks
+    /// like then is held against nobody.
     pub fn recover(&mut self, case: &str, fault: &str, interrupt: &Arc<AtomicBool>) -> (Recovery, bool) {
         let mut means = Wires { file: self.file, bench: self.bench, interrupt: interrupt.clone() };
         let (mut steps, outcome) = climb(&mut means, &mut self.climbed);
         let noted = match &outcome {
-            Climb::Well => self.ledger.stumbled(case, fault),
+            Climb::Well | Climb::Interrupted => self.ledger.stumbled(case, fault),
             Climb::NoHelp(error) => {
                 let stumbled = self.ledger.stumbled(case, fault);
                 let reason = format!("nothing has helped: {error}");
@@ -131,18 +132,26 @@ enum Climb {
     Hopeless,
     /// It looks well, and all rungs were climbed before.
     Exhausted,
+    /// Somebody wanted the end before that was known.
+    Interrupted,
 }
 
 /// What a rung is climbed by.
 trait Means {
     fn check(&mut self) -> Result<(), BenchError>;
     fn take(&mut self, step: Step) -> Result<(), BenchError>;
+    /// Whether somebody wants the end: what a check says from then on is not the bench's doing.
+    fn is_interrupted(&self) -> bool;
 }
 
 /// Climbs from rung `next` on until the bench is well.
 fn climb(means: &mut dyn Means, next: &mut usize) -> (Vec<Climbed>, Climb) {
     let mut steps = Vec::new();
-    let mut wrong = match means.check() {
+    let looked = means.check();
+    if means.is_interrupted() {
+        return (steps, Climb::Interrupted);
+    }
+    let mut wrong = match looked {
         Err(error) if is_hopeless(&error) => return (steps, Climb::Hopeless),
         Err(error) => Some(error),
         Ok(()) if *next >= RUNGS.len() => return (steps, Climb::Exhausted),
@@ -150,20 +159,23 @@ fn climb(means: &mut dyn Means, next: &mut usize) -> (Vec<Climbed>, Climb) {
     };
     while let Some(&step) = RUNGS.get(*next) {
         *next += 1;
-        let told = match means.take(step) {
+        let told = match means.take(step).map(|()| means.check()) {
+            // It may have helped, and nobody will know.
+            _ if means.is_interrupted() => {
+                steps.push(Climbed { step, helped: false, told: Some("the run was interrupted".to_owned()) });
+                return (steps, Climb::Interrupted);
+            }
             // What cannot be done helps nobody: a bench that looked well before does not become so by it.
             Err(error) => Some(error.to_string()),
-            Ok(()) => match means.check() {
-                Ok(()) => {
-                    steps.push(Climbed { step, helped: true, told: None });
-                    return (steps, Climb::Well);
-                }
-                Err(error) => {
-                    let told = error.to_string();
-                    wrong = Some(error);
-                    Some(told)
-                }
-            },
+            Ok(Ok(())) => {
+                steps.push(Climbed { step, helped: true, told: None });
+                return (steps, Climb::Well);
+            }
+            Ok(Err(error)) => {
+                let told = error.to_string();
+                wrong = Some(error);
+                Some(told)
+            }
         };
         steps.push(Climbed { step, helped: false, told });
     }
@@ -219,6 +231,10 @@ impl Means for Wires<'_> {
             Step::PortPower => self.power(),
             Step::OutOfService => Ok(()),
         }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
     }
 }
 
@@ -296,7 +312,7 @@ impl Wires<'_> {
         let host = Host::default();
         let names = || self.bench.controller.iter().chain(&self.bench.console);
         let is_there = |name| host.resolve(name).is_ok_and(|path| path.exists());
-        while Instant::now() < deadline && !names().all(is_there) {
+        while Instant::now() < deadline && !self.is_interrupted() && !names().all(is_there) {
             std::thread::sleep(LOOK);
         }
     }
@@ -311,6 +327,7 @@ mod tests {
         checks: Vec<Result<(), BenchError>>,
         impossible: Vec<Step>,
         taken: Vec<Step>,
+        interrupted_by: Option<Step>,
     }
 
     impl Means for Double {
@@ -324,6 +341,9 @@ mod tests {
             self.taken.push(step);
             Ok(())
         }
+        fn is_interrupted(&self) -> bool {
+            self.interrupted_by.is_some_and(|step| self.taken.contains(&step))
+        }
     }
 
     fn ill() -> Result<(), BenchError> {
@@ -331,7 +351,7 @@ mod tests {
     }
 
     fn double(checks: Vec<Result<(), BenchError>>, impossible: &[Step]) -> Double {
-        Double { checks, impossible: impossible.to_vec(), taken: Vec::new() }
+        Double { checks, impossible: impossible.to_vec(), taken: Vec::new(), interrupted_by: None }
     }
 
     #[test]
@@ -352,6 +372,16 @@ mod tests {
         let mut bench = double(vec![Ok(())], &[]);
         let (steps, climb_) = climb(&mut bench, &mut next);
         assert!(matches!(climb_, Climb::Exhausted) && steps.is_empty());
+    }
+
+    #[test]
+    fn who_is_interrupted_holds_nothing_against_the_bench() {
+        let mut bench = double(vec![ill(), ill(), ill(), ill()], &[]);
+        bench.interrupted_by = Some(Step::ReEnumerate);
+        let (steps, climb_) = climb(&mut bench, &mut 0);
+        assert!(matches!(climb_, Climb::Interrupted), "{climb_:?}");
+        assert_eq!(bench.taken, [Step::Reset, Step::ReEnumerate]);
+        assert_eq!(steps[1].told.as_deref(), Some("the run was interrupted"));
     }
 
     #[test]
