@@ -124,7 +124,7 @@ pub(crate) fn run_shown(
         // Beside the run: the record may be large, and nothing waits for it.
         std::thread::spawn(move || estimate.know(estimate::last_time(&out)));
     }
-    let interrupt = Interrupt::listen(|told| complain(&format!("{told}\n")))
+    let interrupt = Interrupt::listen(session.ending(), |told| complain(&format!("{told}\n")))
         .map_err(|error| CommandError::Refused(format!("no signal can be waited for: {error}")))?;
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {

@@ -135,13 +135,13 @@ pub fn service<'a>(file: &'a RigFile, interrupt: &Arc<AtomicBool>) -> Result<Opt
 }
 
 /// Lets the rig of `file` prove itself beyond what it does before each case: how soon its device answers over the console
-/// and the network. Nothing for a rig without instruments. Whoever calls has the [`Lease`].
+/// and the network. Nothing for a rig without instruments. Whoever calls has the [`Lease`]; `interrupt` ends it.
 ///
 /// # Errors
 /// [`RigError`] if the bench does not work.
-pub fn prove(file: &RigFile) -> Result<Qualification, RigError> {
+pub fn prove(file: &RigFile, interrupt: &Arc<AtomicBool>) -> Result<Qualification, RigError> {
     match &file.back_end {
-        file::BackEnd::Bench(bench) => bench::examine::prove(file, bench, &Arc::default()),
+        file::BackEnd::Bench(bench) => bench::examine::prove(file, bench, interrupt),
         file::BackEnd::Virtual(_) | file::BackEnd::Replay(_) | file::BackEnd::Qemu(_) => {
             Ok(Qualification::default())
         }

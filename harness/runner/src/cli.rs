@@ -69,7 +69,8 @@ pub fn main(suites: Result<Vec<Suite>, SuiteError>, firmwares: Firmwares) -> Exi
         }
     };
     // A system that gives no signals ends the process at once, as ever.
-    let interrupt = Interrupt::listen(|told| print(&format!("{told}\n"), true)).ok().map(Arc::new);
+    let interrupt =
+        Interrupt::listen(session.ending(), |told| print(&format!("{told}\n"), true)).ok().map(Arc::new);
     let interruptible = |seat| as_trial(seat, &session, interrupt.clone());
     let trials = session.seats().into_iter().map(interruptible).collect();
     // Its conclusion knows no blame; the record does.

@@ -18,6 +18,7 @@ mod record;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rigor_core::result::{EXIT_HARNESS, EXIT_PRODUCT, RunResult};
@@ -62,6 +63,7 @@ pub struct Extent {
 /// A run.
 pub struct Session {
     begun: Begun,
+    ending: Arc<AtomicBool>,
     plan: Plan,
     short: bool,
     recordings: Option<Arc<Recordings>>,
@@ -96,10 +98,12 @@ impl Session {
             shelf: shelf.clone(),
             accounts: accounts.clone(),
             onlooker,
+            ending: Arc::default(),
         };
         let plan = Plan::new(environment, suites, &setting)?;
         Ok(Session {
             begun,
+            ending: setting.ending,
             plan,
             short: extent.short,
             recordings,
@@ -121,6 +125,12 @@ impl Session {
         let (long, short): (Vec<_>, Vec<_>) = self.plan.seats.iter().partition(|seat| seat.case.is_long());
         let long = if self.short { Vec::new() } else { long };
         long.into_iter().chain(short).collect()
+    }
+
+    /// To be set when somebody wants the end of the run: what runs on a bench is cut then, and who waits for one waits no
+    /// longer. Other cases come to their own ends.
+    pub fn ending(&self) -> Arc<AtomicBool> {
+        self.ending.clone()
     }
 
     /// Runs the case of `seat` on its rig, and remembers how it went.

@@ -1,8 +1,9 @@
 //! Ctrl-C, and the polite way to end a process: a run ends early, and leaves its record all the same.
 //!
 //! At the first signal no further case begins, those that run come to their ends, and what was not tried counts as
-//! [not run](rigor_core::result::NotRun::Interrupted). At the second one the process ends at once, as it would have
-//! without this: locks and children of its own end with it, and there is no record.
+//! [not run](rigor_core::result::NotRun::Interrupted). A case on a bench may take minutes, and its board is somebody's:
+//! it is cut, counts as not run too, and the bench lets go of its wires. At the second signal the process ends at once,
+//! as it would have without this: locks and children of its own end with it, and there is no record.
 
 use std::io;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 
 /// What is told when somebody wants the end.
-pub const TOLD: &str = "interrupted: no further case begins, and those that run come to their ends; once more ends \
-                        them, too, and leaves no record";
+pub const TOLD: &str = "interrupted: no further case begins, and those that run come to their ends, on a bench at once; \
+                        once more ends all of them, and leaves no record";
 
 /// Who listens to signals. Dropping it ends that.
 pub struct Interrupt {
@@ -25,12 +26,12 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens to SIGINT, SIGTERM and SIGHUP from now on. `tell` is given [`TOLD`] at the first of them.
+    /// Listens to SIGINT, SIGTERM and SIGHUP from now on. At the first of them `asked` is set, which is the
+    /// [session's](crate::engine::Session::ending), and `tell` is given [`TOLD`].
     ///
     /// # Errors
     /// If the system gives no such signals, or no thread.
-    pub fn listen(tell: impl Fn(&str) + Send + 'static) -> io::Result<Self> {
-        let asked = Arc::new(AtomicBool::new(false));
+    pub fn listen(asked: Arc<AtomicBool>, tell: impl Fn(&str) + Send + 'static) -> io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let handle = signals.handle();
         let flag = asked.clone();

@@ -44,6 +44,9 @@ pub const LONG_WALL_TIME: Duration = Duration::from_secs(600);
 /// the board cannot be interrupted; its thread is given up and ends with the process.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether somebody wants the end of the run.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Lines of the device's console that a failure shows.
 const LOG_TAIL_LINES: usize = 12;
 
@@ -70,6 +73,8 @@ pub struct Setup {
     pub accounts: Option<Arc<Accounts>>,
     /// Who looks on while long cases run, if anybody does.
     pub onlooker: Option<Onlooker>,
+    /// Set when somebody wants the end of the run: what runs on a bench is cut then.
+    pub ending: Arc<AtomicBool>,
     /// What the rig has found out of itself before the first case.
     pub proof: OnceLock<Qualification>,
 }
@@ -87,6 +92,7 @@ impl Setup {
             recordings: None,
             accounts: None,
             onlooker: None,
+            ending: Arc::default(),
             proof: OnceLock::new(),
         }
     }
@@ -170,17 +176,18 @@ const ATTEMPTS: u32 = 2;
 /// Runs `case` on the rig of `setup`.
 pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> Trial {
     // Waiting for others is none of the case's time.
-    let lease = rigor_rigs::lease(&setup.rig, case.name(), &AtomicBool::new(false));
+    let lease = rigor_rigs::lease(&setup.rig, case.name(), &setup.ending);
     let _lease = match lease {
         Ok(lease) => lease,
+        _ if is_cut(setup) => return interrupted(case, setup, "before the bench was its own"),
         Err(error) => return blamed(case, setup, &Blame::Rig(error)),
     };
-    let mut service = match rigor_rigs::service(&setup.rig, &Arc::default()) {
+    let mut service = match rigor_rigs::service(&setup.rig, &setup.ending) {
         Ok(service) => service,
         Err(error) => return blamed(case, setup, &Blame::Rig(error)),
     };
     // What cannot be proven here, the case finds out for itself.
-    setup.proof.get_or_init(|| rigor_rigs::prove(&setup.rig).unwrap_or_default());
+    setup.proof.get_or_init(|| rigor_rigs::prove(&setup.rig, &setup.ending).unwrap_or_default());
     let started = WallInstant::now();
     let mut recoveries = Vec::new();
     let mut trial = attempt(catalogue, case, setup, 0);
@@ -188,7 +195,7 @@ pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
         let fault = trial.reason().unwrap_or_default().to_owned();
         let again = match &mut service {
             Some(service) => {
-                let (recovery, again) = service.recover(case.name(), &fault, &Arc::default());
+                let (recovery, again) = service.recover(case.name(), &fault, &setup.ending);
                 recoveries.push(recovery);
                 again
             }
@@ -204,7 +211,8 @@ pub fn run(catalogue: &Arc<Catalogue>, case: &Arc<Case>, setup: &Arc<Setup>) -> 
         let retries = trial.retries + 1;
         trial = Trial { retries, ..attempt(catalogue, case, setup, retries) };
     }
-    if let Some(service) = service.as_mut().filter(|_| trial.verdict() != Verdict::RigFault) {
+    let told = !matches!(trial.verdict(), Verdict::RigFault | Verdict::NotRun);
+    if let Some(service) = service.as_mut().filter(|_| told) {
         service.went_well();
     }
     trial.recoveries = recoveries;
@@ -265,11 +273,21 @@ fn watched(
             return (blamed(case, setup, &blame), true);
         }
     };
-    let ended = receiver.recv_timeout(wall_time).or_else(|_| {
+    let mut cut = false;
+    let ended = wait(&receiver, wall_time, || is_cut(setup)).or_else(|_| {
+        cut = is_cut(setup);
         interrupt.store(true, Ordering::Relaxed);
         receiver.recv_timeout(GRACE).map(|(trial, _)| (trial, true))
     });
     match ended {
+        // Whatever it came to, it had not its time.
+        ended if cut => {
+            if ended.is_ok() {
+                // It has let go of the bench, and is about to end.
+                let _ = worker.join();
+            }
+            (interrupted(case, setup, "while it ran"), true)
+        }
         Ok(ended) => {
             // It has sent its last message and is about to end.
             let _ = worker.join();
@@ -283,6 +301,32 @@ fn watched(
             (blamed(case, setup, &blame), true)
         }
     }
+}
+
+/// Whether the trial is to end now, because somebody wants the end of the run and it runs on a bench.
+fn is_cut(setup: &Setup) -> bool {
+    matches!(setup.rig.back_end, BackEnd::Bench(_)) && setup.ending.load(Ordering::Relaxed)
+}
+
+/// What comes within `limit`, or before `cut`.
+fn wait<T>(
+    receiver: &mpsc::Receiver<T>,
+    limit: Duration,
+    cut: impl Fn() -> bool,
+) -> Result<T, mpsc::RecvTimeoutError> {
+    let deadline = WallInstant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(WallInstant::now());
+        match receiver.recv_timeout(left.min(LOOK)) {
+            Err(mpsc::RecvTimeoutError::Timeout) if left > LOOK && !cut() => {}
+            other => return other,
+        }
+    }
+}
+
+/// A case that did not come to its end because the run did.
+fn interrupted(case: &Case, setup: &Setup, when: &str) -> Trial {
+    not_run(case, &witness(case, setup), NotRun::Interrupted, &format!("the run was interrupted {when}"))
 }
 
 fn witness(case: &Case, setup: &Setup) -> Witness {

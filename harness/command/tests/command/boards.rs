@@ -80,6 +80,14 @@ impl Drop for Monitor {
     }
 }
 
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 fn say(board: &mut Pty, words: &[u8]) {
     board.write(words, Instant::now() + PATIENCE).expect("it is heard");
 }
@@ -462,4 +470,48 @@ pub(crate) fn a_hub_switches_a_board_whose_port_goes_with_it() {
         over.store(true, Ordering::Relaxed);
         board.join().expect("no panic");
     }
+}
+
+pub(crate) fn ctrl_c_lets_go_of_a_bench_at_once() {
+    let toy = Workspace::new("interrupted-bench");
+    let _board = Pty::named(toy.0.join("board")).expect("a pseudo-terminal");
+    let rig = "schema = 1\nname = \"desk\"\ndut = \"toy\"\nback_end = \"bench\"\n[bench]\nchip = \"esp32c3\"\n\
+               [console]\nport = \"board\"\nbaud = 115200\n";
+    fs::write(toy.0.join("rig.toml"), rig).expect("a rig file");
+    let begun = toy.0.join("begun");
+    let run = |out: &str| {
+        let mut command = toy.command(&["run", "--rig", "rig.toml", "--jobs", "1", "--out", out]);
+        command.env(crate::toy::WAIT, &begun).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("it starts")
+    };
+    let end = |mut child: Child| {
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+        child.wait().expect("it ends").code()
+    };
+    let reason = |out: &str, case: &str| {
+        let record = fs::read(toy.0.join(out).join("latest/results.json")).expect("a record");
+        let record: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
+        let cases = record["cases"].as_array().expect("a list");
+        let case = cases.iter().find(|found| found["name"] == case).expect("it is listed");
+        assert_eq!(case["not_run"], "interrupted", "{case}");
+        case["reason"].as_str().expect("a text").to_owned()
+    };
+    let first = run("first");
+    wait_until("the case has begun", || begun.exists());
+    // Another run would wait for the bench for half an hour.
+    let second = run("second");
+    let open = format!("/proc/{}/fd", second.id());
+    wait_until("it looks at the lease", || {
+        let files = fs::read_dir(&open).into_iter().flatten().filter_map(Result::ok);
+        let mut files = files.filter_map(|file| fs::read_link(file.path()).ok());
+        files.any(|file| file.extension().is_some_and(|extension| extension == "lease"))
+    });
+    assert_eq!(end(second), Some(2));
+    assert_eq!(reason("second", "nice_all_day"), "the run was interrupted before the bench was its own");
+    assert_eq!(end(first), Some(2));
+    assert_eq!(reason("first", "nice_all_day"), "the run was interrupted while it ran");
+    assert_eq!(reason("first", "greets"), "the run was interrupted before its turn");
+    // Nobody has it any more, and nothing is held against it.
+    doctor(&toy, "rig.toml", false).expect(0).out_has(&["ok        lease"]);
 }

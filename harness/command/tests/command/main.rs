@@ -23,7 +23,7 @@ use boards::{
     a_console_is_followed_when_it_vanishes_until_ctrl_c,
     a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while,
     a_hub_switches_a_board_whose_port_goes_with_it,
-    a_run_on_a_bench_says_how_far_its_instruments_can_be_trusted,
+    a_run_on_a_bench_says_how_far_its_instruments_can_be_trusted, ctrl_c_lets_go_of_a_bench_at_once,
     images_that_do_not_fit_are_refused_before_a_port_is_opened, the_doctor_looks_at_a_bench_part_by_part,
     the_doctor_of_a_rig_that_is_no_bench_or_no_rig_at_all, what_is_plugged_in_is_listed,
 };
@@ -831,6 +831,7 @@ fn main() -> ExitCode {
         a_bench_that_nothing_helps_is_left_alone_until_somebody_has_looked,
         a_bench_that_was_unplugged_is_used_again_once_it_is_plugged_in,
         a_hub_switches_a_board_whose_port_goes_with_it,
+        ctrl_c_lets_go_of_a_bench_at_once,
         a_bench_is_flashed_by_its_own_wires,
         a_bench_is_listened_to_by_one_at_a_time,
         a_bench_that_runs_is_listened_to_without_a_reset,

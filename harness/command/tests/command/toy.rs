@@ -10,7 +10,7 @@ use rigor_board::{Chip, Firmware};
 use rigor_core::requirement::Catalogue;
 use rigor_rigs::{FaultList, Firmwares};
 use rigor_runner::case::Case;
-use rigor_runner::need::Console;
+use rigor_runner::need::{Clock, Console};
 use rigor_runner::{Findings, Outcome, Suite};
 
 #[derive(Clone, Copy)]
@@ -119,7 +119,14 @@ async fn greets(mut console: Console) -> Outcome {
 /// Names a file: the long case makes it when it begins, and goes on when somebody has removed it.
 pub(crate) const HOLD: &str = "TOY_HOLD";
 
-async fn all_day() -> Outcome {
+/// Names a file: the long case makes it when it begins, and waits for an hour of the rig's time.
+pub(crate) const WAIT: &str = "TOY_WAIT";
+
+async fn all_day(clock: Clock) -> Outcome {
+    if let Some(begun) = std::env::var_os(WAIT) {
+        std::fs::write(begun, "").expect("a file of the test's");
+        clock.sleep(Duration::from_secs(3_600)).await;
+    }
     if let Some(hold) = std::env::var_os(HOLD) {
         std::fs::write(&hold, "").expect("a file of the test's");
         let deadline = std::time::Instant::now() + Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rigor_core::requirement::Catalogue;
 use rigor_core::result::{Memory, MemoryLimit};
@@ -68,6 +69,8 @@ pub struct Setting {
     pub accounts: Option<Arc<Accounts>>,
     /// Who looks on while long cases run, if anybody does.
     pub onlooker: Option<Onlooker>,
+    /// Set when somebody wants the end of the run.
+    pub ending: Arc<AtomicBool>,
 }
 
 /// What a run could do: every case of every suite on every rig that holds its device.
@@ -171,6 +174,7 @@ fn plan(environment: Environment, suites: Vec<Suite>, setting: &Setting) -> (Pla
                 recordings: setting.recordings.clone(),
                 accounts: setting.accounts.clone(),
                 onlooker: setting.onlooker.clone(),
+                ending: setting.ending.clone(),
                 ..Setup::new(rig, setting.firmwares.clone(), seed)
             });
             seats.extend(cases.iter().map(|case| {
