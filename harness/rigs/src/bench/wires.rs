@@ -27,7 +27,7 @@ struct Wired {
 pub(super) struct Wires {
     timeline: Timeline,
     clock_hz: u32,
-    /// What is not known of an edge's place.
+    /// What is not known of an edge's place; nothing if its device is a model.
     tick: Duration,
     /// How often it looks; nothing if its device is a model, whose ticks are no samples.
     rate: Option<SampleRate>,
@@ -80,7 +80,11 @@ impl Wires {
             lanes: lanes.collect(),
             inputs: inputs.collect(),
             lines: lines.collect(),
-            tick: Duration::from_nanos(1_000_000_000_u64.div_ceil(u64::from(identity.clock_hz))),
+            tick: if identity.stepped {
+                Duration::ZERO
+            } else {
+                Duration::from_nanos(1_000_000_000_u64.div_ceil(u64::from(identity.clock_hz)))
+            },
             clock_hz: identity.clock_hz,
             // The rig's clock is the controller's, so its samples are as long as it says.
             rate: SampleRate::hertz(identity.clock_hz.into()).ok().filter(|_| !identity.stepped),
