@@ -9,6 +9,9 @@ A difference has to be declared in a file of `[[difference]]` tables: `case` (th
 `why` (what the box says), each a pattern where `*` stands for anything, `box` (its verdict) and `reason`. One that
 declares nothing is complained about as well. A fault of the rig and a defect of the harness cannot be declared, nor a
 case that the box got right at a second try.
+
+What was measured has to be the same to the last digit, where both come to the same verdict. A figure that may differ is
+declared in a `[[figure]]` table with `id` and `reason`.
 """
 import json
 import re
@@ -42,7 +45,33 @@ def verdicts(result, rig):
     return found
 
 
-def compare(result, declared):
+def figures(result, declared):
+    """What is wrong with the figures where both rigs say the same, in lines, and how many are the same."""
+    reasons = {entry["id"]: entry.get("reason") for entry in declared}
+    differ, same, wrong = set(), 0, []
+    for requirement in result["requirements"]:
+        on = {on["rig"]: on for on in requirement["rigs"]}
+        if VIRTUAL not in on or BOX not in on or on[VIRTUAL]["verdict"] != on[BOX]["verdict"]:
+            continue
+        there, here = on[VIRTUAL].get("measured"), on[BOX].get("measured")
+        if there == here:
+            same += there is not None
+        elif requirement["id"] in reasons:
+            differ.add(requirement["id"])
+        else:
+            keys = [key for key in there or here if not (there and here and there[key] == here[key])]
+            pairs = ((key, *(of and of[key] for of in (there, here))) for key in keys)
+            what = "; ".join(f"{key} {one} and {other}" for key, one, other in pairs)
+            wrong.append(f"{requirement['id']}: other figures on the virtual rig and in the box: {what}")
+    for id, reason in reasons.items():
+        if id not in differ:
+            wrong.append(f"declared as another figure, and it is the same or none: {id}")
+        if not reason:
+            wrong.append(f"declared as another figure without a reason: {id}")
+    return wrong, same
+
+
+def compare(result, declared, other_figures=()):
     """What is wrong, in lines, and what is to be told in any case."""
     virtual, box = verdicts(result, VIRTUAL), verdicts(result, BOX)
     used, wrong, equal = set(), [], 0
@@ -68,12 +97,15 @@ def compare(result, declared):
             wrong.append(f"declared without a reason: {entry}")
         if index not in used:
             wrong.append(f"declared, and not seen: {entry}")
+    complaints, same = figures(result, other_figures)
+    wrong += complaints
     passed = [sum(found[key][0] == "pass" and not key[1] for key in found) for found in (box, virtual)]
     if not passed[0]:
         wrong.append("nothing passed in the box, which proves nothing")
     differ = len(virtual.keys() | box.keys()) - equal
     told = (f"{passed[0]} cases pass in the box and {passed[1]} on the virtual rig; of {equal + differ} verdicts on "
-            f"cases and requirements {equal} are the same and {differ} are not; {len(wrong)} complaints")
+            f"cases and requirements {equal} are the same and {differ} are not; of {same + len(other_figures)} figures "
+            f"{same} are the same; {len(wrong)} complaints")
     return wrong, told
 
 
@@ -92,7 +124,8 @@ def made(**changed):
             case = {"name": name, "rig": rig, "verdict": "pass", "not_run": None, "reason": None, "retries": 0}
             case |= changed.get(name, {}) if rig == BOX else {}
             result["cases"].append(case)
-            requirement["rigs"].append({"rig": rig, "case": name, "verdict": case["verdict"]})
+            measured = changed.get(f"{name}_measured", {"max": 1.0}) if rig == BOX else {"max": 1.0}
+            requirement["rigs"].append({"rig": rig, "case": name, "verdict": case["verdict"], "measured": measured})
         result["requirements"].append(requirement)
     return result
 
@@ -120,6 +153,16 @@ def test():
     for what, changed, declarations, count in expected:
         wrong, _ = compare(made(**changed), declarations)
         assert len(wrong) == count, f"{what}: {count} complaints expected, not {wrong}"
+    other = made(two_measured={"max": 1.5})
+    for what, result, declarations, count in [
+        ("another figure", other, [], 1),
+        ("no figure", made(two_measured=None), [], 1),
+        ("a declared one", other, [{"id": "TWO", "reason": "for a test"}], 0),
+        ("one without a reason", other, [{"id": "TWO"}], 1),
+        ("a declared one that is the same", made(), [{"id": "TWO", "reason": "for a test"}], 1),
+    ]:
+        wrong, _ = compare(result, [], declarations)
+        assert len(wrong) == count, f"{what}: {count} complaints expected, not {wrong}"
     assert caught(made(**fails), ["TWO"]) == [], "a failure is a failure"
     assert len(caught(made(**undecided), ["ONE", "TWO", "FOUR"])) == 3, "nothing else is"
 
@@ -134,7 +177,8 @@ def main(what, *arguments):
         wrong = caught(result, arguments[1:])
     else:
         with open(arguments[1], "rb") as file:
-            wrong, told = compare(result, tomllib.load(file).get("difference", []))
+            declared = tomllib.load(file)
+        wrong, told = compare(result, declared.get("difference", []), declared.get("figure", []))
         print(told)
     for line in wrong:
         print(line)
