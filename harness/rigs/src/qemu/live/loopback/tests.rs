@@ -83,6 +83,8 @@ fn bytes_and_ends_pass_both_ways() {
 fn a_device_without_power_refuses() {
     let bench = bench();
     let address = bench.net.addresses()["f"];
+    // A child that another test starts has a copy of every descriptor until it is another program.
+    rustix::net::shutdown(&bench.listener, rustix::net::Shutdown::Both).expect("it listens");
     drop(bench.listener);
     let bench = Bench { listener: TcpListener::bind("127.0.0.1:0").expect("a port"), ..bench };
     let id = bench.net.connect(80).expect("an attempt");
