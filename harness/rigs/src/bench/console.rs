@@ -135,7 +135,7 @@ impl Console {
             }
             Err(error) => return Err(error),
         };
-        let writer = port.as_ref().map(Port::again).transpose()?;
+        let writer = port.as_ref().map(Port::again);
         let wanted = address.clone();
         let again: Find =
             Box::new(move || Port::open_alone(&Host::default().resolve(&wanted).ok()?, baud).ok());

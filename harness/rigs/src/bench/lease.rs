@@ -30,7 +30,18 @@ const UNTOLD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Lease {
     /// One for each port, locked.
-    _locks: Vec<File>,
+    locks: Vec<File>,
+}
+
+impl Drop for Lease {
+    /// To close them would not be enough: a program that another thread starts at this moment has them open too until it
+    /// runs.
+    fn drop(&mut self) {
+        for file in &self.locks {
+            // If it fails, it ends with the last who has the file open.
+            let _ = flock(file, FlockOperation::Unlock);
+        }
+    }
 }
 
 impl Lease {
@@ -87,7 +98,7 @@ impl Lease {
         std::fs::create_dir_all(folder)
             .map_err(refused(format!("the folder {} for leases", folder.display())))?;
         let deadline = Instant::now() + within;
-        let mut locks = Vec::new();
+        let mut lease = Lease { locks: Vec::new() };
         for resource in resources {
             let path = folder.join(format!("{resource}.lease"));
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
@@ -109,9 +120,9 @@ impl Lease {
             }
             // Who waits reads it; that it could not be written keeps nobody out.
             let _ = write_record(&mut file, name, why);
-            locks.push(file);
+            lease.locks.push(file);
         }
-        Ok(Lease { _locks: locks })
+        Ok(lease)
     }
 }
 
@@ -224,6 +235,18 @@ mod tests {
         std::thread::sleep(Duration::from_millis(30));
         drop(first);
         second.join().expect("no panic").expect("it is free in time");
+    }
+
+    #[test]
+    fn a_bench_is_free_again_whoever_else_still_has_the_lock_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = wait(folder.path(), &["a", "b"], "first", LONG).expect("free");
+        // As a program has them that another thread has just begun to start.
+        let started: Vec<File> =
+            first.locks.iter().map(|lock| lock.try_clone().expect("a descriptor")).collect();
+        drop(first);
+        drop(wait(folder.path(), &["a", "b"], "second", Duration::ZERO).expect("free again"));
+        drop(started);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Line {
     /// Opens the port at `path`. Nobody has said yet who is there.
     pub(super) fn open(path: &Path, bell: &Bell) -> Result<Self, BenchError> {
         let writer = Port::open_alone(path, BAUD)?;
-        let listener = Listener::start("rigor-controller", Some(writer.again()?), bell.clone(), None);
+        let listener = Listener::start("rigor-controller", Some(writer.again()), bell.clone(), None);
         let listener = listener.map_err(|why| BenchError::Host {
             what: "a thread that listens to the controller".to_owned(),
             why: why.to_string(),

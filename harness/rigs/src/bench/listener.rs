@@ -106,7 +106,7 @@ fn listen(port: Option<Port>, teller: &Teller, find: Option<Find>) {
     while !teller.is_over() {
         let Some(port) = &mut listened else {
             let Some(found) = find.as_ref().and_then(|find| search(find, teller)) else { return };
-            let Ok(writer) = found.again() else { return };
+            let writer = found.again();
             listened = Some(found);
             if !teller.tell(Heard::Back(Instant::now(), writer)) {
                 return;

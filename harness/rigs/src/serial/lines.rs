@@ -122,15 +122,21 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// The device's end of a pseudo-terminal, and lines at the other.
-    fn line() -> (OwnedFd, Lines) {
+    /// The device's end of a pseudo-terminal, and where the other is.
+    fn terminal() -> (OwnedFd, PathBuf) {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let device = openpt(flags).expect("a pseudo-terminal");
         grantpt(&device).and_then(|()| unlockpt(&device)).expect("a pseudo-terminal");
         let name = ptsname(&device, Vec::new()).expect("a name").into_bytes();
-        let port = Port::open(&PathBuf::from(OsString::from_vec(name)), 115_200).expect("a port");
+        (device, PathBuf::from(OsString::from_vec(name)))
+    }
+
+    /// The device's end of a pseudo-terminal, and lines at the other.
+    fn line() -> (OwnedFd, Lines) {
+        let (device, path) = terminal();
+        let port = Port::open(&path, 115_200).expect("a port");
         (device, Lines::of(port))
     }
 
@@ -199,6 +205,21 @@ mod tests {
         assert_eq!(lines.next(Instant::now()).expect("a port"), None, "and nothing is echoed");
         drop(device);
         assert!(matches!(lines.next(soon()), Err(SerialError::Gone { .. })));
+    }
+
+    #[test]
+    fn a_line_is_free_again_whoever_else_still_has_it_open() {
+        let (device, path) = terminal();
+        let first = Port::open_alone(&path, 115_200).expect("a terminal");
+        // As a program has it that another thread has just begun to start.
+        let started = rustix::io::fcntl_dupfd_cloexec(&first, 0).expect("a descriptor");
+        let again = first.again();
+        drop(first);
+        let taken = Port::open_alone(&path, 115_200).err().expect("it is still somebody's");
+        assert!(matches!(taken, SerialError::Busy { .. }), "{taken}");
+        drop(again);
+        Port::open_alone(&path, 115_200).expect("it is free");
+        drop((started, device));
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, major};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::termios::{OptionalActions, QueueSelector, ioctl_tiocexcl, tcflush, tcgetattr, tcsetattr};
+use rustix::io::Errno;
+use rustix::termios::{
+    OptionalActions, QueueSelector, ioctl_tiocexcl, ioctl_tiocnxcl, tcflush, tcgetattr, tcsetattr,
+};
 
 use super::SerialError;
 
@@ -27,10 +30,35 @@ pub struct Chunk {
 }
 
 /// A serial port or a pseudo-terminal, raw: eight bits, nothing translated, nothing echoed. Closed when it
-/// is dropped.
+/// is dropped, and all that is the same line.
 pub struct Port {
-    fd: OwnedFd,
+    fd: Arc<Open>,
     path: PathBuf,
+}
+
+/// An open line.
+struct Open {
+    fd: OwnedFd,
+    /// Nobody else may open it meanwhile.
+    alone: bool,
+}
+
+impl AsFd for Open {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Open {
+    /// Somebody else may have it. To close it would not be enough: a program that another thread starts at this moment
+    /// has it open too until it runs.
+    fn drop(&mut self) {
+        if self.alone {
+            // A line that is gone has nobody to keep out. The lock goes last: with it, the rest would be another's.
+            let _ = ioctl_tiocnxcl(&self.fd);
+            let _ = flock(&self.fd, FlockOperation::Unlock);
+        }
+    }
 }
 
 impl Port {
@@ -39,19 +67,8 @@ impl Port {
     /// # Errors
     /// [`SerialError::Open`].
     pub fn open(path: &Path, baud: u32) -> Result<Self, SerialError> {
-        let open = || {
-            let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-            let fd = rustix::fs::open(path, flags, Mode::empty())?;
-            let mut settings = tcgetattr(&fd)?;
-            settings.make_raw();
-            settings.set_speed(baud)?;
-            tcsetattr(&fd, OptionalActions::Now, &settings)?;
-            Ok::<_, Errno>(fd)
-        };
-        match open() {
-            Ok(fd) => Ok(Port { fd, path: path.to_owned() }),
-            Err(reason) => Err(SerialError::Open { path: path.to_owned(), reason: reason.into() }),
-        }
+        let fd = open(path, baud)?;
+        Ok(Port { fd: Arc::new(Open { fd, alone: false }), path: path.to_owned() })
     }
 
     /// The same, for this process alone: no other one that asks so gets it until this is dropped, and of a
@@ -60,7 +77,7 @@ impl Port {
     /// # Errors
     /// [`SerialError::Open`], [`SerialError::Busy`] if somebody has it.
     pub fn open_alone(path: &Path, baud: u32) -> Result<Self, SerialError> {
-        let port = Port::open(path, baud).map_err(|error| match error {
+        let fd = open(path, baud).map_err(|error| match error {
             SerialError::Open { path, reason }
                 if reason.raw_os_error() == Some(Errno::BUSY.raw_os_error()) =>
             {
@@ -69,11 +86,12 @@ impl Port {
             other => other,
         })?;
         let refused = |reason: Errno| SerialError::Open { path: path.to_owned(), reason: reason.into() };
-        match flock(&port.fd, FlockOperation::NonBlockingLockExclusive) {
+        match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(SerialError::Busy { path: path.to_owned() }),
             Err(reason) => return Err(refused(reason)),
         }
+        let port = Port { fd: Arc::new(Open { fd, alone: true }), path: path.to_owned() };
         // A pseudo-terminal would stay closed to everybody if this process were killed.
         if !PSEUDO.contains(&major(fstat(&port.fd).map_err(refused)?.st_rdev)) {
             ioctl_tiocexcl(&port.fd).map_err(refused)?;
@@ -82,13 +100,8 @@ impl Port {
     }
 
     /// The same line once more, to listen on one thread and to talk on another.
-    ///
-    /// # Errors
-    /// [`SerialError::Open`] if the process has too many files open.
-    pub fn again(&self) -> Result<Self, SerialError> {
-        let refused = |reason: Errno| SerialError::Open { path: self.path.clone(), reason: reason.into() };
-        let fd = fcntl_dupfd_cloexec(&self.fd, 0).map_err(refused)?;
-        Ok(Port { fd, path: self.path.clone() })
+    pub fn again(&self) -> Self {
+        Port { fd: self.fd.clone(), path: self.path.clone() }
     }
 
     /// Throws away what has come and nobody has read.
@@ -173,6 +186,19 @@ impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+fn open(path: &Path, baud: u32) -> Result<OwnedFd, SerialError> {
+    let open = || {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        let mut settings = tcgetattr(&fd)?;
+        settings.make_raw();
+        settings.set_speed(baud)?;
+        tcsetattr(&fd, OptionalActions::Now, &settings)?;
+        Ok::<_, Errno>(fd)
+    };
+    open().map_err(|reason| SerialError::Open { path: path.to_owned(), reason: reason.into() })
 }
 
 fn timespec(limit: Duration) -> Timespec {
