@@ -245,6 +245,9 @@ fn a_crowd_waits_at_the_door() {
     bench.turn(50);
     assert_eq!(bench.bridge.clients().len(), MAX_CLIENTS);
     drop(crowd);
+    // Whom the device has no room for is refused when its fourth attempt has failed: nothing else happens meanwhile.
+    let refused = bench.timeline.now() + Duration::from_secs(16);
+    bench.board.run(refused, &|| false);
     bench.until("the end of the crowd", |bench| (bench.bridge.clients().len() < MAX_CLIENTS).then_some(()));
 }
 
