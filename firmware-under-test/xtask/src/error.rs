@@ -73,6 +73,9 @@ pub(crate) enum TaskError {
         /// What is wrong.
         what: String,
     },
+    /// Somebody asks for a driver where there is nothing to drive.
+    #[error("qemu-virt has no radio; name a board's chip by `--chip`, or leave `--wifi` out")]
+    NoRadio,
     /// Somebody asks for what is to be in a flash that there is not.
     #[cfg(feature = "chips")]
     #[error("qemu-virt has no flash that is written; name a board's chip by `--chip`")]
@@ -130,6 +133,7 @@ impl TaskError {
             TaskError::Program { .. }
             | TaskError::NoPort { .. }
             | TaskError::NotCounted
+            | TaskError::NoRadio
             | TaskError::Io { .. } => EXIT_OTHERWISE,
         }
     }

@@ -30,7 +30,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use commands::Options;
 use error::TaskError;
-use port::{Chip, Port, Variant};
+use port::{Chip, Port, Radio, Variant};
 
 #[derive(Parser)]
 #[command(
@@ -66,6 +66,8 @@ Examples:
   cargo xtask firmware build                  the image that rigs/qemu names
   cargo xtask firmware build --release-image  the one without what only a test bench wants
   cargo xtask firmware build --chip esp32c6   the one for a board with an ESP32-C6
+  cargo xtask firmware build --chip esp32c6 --wifi
+                                              the one that opens its access point
   cargo xtask firmware sizes                  what the images take of flash and RAM
   cargo xtask firmware costs                  count instructions for the virtual board"
     )]
@@ -78,6 +80,9 @@ Examples:
         /// The chip that it is for
         #[arg(long, global = true, value_enum, default_value_t = Chip::QemuVirt)]
         chip: Chip,
+        /// With the driver of the chip's radio, which is not in the image otherwise
+        #[arg(long, global = true)]
+        wifi: bool,
         /// Fail if the port's Cargo.lock would change
         #[arg(long, global = true)]
         locked: bool,
@@ -170,8 +175,10 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<(), TaskError> {
     match task {
-        Task::Firmware { job, release_image, chip, locked } => {
-            run_on_firmware(job, release_image, chip, locked)
+        Task::Firmware { job, release_image, chip, wifi, locked } => {
+            let radio = if wifi { Radio::Driven } else { Radio::Absent };
+            let variant = if release_image { Variant::Release } else { Variant::Suite };
+            run_on_firmware(job, chip, radio, &Options { variant, locked })
         }
         Task::Controller { job, locked } => run_on_controller(job, locked),
     }
@@ -188,19 +195,17 @@ fn run_on_controller(job: ControllerJob, locked: bool) -> Result<(), TaskError> 
     }
 }
 
-fn run_on_firmware(job: Job, release_image: bool, chip: Chip, locked: bool) -> Result<(), TaskError> {
-    let port = Port::of_chip(chip);
-    let variant = if release_image { Variant::Release } else { Variant::Suite };
-    let options = Options { variant, locked };
+fn run_on_firmware(job: Job, chip: Chip, radio: Radio, options: &Options) -> Result<(), TaskError> {
+    let port = Port::of_chip(chip, radio)?;
     match job {
-        Job::Build => commands::build(&port, &options),
+        Job::Build => commands::build(&port, options),
         #[cfg(feature = "chips")]
-        Job::FlashImage => flash_image::make(&port, chip, variant),
-        Job::Check => commands::check(&port, &options),
-        Job::Clippy => commands::clippy(&port, &options),
-        Job::Doc => commands::doc(&port, &options),
+        Job::FlashImage => flash_image::make(&port, chip, options.variant),
+        Job::Check => commands::check(&port, options),
+        Job::Clippy => commands::clippy(&port, options),
+        Job::Doc => commands::doc(&port, options),
         Job::Costs { .. } if chip != Chip::QemuVirt => Err(TaskError::NotCounted),
-        Job::Costs { check } => costs::run(&port, &options, check),
+        Job::Costs { check } => costs::run(&port, options, check),
         Job::Sizes => commands::sizes(&port),
         Job::Compiler => commands::compiler(&port),
         Job::Clean => commands::clean(&port),
@@ -223,6 +228,7 @@ mod tests {
             "costs --check",
             "clean",
             "doc --chip esp32c6",
+            "build --chip esp32c3 --wifi",
         ] {
             let words = ["xtask", "firmware"].into_iter().chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");

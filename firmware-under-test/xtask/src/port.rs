@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use crate::error::TaskError;
+
 /// What the compiler makes code for where nothing else is said: QEMU's machine `virt`.
 pub(crate) const TARGET: &str = "riscv32imac-unknown-none-elf";
 
@@ -16,6 +18,15 @@ pub(crate) enum Chip {
     Esp32c3,
     /// ESP32-C6
     Esp32c6,
+}
+
+/// Whether the firmware drives the chip's radio.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Radio {
+    /// No: its driver is not in the image.
+    Absent,
+    /// Yes.
+    Driven,
 }
 
 /// Which of the images of a port.
@@ -49,13 +60,27 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// PRISM K1 for `chip`.
-    pub(crate) fn of_chip(chip: Chip) -> Self {
+    /// PRISM K1 for `chip`, with the radio's driver in it or without.
+    ///
+    /// # Errors
+    /// [`TaskError::NoRadio`] if the chip has none.
+    pub(crate) fn of_chip(chip: Chip, radio: Radio) -> Result<Self, TaskError> {
+        /// ESP32-C3 has no atomic operations.
+        const WITHOUT_ATOMICS: &str = "riscv32imc-unknown-none-elf";
         let root = repository();
-        match chip {
-            Chip::QemuVirt => Port::qemu_virt(&root),
-            Chip::Esp32c3 => Port::esp32(&root, "esp32c3", "riscv32imc-unknown-none-elf", &["esp32c3"]),
-            Chip::Esp32c6 => Port::esp32(&root, "esp32c6", TARGET, &["esp32c6"]),
+        match (chip, radio) {
+            (Chip::QemuVirt, Radio::Absent) => Ok(Port::qemu_virt(&root)),
+            (Chip::QemuVirt, Radio::Driven) => Err(TaskError::NoRadio),
+            (Chip::Esp32c3, Radio::Absent) => {
+                Ok(Port::esp32(&root, "esp32c3", WITHOUT_ATOMICS, &["esp32c3"]))
+            }
+            (Chip::Esp32c3, Radio::Driven) => {
+                Ok(Port::esp32(&root, "esp32c3-wifi", WITHOUT_ATOMICS, &["esp32c3", "wifi"]))
+            }
+            (Chip::Esp32c6, Radio::Absent) => Ok(Port::esp32(&root, "esp32c6", TARGET, &["esp32c6"])),
+            (Chip::Esp32c6, Radio::Driven) => {
+                Ok(Port::esp32(&root, "esp32c6-wifi", TARGET, &["esp32c6", "wifi"]))
+            }
         }
     }
 
@@ -155,6 +180,22 @@ fn repository() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_with_the_radio_is_another_one() {
+        let [without, with] = [Radio::Absent, Radio::Driven].map(|radio| {
+            let port = Port::of_chip(Chip::Esp32c6, radio).unwrap();
+            (port.image(Variant::Suite), port.features)
+        });
+        assert!(without.0.ends_with("prism-k1-esp32c6.elf") && with.0.ends_with("prism-k1-esp32c6-wifi.elf"));
+        assert_eq!((without.1, with.1), (&["esp32c6"][..], &["esp32c6", "wifi"][..]));
+    }
+
+    #[test]
+    fn an_emulated_machine_has_no_radio() {
+        let error = Port::of_chip(Chip::QemuVirt, Radio::Driven).err().unwrap().to_string();
+        assert!(error.contains("--chip"), "{error}");
+    }
 
     #[test]
     fn images_are_where_rig_files_name_them() {

@@ -51,17 +51,21 @@ pub const MODEL: ChipModel = if cfg!(feature = "esp32c3") {
 };
 
 /// Bytes of RAM for the heap. The rest is for variables, code that cannot wait for the flash, and the stack
-/// of the start.
+/// of the start. The radio takes of it twice: its code and the sockets' buffers are in the rest, and what it
+/// allocates comes from the heap (`radio/controller.rs`).
 pub const HEAP_BYTES: usize = if cfg!(feature = "esp32c3") {
-    232 * 1024
+    if cfg!(feature = "wifi") { 128 * 1024 } else { 232 * 1024 }
 } else if cfg!(feature = "esp32c6") {
-    344 * 1024
+    if cfg!(feature = "wifi") { 230 * 1024 } else { 344 * 1024 }
+} else if cfg!(feature = "wifi") {
+    // Not built yet: by what the other two have besides, in RAM of that size.
+    96 * 1024
 } else {
     224 * 1024
 };
 
 /// Bytes for the heap of what the loader used before, which is another stretch of the RAM.
-pub const RECLAIMED_BYTES: usize = 56 * 1024;
+pub const RECLAIMED_BYTES: usize = if cfg!(feature = "wifi") { 64 * 1024 } else { 56 * 1024 };
 
 /// Blocks of RMT memory for each lane. A block holds 48 symbols and a lane is refilled by halves of what it
 /// has, so more blocks mean fewer interrupts, which may also be later.

@@ -1,6 +1,6 @@
 //! Espressif's chips as the chip that a firmware asks for.
 
-use esp_hal::peripherals::{FLASH, FROM_CPU_INTR2, RMT, RTC_TIMER, UART0};
+use esp_hal::peripherals::{FLASH, FROM_CPU_INTR2, RMT, RTC_TIMER, UART0, WIFI};
 use firmware_platform as platform;
 use firmware_platform::{TaskBody, TaskSpec};
 
@@ -9,9 +9,8 @@ use crate::console::{self, ConsoleRx, ConsoleTx};
 use crate::flash::Flash;
 use crate::leds::Leds;
 use crate::machine::{self, Machine};
-use crate::net::Net;
+use crate::radio::{self, Net, Wifi};
 use crate::tasks;
-use crate::wifi::Wifi;
 
 /// A chip of the ESP32 family with two LED pins.
 pub struct Esp32;
@@ -42,13 +41,16 @@ pub struct Parts {
     pub watchdog: RTC_TIMER<'static>,
     /// The interrupt in which the LED lanes are refilled.
     pub refills: FROM_CPU_INTR2<'static>,
+    /// The radio.
+    pub wifi: WIFI<'static>,
 }
 
 /// All peripherals.
 pub fn peripherals(parts: Parts) -> platform::Peripherals<2, Esp32> {
-    let Parts { pins, rmt, uart, flash, watchdog, refills } = parts;
+    let Parts { pins, rmt, uart, flash, watchdog, refills, wifi } = parts;
     machine::keep_watchdog(watchdog);
     let (console_rx, console_tx) = console::open(uart, pins.console_rx, pins.console_tx);
+    let (net, wifi) = radio::start(wifi);
     platform::Peripherals {
         cpu: Cpu,
         tasks: Tasks,
@@ -57,8 +59,8 @@ pub fn peripherals(parts: Parts) -> platform::Peripherals<2, Esp32> {
         leds: Leds::start(rmt, pins.leds, refills),
         console_rx,
         console_tx,
-        net: Net::new(),
-        wifi: Wifi::new(),
+        net,
+        wifi,
     }
 }
 

@@ -38,6 +38,7 @@ fn main() -> ! {
         flash: peripherals.FLASH,
         watchdog: peripherals.RTC_TIMER,
         refills: peripherals.FROM_CPU_INTR2,
+        wifi: peripherals.WIFI,
     };
     prism_k1::start(chip::peripherals(parts), Options::default());
     // Of the lowest priority; everything else happens in tasks.

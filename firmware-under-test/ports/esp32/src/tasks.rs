@@ -12,6 +12,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use critical_section::Mutex;
+#[cfg(feature = "wifi")]
+use embassy_executor::Spawner;
 use embassy_executor::raw::TaskStorage;
 use esp_rtos::embassy::{Callbacks, Executor};
 use firmware_platform::{Core, TaskBody, TaskSpec};
@@ -21,6 +23,12 @@ const TASKS: usize = 24;
 /// Bytes of each stack beyond what the firmware asks for. Interrupts run on the stack of whoever they
 /// interrupt, and nest (estimated: four frames of registers, 128 bytes each, and what their handlers call).
 const INTERRUPT_BYTES: usize = 2048;
+
+/// Bytes of stack besides for tasks that call the radio's driver (estimated): frames are made there, 1.5 KiB, and
+/// what is Espressif's machine code runs in ESP-IDF on main tasks of 3.5 KiB.
+const RADIO_BYTES: usize = if cfg!(feature = "wifi") { 4096 } else { 0 };
+/// The tasks that do: one opens the access point, the other runs the stacks.
+const CALLERS_OF_RADIO: [&str; 2] = ["main", "network"];
 
 /// Who lives.
 static LIVING: Mutex<RefCell<[Option<TaskSpec>; TASKS]>> = Mutex::new(RefCell::new([None; TASKS]));
@@ -44,6 +52,7 @@ pub fn spawn(spec: TaskSpec, body: TaskBody) {
         place
     });
     let core = if cfg!(feature = "esp32s3") && spec.core == Core::One { 1 } else { 0 };
+    let radio_bytes = if CALLERS_OF_RADIO.contains(&spec.name) { RADIO_BYTES } else { 0 };
     let start = Box::into_raw(Box::new(Start { body, place }));
     // SAFETY: the thread owns what it is given, and bodies may move to another thread (firmware-platform).
     unsafe {
@@ -53,7 +62,7 @@ pub fn spawn(spec: TaskSpec, body: TaskBody) {
             start.cast(),
             spec.priority.into(),
             Some(core),
-            spec.stack_bytes + INTERRUPT_BYTES,
+            spec.stack_bytes + INTERRUPT_BYTES + radio_bytes,
         );
     }
 }
@@ -64,6 +73,15 @@ pub fn for_each(each: &mut dyn FnMut(&TaskSpec, Option<usize>)) {
     for spec in living.iter().flatten() {
         each(spec, None);
     }
+}
+
+/// Runs `future`, which never ends, beside the calling task's own on the same executor.
+#[cfg(feature = "wifi")]
+pub async fn spawn_beside<F: Future<Output = ()> + 'static>(future: F) {
+    // SAFETY: the executor lives for ever, and polls this.
+    let spawner = unsafe { Spawner::for_current_executor() }.await;
+    let storage: &'static TaskStorage<F> = Box::leak(Box::new(TaskStorage::new()));
+    spawner.spawn(storage.spawn(|| future).expect("a storage of its own"));
 }
 
 /// Blocks the calling task for `micros`; others run meanwhile.

@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::port::Chip;
+use crate::port::{Chip, Radio};
 
 /// What an image says that counts two things.
 const SAID: &str = "count crc 256 2573\ncount crc 4096 40973\ncount net-page 1 65725\n\
@@ -49,7 +49,7 @@ fn what_was_counted_becomes_the_table() {
 
 #[test]
 fn the_table_is_what_would_be_written_for_its_own_counts() {
-    let path = place(&Port::of_chip(Chip::QemuVirt));
+    let path = place(&Port::of_chip(Chip::QemuVirt, Radio::Absent).unwrap());
     let text = fs::read_to_string(&path).unwrap();
     let table = Table::read(&text).expect("no hand has touched it");
     assert_eq!(table.to_string(), text);
