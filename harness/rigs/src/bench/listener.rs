@@ -1,17 +1,20 @@
 //! A thread that listens to a serial port, so that bytes have the instant at which they were there, whatever
 //! the case does meanwhile.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::event::{EventfdFlags, eventfd};
+
 use super::bell::Bell;
 use crate::serial::{Chunk, Port, SerialError};
 
-/// How often a listener looks whether it is still wanted.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a listener that nothing wakes looks whether it is still wanted.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often it looks for a port that has vanished.
 const SEARCH: Duration = Duration::from_millis(20);
 /// Chunks that wait for the bench: some MiB of a flood, then the port has to wait.
@@ -34,6 +37,8 @@ pub(super) type Find = Box<dyn Fn() -> Option<Port> + Send>;
 pub(super) struct Listener {
     heard: Receiver<Heard>,
     ended: Arc<AtomicBool>,
+    /// Wakes it when it has ended.
+    end: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,10 +53,11 @@ impl Listener {
     ) -> std::io::Result<Self> {
         let (sender, heard) = sync_channel(MAX_WAITING);
         let ended = Arc::new(AtomicBool::new(false));
-        let teller = Teller { sender, bell, ended: ended.clone() };
+        let end = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let teller = Teller { sender, bell, ended: ended.clone(), end: end.clone() };
         let thread =
             std::thread::Builder::new().name(name.to_owned()).spawn(move || listen(port, &teller, find))?;
-        Ok(Listener { heard, ended, thread: Some(thread) })
+        Ok(Listener { heard, ended, end, thread: Some(thread) })
     }
 
     /// What it has heard since, if anything.
@@ -63,6 +69,8 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
+        // It can only be refused where it was written to some 2^64 times.
+        let _ = rustix::io::write(&*self.end, &1_u64.to_ne_bytes());
         if let Some(thread) = self.thread.take() {
             // It has nothing to say any more.
             let _ = thread.join();
@@ -74,6 +82,7 @@ struct Teller {
     sender: SyncSender<Heard>,
     bell: Bell,
     ended: Arc<AtomicBool>,
+    end: Arc<OwnedFd>,
 }
 
 impl Teller {
@@ -113,7 +122,7 @@ fn listen(port: Option<Port>, teller: &Teller, find: Option<Find>) {
             }
             continue;
         };
-        match port.read(Instant::now() + LOOK) {
+        match port.read_unless(&*teller.end, Instant::now() + LOOK) {
             Ok(chunk) if chunk.bytes.is_empty() => {}
             Ok(chunk) => {
                 if !teller.tell(Heard::Bytes(chunk)) {

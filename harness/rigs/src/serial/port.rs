@@ -122,9 +122,21 @@ impl Port {
     /// # Errors
     /// [`SerialError::Gone`] if the other end is.
     pub fn read(&mut self, deadline: Instant) -> Result<Chunk, SerialError> {
+        self.next(deadline, None)
+    }
+
+    /// The same, but nothing as soon as `end` can be read.
+    ///
+    /// # Errors
+    /// [`SerialError::Gone`] if the other end is.
+    pub fn read_unless(&mut self, end: impl AsFd, deadline: Instant) -> Result<Chunk, SerialError> {
+        self.next(deadline, Some(end.as_fd()))
+    }
+
+    fn next(&mut self, deadline: Instant, end: Option<BorrowedFd<'_>>) -> Result<Chunk, SerialError> {
         let mut bytes = vec![0; CHUNK_BYTES];
         loop {
-            let ready = self.wait(PollFlags::IN, deadline)?;
+            let ready = self.wait(PollFlags::IN, deadline, end)?;
             let at = Instant::now();
             if !ready {
                 return Ok(Chunk { at, bytes: Vec::new() });
@@ -152,7 +164,7 @@ impl Port {
                 Ok(count) => rest = &rest[count..],
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
-                    if !self.wait(PollFlags::OUT, deadline)? {
+                    if !self.wait(PollFlags::OUT, deadline, None)? {
                         return Err(SerialError::Stuck { path: self.path.clone(), left: rest.len() });
                     }
                 }
@@ -162,14 +174,19 @@ impl Port {
         Ok(())
     }
 
-    /// Whether the port is ready before `deadline`.
-    fn wait(&self, what: PollFlags, deadline: Instant) -> Result<bool, SerialError> {
+    /// Whether the port is ready before `deadline`, and before `end` can be read.
+    fn wait(
+        &self,
+        what: PollFlags,
+        deadline: Instant,
+        end: Option<BorrowedFd<'_>>,
+    ) -> Result<bool, SerialError> {
         loop {
             let limit = deadline.saturating_duration_since(Instant::now());
-            let mut fds = [PollFd::from_borrowed_fd(self.fd.as_fd(), what)];
+            let mut fds = vec![PollFd::from_borrowed_fd(self.fd.as_fd(), what)];
+            fds.extend(end.map(|end| PollFd::from_borrowed_fd(end, PollFlags::IN)));
             match poll(&mut fds, Some(&timespec(limit))) {
-                Ok(0) => return Ok(false),
-                Ok(_) => return Ok(true),
+                Ok(_) => return Ok(!fds[0].revents().is_empty()),
                 Err(Errno::INTR) => {}
                 Err(reason) => return Err(self.gone(reason.into())),
             }
