@@ -1,20 +1,20 @@
-//! The network: embassy-net over an interface whose frames the rig carries, or over the machine's own, and
-//! listening ports with a backlog.
+//! The network: embassy-net over an interface whose frames the rig carries, or over the machine's own.
 //!
 //! Everything here runs in the task that binds the first port, on its executor: embassy-net's stack is
 //! not made for several.
 
 mod carried;
 mod interface;
-mod listener;
 mod virtio;
 
-use core::cell::{Cell, OnceCell, RefCell};
+use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 
 use edge_nal::{TcpBind, UdpBind};
 use edge_nal_embassy::{Udp, UdpBuffers, UdpError};
-use embassy_net::{Config, Ipv4Address, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+use embassy_net::{Config, Ipv4Address, Ipv4Cidr, Runner, StackResources, StaticConfigV4};
+use firmware_sockets::tcp::{Acceptor, NetError};
+use firmware_sockets::{Gate, Interface, Places, udp};
 use rigor_agent::layout::{Network, boot};
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -22,7 +22,6 @@ use crate::{kernel, memory};
 
 pub use carried::receive;
 pub use interface::poll;
-pub use listener::{Acceptor, NetError};
 
 /// Of the device on the link to the rig, as an ESP32's access point has it by default.
 const ADDRESS: Ipv4Address = Ipv4Address::new(192, 168, 4, 1);
@@ -37,6 +36,13 @@ const MAC: [u8; 6] = [0x02, b'R', b'G', 0, 0, 1];
 /// TCP sockets at once: six being served, four waiting for a client on each of two ports, and two that wait
 /// to be served or are on their way out.
 const TCP_SOCKETS: usize = 16;
+/// Sockets that wait for a client on each port (as the virtual board).
+const BACKLOG: usize = 4;
+/// Bytes of a send buffer (`CONFIG_LWIP_TCP_SND_BUF_DEFAULT`; as the virtual board).
+const SEND_BYTES: usize = 5760;
+/// Bytes of a receive buffer. lwIP's window of 5,760 opens with each segment that is read; this stack's does
+/// so only when it has doubled, so that it takes a segment more for the same way.
+const RECEIVE_BYTES: usize = 7200;
 /// UDP sockets at once.
 const UDP_SOCKETS: usize = 2;
 /// Bytes of a UDP socket's buffers: an mDNS message each way (RFC 6762 section 17).
@@ -45,6 +51,11 @@ const UDP_BYTES: usize = 1500;
 const SEED: u64 = 0x4B31;
 
 type UdpMemory = UdpBuffers<UDP_SOCKETS, UDP_BYTES, UDP_BYTES, 2>;
+
+/// What frames come through on their way to the stack.
+static GATE: Gate = Gate::new();
+
+static PLACES: Places<TCP_SOCKETS, RECEIVE_BYTES, SEND_BYTES> = Places::new();
 
 /// The memory of the stack lies outside of the firmware's heap, as that of the radio's driver does. A start
 /// makes it new.
@@ -61,9 +72,7 @@ static UDP_MEMORY: ForOneTask = ForOneTask(UdpMemory::new());
 
 /// The network stack. It runs from the first port that is bound.
 pub struct Net {
-    stack: Stack<'static>,
-    pool: OnceCell<listener::Pool>,
-    udp: Udp<'static>,
+    sockets: firmware_sockets::Net<1>,
     idle: Cell<Option<Runner<'static, interface::Interface>>>,
 }
 
@@ -82,10 +91,10 @@ impl Net {
         let config =
             Config::ipv4_static(StaticConfigV4 { address, gateway, dns_servers: heapless::Vec::new() });
         let (stack, runner) = embassy_net::new(interface, config, RESOURCES.take(), SEED);
+        let udp = [Udp::new(stack, &UDP_MEMORY.0)];
+        let interfaces = [Interface { stack, gate: &GATE }];
         Net {
-            stack,
-            pool: OnceCell::new(),
-            udp: Udp::new(stack, &UDP_MEMORY.0),
+            sockets: firmware_sockets::Net::new(interfaces, &PLACES, BACKLOG, udp),
             idle: Cell::new(Some(runner)),
         }
     }
@@ -103,16 +112,16 @@ impl TcpBind for Net {
 
     async fn bind(&self, local: SocketAddr) -> Result<Acceptor, NetError> {
         self.run().await;
-        Ok(self.pool.get_or_init(|| listener::Pool::new(self.stack)).listen(local.port()))
+        TcpBind::bind(&self.sockets, local).await
     }
 }
 
 impl UdpBind for Net {
     type Error = UdpError;
-    type Socket<'a> = edge_nal_embassy::UdpSocket<'a>;
+    type Socket<'a> = udp::Socket<'a, 1>;
 
     async fn bind(&self, local: SocketAddr) -> Result<Self::Socket<'_>, UdpError> {
         self.run().await;
-        self.udp.bind(local).await
+        UdpBind::bind(&self.sockets, local).await
     }
 }

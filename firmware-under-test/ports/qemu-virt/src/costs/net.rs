@@ -2,20 +2,19 @@
 //! client, on both ends of a cable that takes no time.
 
 pub mod interface;
-#[path = "../net/listener.rs"]
-mod listener;
 
-use core::cell::{Cell, OnceCell};
+use core::cell::Cell;
 use core::net::{Ipv4Addr, SocketAddr};
 
 use edge_nal::{TcpBind, UdpBind};
-use edge_nal_embassy::{Udp, UdpBuffers, UdpError, UdpSocket};
+use edge_nal_embassy::{Udp, UdpBuffers, UdpError};
 use embassy_net::{Config, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+use firmware_sockets::tcp::{Acceptor, NetError};
+use firmware_sockets::{Gate, Places, udp};
 use static_cell::ConstStaticCell;
 
 use crate::chip;
 use interface::{Interface, TO_CLIENT, TO_DEVICE};
-use listener::{Acceptor, NetError, Pool};
 
 /// The device's address.
 pub const DEVICE: Ipv4Addr = Ipv4Addr::new(192, 168, 4, 1);
@@ -24,8 +23,15 @@ pub const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 168, 4, 2);
 
 /// As in the image for rigs.
 const TCP_SOCKETS: usize = 16;
+const BACKLOG: usize = 4;
+const SEND_BYTES: usize = 5760;
+const RECEIVE_BYTES: usize = 7200;
 const UDP_SOCKETS: usize = 2;
 const UDP_BYTES: usize = 1500;
+
+/// Nobody needs to be held up: all of the cable is looked at before time goes on.
+static GATE: Gate = Gate::new();
+static PLACES: Places<TCP_SOCKETS, RECEIVE_BYTES, SEND_BYTES> = Places::new();
 
 type UdpMemory = UdpBuffers<UDP_SOCKETS, UDP_BYTES, UDP_BYTES, 2>;
 
@@ -51,9 +57,7 @@ pub fn client() -> (Stack<'static>, Runner<'static, Interface>) {
 
 /// The device's stack. It runs from the first port that is bound.
 pub struct Net {
-    stack: Stack<'static>,
-    pool: OnceCell<Pool>,
-    udp: Udp<'static>,
+    sockets: firmware_sockets::Net<1>,
     idle: Cell<Option<Runner<'static, Interface>>>,
 }
 
@@ -62,8 +66,10 @@ impl Net {
     pub fn new() -> Self {
         let interface = Interface { receives: &TO_DEVICE, sends: &TO_CLIENT, station: 1 };
         let (stack, runner) = embassy_net::new(interface, address(DEVICE), RESOURCES.take(), 1);
-        let udp = Udp::new(stack, &UDP_MEMORY.0);
-        Net { stack, pool: OnceCell::new(), udp, idle: Cell::new(Some(runner)) }
+        let udp = [Udp::new(stack, &UDP_MEMORY.0)];
+        let interfaces = [firmware_sockets::Interface { stack, gate: &GATE }];
+        let sockets = firmware_sockets::Net::new(interfaces, &PLACES, BACKLOG, udp);
+        Net { sockets, idle: Cell::new(Some(runner)) }
     }
 
     async fn run(&self) {
@@ -79,16 +85,16 @@ impl TcpBind for Net {
 
     async fn bind(&self, local: SocketAddr) -> Result<Acceptor, NetError> {
         self.run().await;
-        Ok(self.pool.get_or_init(|| Pool::new(self.stack)).listen(local.port()))
+        TcpBind::bind(&self.sockets, local).await
     }
 }
 
 impl UdpBind for Net {
     type Error = UdpError;
-    type Socket<'a> = UdpSocket<'a>;
+    type Socket<'a> = udp::Socket<'a, 1>;
 
     async fn bind(&self, local: SocketAddr) -> Result<Self::Socket<'_>, UdpError> {
         self.run().await;
-        self.udp.bind(local).await
+        UdpBind::bind(&self.sockets, local).await
     }
 }

@@ -68,13 +68,13 @@ pub fn receive(cs: CriticalSection<'_>, mut frames: &[u8]) {
 
 /// The oldest frame that is not refused by `is_refused`, which stays where it is until it is [taken](take).
 /// If there is none, `waker` hears of the next one.
-pub fn waiting(waker: &Waker, is_refused: impl Fn(CriticalSection<'_>, &[u8]) -> bool) -> bool {
+pub fn waiting(waker: &Waker, is_refused: impl Fn(&[u8]) -> bool) -> bool {
     critical_section::with(|cs| {
         let mut waiting = RECEIVED.borrow_ref_mut(cs);
         while waiting.count > 0 {
             let (index, length) = (waiting.oldest, waiting.lengths[waiting.oldest]);
             // SAFETY: the oldest frame, which nobody has been given.
-            if !is_refused(cs, unsafe { core::slice::from_raw_parts(place(index), length) }) {
+            if !is_refused(unsafe { core::slice::from_raw_parts(place(index), length) }) {
                 return true;
             }
             waiting.let_go();

@@ -36,9 +36,6 @@ pub static TO_DEVICE: Direction = Direction::new();
 /// From the device to the client.
 pub static TO_CLIENT: Direction = Direction::new();
 
-/// Nobody needs room on the whole cable to be told of: all of it is looked at before time goes on.
-pub fn listen(_port: u16, _sockets: usize) {}
-
 /// One end.
 pub struct Interface {
     /// What it hears.
