@@ -1,7 +1,7 @@
 //! What the console tells of the device's life: that it starts, and why, and that its firmware gave up.
 //!
 //! The chip's ROM says why it starts (`rst:0xc (RTC_SW_CPU_RST)`, ESP32-S3 technical reference manual, chapter
-//! "Reset and Clock"); ESP-IDF and esp-backtrace say why a firmware gave up.
+//! "Reset and Clock"); ESP-IDF, esp-backtrace and our own ports say why a firmware gave up.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +12,9 @@ use super::whereabouts::told_in;
 
 /// Longer lines tell nothing more.
 const MAX_LINE: usize = 512;
-/// What a line has in it with which a firmware gives up.
+/// What a line begins with in which PRISM K1's own panic handlers say why it gives up.
+const PANIC: &str = "panic: ";
+/// What a line has in it with which others do.
 const CRASHES: [&str; 5] =
     ["panicked at", "Guru Meditation Error", "abort() was called", "assert failed:", "stack overflow"];
 
@@ -64,7 +66,9 @@ impl BootLog {
             }
             let cause = if crashed && cause == ResetCause::Software { ResetCause::Panic } else { cause };
             self.told.push((at, DeviceEvent::Started(cause)));
-        } else if !self.crashed && CRASHES.iter().any(|crash| line.contains(crash)) {
+        } else if !self.crashed
+            && (line.starts_with(PANIC) || CRASHES.iter().any(|crash| line.contains(crash)))
+        {
             self.crashed = true;
             self.told.push((at, DeviceEvent::Crashed(line.into())));
         }
@@ -124,6 +128,13 @@ mod tests {
             DeviceEvent::Crashed("panicked at b.rs".into()),
         ];
         assert_eq!(told(text), expected);
+    }
+
+    #[test]
+    fn our_own_ports_give_up_in_words_of_their_own() {
+        let text = "\r\npanic: index out of bounds\r\nat src/lib.rs:3:5\r\nBacktrace: 0x42001234\r\nRebooting...\r\n\
+                    I (1) k1: no panic: all is well\r\n";
+        assert_eq!(told(text), [DeviceEvent::Crashed("panic: index out of bounds".into())]);
     }
 
     #[test]
