@@ -138,7 +138,7 @@ fn gates(result: &RunResult, case: &CaseResult) -> bool {
     })
 }
 
-/// What a person needs next: the reason, how to see it again, and the device's last words.
+/// What a person needs next: the reason, how to see it again, the device's last words, and where it crashed.
 fn details(case: &CaseResult) -> String {
     let mut lines = Vec::new();
     lines.extend(case.reason.as_deref().map(visible));
@@ -146,6 +146,10 @@ fn details(case: &CaseResult) -> String {
     if !case.log_tail.is_empty() {
         lines.push("log:".to_owned());
         lines.extend(case.log_tail.iter().map(|line| format!("  {}", visible(line))));
+    }
+    if !case.backtrace.is_empty() {
+        lines.push("backtrace:".to_owned());
+        lines.extend(case.backtrace.iter().map(|line| format!("  {}", visible(line))));
     }
     lines.join("\n")
 }
@@ -210,6 +214,7 @@ mod tests {
             case.reason = Some(evil.to_owned());
             case.repeat = Some(evil.to_owned());
             case.log_tail = vec![evil.to_owned(); 3];
+            case.backtrace = vec![evil.to_owned(); 3];
         }
         run.run.started = evil.to_owned();
         let xml = render(&run).unwrap();

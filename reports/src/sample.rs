@@ -263,6 +263,11 @@ pub(crate) fn run() -> RunResult {
             } else {
                 Vec::new()
             },
+            backtrace: if decision.verdict == Verdict::Fail {
+                vec!["at prism_k1::playback::task::show (src/playback/task.rs:310)".to_owned()]
+            } else {
+                Vec::new()
+            },
             repeat: Some(format!(
                 "RIGOR_SEED=1 cargo test --test hil -- --exact prism-k1::{id}::{}",
                 decision.case

@@ -35,6 +35,9 @@ pub const MAX_FILE: usize = 64 << 20;
 /// Lines of log that a case keeps.
 pub const LOG_TAIL_LINES: usize = 40;
 
+/// Most lines of [`CaseResult::backtrace`].
+pub const BACKTRACE_LINES: usize = 24;
+
 /// Characters that a line of log, a reason or an observation keeps.
 pub const MAX_TEXT: usize = 2000;
 
@@ -265,6 +268,10 @@ pub struct CaseResult {
     /// The last lines of the device's log, at most [`LOG_TAIL_LINES`], if it did not pass. They
     /// come from the device and may hold anything.
     pub log_tail: Vec<String>,
+    /// What the addresses in the device's last crash mean, call by call, innermost first, or why nobody can tell; at most
+    /// [`BACKTRACE_LINES`]. Left out if there is nothing to tell. The names come from the firmware and may be anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backtrace: Vec<String>,
     /// The command that repeats exactly this case.
     pub repeat: Option<String>,
     /// Where the suite adds the case.
@@ -392,6 +399,8 @@ impl RunResult {
             let surplus = case.log_tail.len().saturating_sub(LOG_TAIL_LINES);
             case.log_tail.drain(..surplus);
             case.log_tail.iter_mut().for_each(shorten);
+            case.backtrace.truncate(BACKTRACE_LINES);
+            case.backtrace.iter_mut().for_each(shorten);
             case.evidence.iter_mut().for_each(shorten_labels);
         }
         let totals = totals(&requirements, &cases);

@@ -8,13 +8,10 @@ use gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
 use crate::elf::{Image, Symbol};
 use crate::error::ImageError;
 use crate::survey::survey;
+use crate::trace::{Call, Trace};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-/// What a line of the console begins with that lists return addresses, innermost first.
-pub const BACKTRACE: &str = "Backtrace:";
-/// Addresses of a backtrace that are looked up.
-const MAX_ADDRESSES: usize = 64;
 /// Frames of one address that are told: what is inlined counts each time.
 const MAX_FRAMES: usize = 32;
 /// Characters of a name that are told.
@@ -95,21 +92,19 @@ impl<'a> Symboliser<'a> {
         (within < symbol.bytes.max(1)).then(|| clip(&format!("{:#}", rustc_demangle::demangle(name))))
     }
 
-    /// The backtraces in `console`, made readable: for each line `Backtrace: 0x80001234 0x80005678` a line
-    /// for each function that was called, innermost first, as in `at core::panicking::panic
-    /// (core/src/panicking.rs:75)`. An address of which nothing is known stands for itself.
-    pub fn explain(&self, console: &str) -> Vec<String> {
-        let traces = console.lines().filter_map(|line| line.split_once(BACKTRACE));
-        let addresses = traces.flat_map(|(_, list)| list.split_whitespace().map_while(address));
-        addresses.take(MAX_ADDRESSES).flat_map(|address| self.explain_call(address)).collect()
+    /// The calls of `trace`, made readable: a line for each function that was called, innermost first, as in `at
+    /// core::panicking::panic (core/src/panicking.rs:75)`. An address of which nothing is known stands for itself.
+    pub fn explain(&self, trace: &Trace) -> Vec<String> {
+        trace.calls.iter().flat_map(|call| self.explain_call(call)).collect()
     }
 
-    /// A line for each function that `returned` returns into.
-    fn explain_call(&self, returned: u32) -> Vec<String> {
-        // The call is before: what follows it may belong to another line, or to another function.
-        let frames = self.frames(returned.wrapping_sub(1));
+    /// A line for each function that `call` is in.
+    fn explain_call(&self, call: &Call) -> Vec<String> {
+        // Where a call returns to may belong to another line, or to another function.
+        let within = if call.returned { call.address.wrapping_sub(1) } else { call.address };
+        let frames = self.frames(within);
         if frames.is_empty() {
-            return vec![format!("at {returned:#010x}")];
+            return vec![format!("at {:#010x}", call.address)];
         }
         frames.iter().map(|frame| format!("at {frame}")).collect()
     }
@@ -146,10 +141,6 @@ fn short(path: &str) -> &str {
         .map_or(path, |at| &path[at + 1..])
 }
 
-fn address(word: &str) -> Option<u32> {
-    u32::from_str_radix(word.strip_prefix("0x")?, 16).ok()
-}
-
 /// `name` for a terminal: printable, and short however long the image made it.
 fn clip(name: &str) -> String {
     let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
@@ -181,14 +172,6 @@ mod tests {
     #[case("src/main.rs", "src/main.rs")]
     fn paths_do_not_tell_of_this_machine(#[case] path: &str, #[case] expected: &str) {
         assert_eq!(short(path), expected);
-    }
-
-    #[test]
-    fn what_a_device_says_is_no_address_unless_it_is_one() {
-        assert_eq!(address("0x80001234"), Some(0x8000_1234));
-        for word in ["80001234", "0x", "0x180001234", "0xzz", ""] {
-            assert_eq!(address(word), None, "{word}");
-        }
     }
 
     #[test]

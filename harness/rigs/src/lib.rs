@@ -5,6 +5,8 @@
 //! module here and a line in [`take`].
 
 #[cfg(target_os = "linux")]
+pub mod backtrace;
+#[cfg(target_os = "linux")]
 pub mod bench;
 pub mod failing;
 pub mod fault;

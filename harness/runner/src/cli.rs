@@ -181,7 +181,7 @@ fn as_trial(seat: &Seat, session: &Arc<Session>, interrupt: Option<Arc<Interrupt
 fn completion(catalogue: &Catalogue, trial: &Trial) -> Result<Completion, Failed> {
     if trial.gates(catalogue) {
         let mut text = trial.grievances().join("\n");
-        for line in &trial.log_tail {
+        for line in trial.log_tail.iter().chain(&trial.backtrace) {
             text.push_str("\n    | ");
             text.push_str(&rigor_reports::visible(line));
         }

@@ -15,13 +15,12 @@ use rigor_core::host::{HostDelay, stamps_within};
 use rigor_core::qualification::Qualification;
 use rigor_core::recovery::Recovery;
 use rigor_core::requirement::{Catalogue, Class};
-use rigor_core::result::{Decision, NotRun};
+use rigor_core::result::{BACKTRACE_LINES, Decision, NotRun};
 use rigor_core::task::{TASK_LANES, TaskStart};
 use rigor_core::unit::Amount;
 use rigor_core::verdict::{Blame, HarnessError, Inconclusive, ProductError, Verdict};
 use rigor_core::{Event, Instant, Rig};
 use rigor_decode::console::LineDecoder;
-use rigor_image::BACKTRACE;
 use rigor_rigs::fault::Model;
 use rigor_rigs::recording::{Ending, Recording, Recordings, Stopped};
 use rigor_rigs::{BackEnd, Firmwares, Order, Refusal, RigFile};
@@ -49,9 +48,6 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Lines of the device's console that a failure shows.
 const LOG_TAIL_LINES: usize = 12;
-
-/// Lines of a backtrace that follow them, if the device crashed.
-const BACKTRACE_LINES: usize = 24;
 
 /// What a trial needs to know.
 pub struct Setup {
@@ -115,6 +111,8 @@ pub struct Trial {
     pub evidence: Option<Evidence>,
     /// The last lines of the device's console, if the case did not pass.
     pub log_tail: Vec<String>,
+    /// What the backtrace of its last crash means, if it lists one and the case did not pass.
+    pub backtrace: Vec<String>,
     /// What each task, by name, reserved for its stack when it first started, in bytes; none where the rig
     /// does not see tasks, or of tasks whose start the case has dropped from the timeline.
     pub stacks: BTreeMap<String, u64>,
@@ -355,6 +353,7 @@ pub(crate) fn without_rig(decisions: Vec<(String, Decision)>) -> Trial {
         recoveries: Vec::new(),
         evidence: None,
         log_tail: Vec::new(),
+        backtrace: Vec::new(),
         stacks: BTreeMap::new(),
         reached_defects: None,
         qualification: None,
@@ -433,6 +432,8 @@ fn on_rig(
     if let Some(accounts) = &setup.accounts {
         accounts.put(&setup.rig.name, case.name(), account::of(&rig));
     }
+    let (log_tail, backtrace) =
+        if verdict == Verdict::Pass { Default::default() } else { last_words(&rig, &setup.rig) };
     Trial {
         decisions,
         evidence,
@@ -440,7 +441,8 @@ fn on_rig(
         wall_time: Duration::ZERO,
         retries: 0,
         recoveries: Vec::new(),
-        log_tail: if verdict == Verdict::Pass { Vec::new() } else { log_tail(&rig, &setup.rig) },
+        log_tail,
+        backtrace,
         stacks: stacks(&rig),
         reached_defects: rig.drive.reached_defects().filter(|_| !interrupt.load(Ordering::Relaxed)),
         qualification: rig.drive.qualification(),
@@ -525,17 +527,16 @@ fn stacks(rig: &Rig) -> BTreeMap<String, u64> {
 }
 
 /// The last lines of the console, and what its last backtrace means.
-fn log_tail(rig: &Rig, file: &RigFile) -> Vec<String> {
-    let Some(console) = &rig.parts.console else { return Vec::new() };
+fn last_words(rig: &Rig, file: &RigFile) -> (Vec<String>, Vec<String>) {
+    let Some(console) = &rig.parts.console else { return Default::default() };
     let events = rig.timeline.events(console.source(), Instant::ZERO, Instant::MAX);
     let lines = LineDecoder::decode(&events);
     let skip = lines.len().saturating_sub(LOG_TAIL_LINES);
+    let tail = lines[skip..].iter().map(|line| format!("{} {}", line.end, line.text)).collect();
     // It may have started anew since, and said a lot.
-    let crash = lines.iter().rfind(|line| line.text.contains(BACKTRACE));
-    let backtrace = crash.map(|line| rigor_rigs::qemu::image::explain_on(file, &line.text));
-    let backtrace = backtrace.into_iter().flatten().take(BACKTRACE_LINES);
-    let told = lines[skip..].iter().map(|line| format!("{} {}", line.end, line.text));
-    told.chain(backtrace).collect()
+    let mut backtrace = rigor_rigs::backtrace::explain(file, lines.iter().map(|line| &*line.text));
+    backtrace.truncate(BACKTRACE_LINES);
+    (tail, backtrace)
 }
 
 #[cfg(test)]
@@ -564,6 +565,7 @@ mod tests {
             recoveries: Vec::new(),
             evidence: None,
             log_tail: Vec::new(),
+            backtrace: Vec::new(),
             stacks: BTreeMap::new(),
             reached_defects: None,
             qualification: None,

@@ -166,10 +166,18 @@ fn evidence(page: &mut Markup, place: usize, case: &CaseResult) {
         page.element("div", &[("class", "evidence"), ("data-case", &place)], |_| {});
     }
     let told = case.evidence.as_ref().is_some_and(|evidence| !evidence.log.is_empty());
-    if !told && !case.log_tail.is_empty() {
-        page.leaf("h4", &[], "The device's last words");
+    if !told {
+        lines(page, "The device's last words", &case.log_tail);
+    }
+    lines(page, "Where it crashed", &case.backtrace);
+}
+
+/// `lines` as they are, below `title`, if there are any.
+fn lines(page: &mut Markup, title: &'static str, lines: &[String]) {
+    if !lines.is_empty() {
+        page.leaf("h4", &[], title);
         page.element("pre", &[("class", "log")], |page| {
-            for line in &case.log_tail {
+            for line in lines {
                 page.text(line);
                 page.constant("\n");
             }

@@ -67,6 +67,7 @@ budget = {{ quantity = "frame period", unit = "ms", bound = "max", at_most = 16.
             } else {
                 Vec::new()
             },
+            backtrace: Vec::new(),
             source: None,
             evidence: Some(plenty()),
         });

@@ -60,6 +60,7 @@ fn poisoned(mut run: RunResult) -> RunResult {
         case.reason = Some(HOSTILE.to_owned());
         case.repeat = Some(HOSTILE.to_owned());
         case.log_tail = vec![HOSTILE.to_owned(); 2];
+        case.backtrace = vec![HOSTILE.to_owned(); 2];
         if let Some(source) = &mut case.source {
             evil(&mut source.file);
         }

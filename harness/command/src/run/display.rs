@@ -172,7 +172,8 @@ impl Display {
     }
 }
 
-/// A case's line, and below it what was found amiss, the end of the device's log.
+/// A case's line, and below it what was found amiss, the end of the device's log, and where it
+/// crashed.
 fn told(seat: &Seat, trial: &Trial, colours: bool) -> String {
     let verdict = trial.verdict();
     let word = rigor_reports::table::paint(&format!("{:<12}", verdict.to_string()), verdict, colours);
@@ -181,7 +182,7 @@ fn told(seat: &Seat, trial: &Trial, colours: bool) -> String {
     for line in trial.grievances() {
         text.push_str(&format!("    {line}\n"));
     }
-    for line in &trial.log_tail {
+    for line in trial.log_tail.iter().chain(&trial.backtrace) {
         text.push_str(&format!("    | {}\n", visible(line)));
     }
     text

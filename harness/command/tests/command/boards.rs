@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use rigor_flasher::Chip;
+use rigor_image::Image;
 use rigor_pty::Pty;
 
 use crate::{Said, Workspace};
@@ -415,8 +416,14 @@ pub(crate) fn a_bench_that_was_unplugged_is_used_again_once_it_is_plugged_in() {
     run().expect(0);
 }
 
-/// A board on port 2 of a hub that `uhubctl` switches: its own port is there only with a supply, unless it `stays`.
-fn board_on_a_hub(toy: &Workspace, stays: bool, over: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+/// A board on port 2 of a hub that `uhubctl` switches: its own port is there only with a supply, unless it `stays`. It says
+/// `words` whenever it is switched on.
+fn board_on_a_hub(
+    toy: &Workspace,
+    stays: bool,
+    words: String,
+    over: Arc<AtomicBool>,
+) -> std::thread::JoinHandle<()> {
     let bin = toy.0.join("bin");
     fs::create_dir_all(&bin).expect("a folder");
     let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rigs/tests/stand-ins/uhubctl");
@@ -432,7 +439,7 @@ fn board_on_a_hub(toy: &Workspace, stays: bool, over: Arc<AtomicBool>) -> std::t
             } else if !was_on && is_on {
                 board = board.or_else(|| gone.take().map(|gone| gone.replug().expect("a pseudo-terminal")));
                 let board = board.as_mut().expect("it is plugged in");
-                board.write(b"booted\r\nhello\r\n", Instant::now() + PATIENCE).expect("it is heard");
+                board.write(words.as_bytes(), Instant::now() + PATIENCE).expect("it is heard");
             }
             was_on = is_on;
             std::thread::sleep(Duration::from_millis(2));
@@ -440,20 +447,58 @@ fn board_on_a_hub(toy: &Workspace, stays: bool, over: Arc<AtomicBool>) -> std::t
     })
 }
 
+/// The rig file of such a board.
+const ON_A_HUB: &str = "schema = 1\nname = \"desk\"\ndut = \"toy\"\nback_end = \"bench\"\n[console]\nport = \"board\"\nbaud = 115200\n\
+     [power]\nvia = \"hub\"\nhub = \"1-1\"\nport = 2\n[bench]\nchip = \"esp32c3\"\n";
+
+/// Runs the command where such a hub is.
+fn run_with_hub(toy: &Workspace, arguments: &[&str]) -> Said {
+    let path = format!("{}:{}", toy.0.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+    let output = toy.command(arguments).env("PATH", &path).output().expect("it starts");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+pub(crate) fn a_crash_on_a_board_is_told_by_the_lines_of_its_source() {
+    let toy = Workspace::new("bench-crash");
+    let elf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../image/tests/fixtures/panic.elf");
+    let image = Image::read(&elf).expect("an image");
+    let main = image.symbol("main").expect("it has one").address;
+    fs::write(toy.0.join("rig.toml"), format!("{ON_A_HUB}image = {elf:?}\n")).expect("a rig file");
+    let over = Arc::<AtomicBool>::default();
+    let words = format!(
+        "ELF file SHA256:  {}\r\npanic: index out of bounds\r\nBacktrace: {:#010x}\r\nRebooting...\r\nhello\r\n",
+        &image.sha256()[..9],
+        main + 4
+    );
+    let board = board_on_a_hub(&toy, true, words, over.clone());
+    let said = run_with_hub(&toy, &["run", "--quiet", "--rig", "rig.toml", "--case", "greets"]);
+    over.store(true, Ordering::Relaxed);
+    board.join().expect("no panic");
+    said.expect(1).out_has(&["the firmware crashed at", "panic: index out of bounds", "| at main ("]);
+    let record = toy.record();
+    let cases = record["cases"].as_array().expect("a list");
+    let case = cases.iter().find(|case| case["name"] == "greets").expect("it ran");
+    let calls = case["backtrace"].as_array().expect("a list");
+    let call = calls.last().and_then(serde_json::Value::as_str).expect("a text");
+    assert!(call.starts_with("at main (firmware-under-test/panic.rs:"), "{case}");
+    assert!(
+        calls[0].as_str().is_some_and(|whose| whose.ends_with("the build that the console names")),
+        "{case}"
+    );
+    for report in ["report.html", "junit.xml"] {
+        let text = fs::read_to_string(toy.0.join("target/rigor/latest").join(report)).expect("a report");
+        assert!(text.contains(call), "{report} has no `{call}`");
+    }
+}
+
 pub(crate) fn a_hub_switches_a_board_whose_port_goes_with_it() {
     for stays in [true, false] {
         let toy = Workspace::new(if stays { "hub" } else { "hub-port" });
-        let rig = "schema = 1\nname = \"desk\"\ndut = \"toy\"\nback_end = \"bench\"\n[bench]\nchip = \"esp32c3\"\n\
-                   [console]\nport = \"board\"\nbaud = 115200\n[power]\nvia = \"hub\"\nhub = \"1-1\"\nport = 2\n";
-        fs::write(toy.0.join("rig.toml"), rig).expect("a rig file");
+        fs::write(toy.0.join("rig.toml"), ON_A_HUB).expect("a rig file");
         let over = Arc::<AtomicBool>::default();
-        let board = board_on_a_hub(&toy, stays, over.clone());
-        let path = format!("{}:{}", toy.0.join("bin").display(), std::env::var("PATH").unwrap_or_default());
-        let run = |arguments: &[&str]| {
-            let output = toy.command(arguments).env("PATH", &path).output().expect("it starts");
-            let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-            Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-        };
+        let board = board_on_a_hub(&toy, stays, "booted\r\nhello\r\n".to_owned(), over.clone());
+        let run = |arguments: &[&str]| run_with_hub(&toy, arguments);
         let said = run(&["run", "--quiet", "--rig", "rig.toml", "--case", "greets"]);
         if stays {
             said.expect(0);

@@ -113,6 +113,7 @@ fn case(verdict: Verdict) -> CaseResult {
         retries: 0,
         recoveries: Vec::new(),
         log_tail: Vec::new(),
+        backtrace: Vec::new(),
         repeat: None,
         source: None,
         evidence: None,
@@ -225,6 +226,7 @@ fn results_round_trip_to_the_byte() {
 fn lists_are_sorted_and_texts_bounded() {
     let mut failed = case(Verdict::Fail);
     failed.log_tail = (0..100).map(|line| format!("{line} {}", "é".repeat(5000))).collect();
+    failed.backtrace = failed.log_tail.clone();
     failed.reason = Some("x".repeat(100_000));
     let mut first = case(Verdict::Pass);
     first.name = "a".to_owned();
@@ -236,6 +238,8 @@ fn lists_are_sorted_and_texts_bounded() {
     assert_eq!(failed.log_tail.len(), LOG_TAIL_LINES);
     assert!(failed.log_tail[0].starts_with("60 "), "{}", failed.log_tail[0]);
     assert_eq!(failed.log_tail[0].chars().count(), MAX_TEXT + 1);
+    assert_eq!(failed.backtrace.len(), BACKTRACE_LINES, "the innermost calls say most");
+    assert!(failed.backtrace[0].starts_with("0 ") && failed.backtrace[0].chars().count() == MAX_TEXT + 1);
     assert_eq!(failed.reason.as_ref().unwrap().chars().count(), MAX_TEXT + 1);
 }
 

@@ -65,24 +65,8 @@ fn stamp_of(path: &Path) -> Option<Stamp> {
     Some((about.len(), about.modified().ok()?))
 }
 
-/// The lines that make a panic's backtrace in `console` readable; see
-/// [`Symboliser::explain`](rigor_image::Symboliser::explain). None without a backtrace, and one that says
-/// why if the image has nothing to read it by.
-pub fn explain(image: &Image, console: &str) -> Vec<String> {
-    match image.symboliser() {
-        Ok(symboliser) => symboliser.explain(console),
-        Err(error) => vec![format!("nobody can read the backtrace: {error}")],
-    }
-}
-
-/// The same for the image that cases on the rig of `file` run; nothing if its back end has none that can be
-/// read.
-pub fn explain_on(file: &RigFile, console: &str) -> Vec<String> {
-    image_of(file).map_or_else(Vec::new, |image| explain(&image, console))
-}
-
 /// The ELF file that cases on the rig of `file` run: the one that they ran, if they did.
-fn image_of(file: &RigFile) -> Option<Arc<Image>> {
+pub(crate) fn of_rig(file: &RigFile) -> Option<Arc<Image>> {
     let BackEnd::Qemu(Qemu { image, board: QemuBoard::Exact(_) | QemuBoard::Live, .. }) = &file.back_end
     else {
         return None;
@@ -115,7 +99,7 @@ impl ImageFacts {
                 Some(ImageFacts { sha256, flash: None, ram: None })
             }
             QemuBoard::Exact(_) | QemuBoard::Live => {
-                let image = image_of(file)?;
+                let image = of_rig(file)?;
                 let sizes = image.sizes();
                 let sha256 = image.sha256().to_owned();
                 Some(ImageFacts { sha256, flash: Some(sizes.flash), ram: Some(sizes.ram) })
@@ -213,20 +197,5 @@ mod tests {
         let facts = ImageFacts::of(&rig(&path, "preset = \"esp32c3\"\n")).expect("it can be read");
         assert_eq!((facts.flash, facts.ram), (None, None));
         assert_eq!(Some(facts.sha256), ImageFacts::of(&rig(&path, "")).map(|facts| facts.sha256));
-    }
-
-    #[test]
-    fn a_backtrace_is_told_or_why_not() {
-        let image = Image::parse(Path::new("k1.elf"), PANIC.to_vec()).expect("an image");
-        let main = image.symbol("main").expect("there is one").address;
-        let told = explain(&image, &format!("Backtrace: {:#x}", main + 4));
-        assert!(told.last().is_some_and(|line| line.starts_with("at main (")), "{told:?}");
-        assert!(explain(&image, "no crash").is_empty());
-
-        let folder = Folder::new("explain");
-        let console = format!("Backtrace: {:#x}", main + 4);
-        assert_eq!(explain_on(&rig(&folder.image(), ""), &console), told);
-        assert!(explain_on(&rig(&folder.image(), "preset = \"esp32c3\"\n"), &console).is_empty());
-        assert!(explain_on(&rig(&folder.0.join("none.elf"), ""), &console).is_empty());
     }
 }

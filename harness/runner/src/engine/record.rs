@@ -203,6 +203,7 @@ fn case_result(
         retries: trial.map_or(0, |trial| trial.retries),
         recoveries: trial.map_or_else(Vec::new, |trial| trial.recoveries.clone()),
         log_tail: trial.map_or_else(Vec::new, |trial| trial.log_tail.clone()),
+        backtrace: trial.map_or_else(Vec::new, |trial| trial.backtrace.clone()),
         repeat: trial.map(|_| {
             if let Some(repeat) = &environment.repeat {
                 return format!("{repeat} {}", seat.case.name());
