@@ -153,6 +153,28 @@ pub(crate) fn images_that_do_not_fit_are_refused_before_a_port_is_opened() {
         .err_has("write esp32c3, esp32c6");
 }
 
+pub(crate) fn a_build_without_probes_or_loader_says_which_one_has_them() {
+    let toy = Workspace::new("features");
+    fs::write(toy.0.join("s3.bin"), images::merged(Chip::Esp32s3, 1, 10_000)).expect("a file");
+    let told = |arguments: &[&str], feature: &str| {
+        toy.rigor(arguments).expect(3).err_has(&format!(
+            "cargo run --release --features {feature} --bin rigor -- {} ...",
+            arguments[0]
+        ));
+    };
+    // With the feature they look for a probe and a port, which other tests have stand-ins for.
+    if !cfg!(feature = "probe-rs") {
+        told(&["probe", "list"], "probe-rs");
+        told(&["probe", "flash", "s3.bin", "--chip", "esp32s3"], "probe-rs");
+        told(&["probe", "reset", "--chip", "esp32c3"], "probe-rs");
+        told(&["probe", "read", "0x3fc80000", "64", "--chip", "esp32c3"], "probe-rs");
+        told(&["probe", "log", "--chip", "esp32c6", "--for", "1"], "probe-rs");
+    }
+    if !cfg!(feature = "espflash") {
+        told(&["flash", "s3.bin", "--port", "/dev/no-such-port"], "espflash");
+    }
+}
+
 /// A bench in a box, of the toy's board. Ends with this.
 pub(crate) struct Bench<'a> {
     toy: &'a Workspace,

@@ -20,6 +20,7 @@ use boards::{
     a_bench_that_nothing_helps_is_left_alone_until_somebody_has_looked,
     a_bench_that_runs_is_listened_to_without_a_reset,
     a_bench_that_was_unplugged_is_used_again_once_it_is_plugged_in,
+    a_build_without_probes_or_loader_says_which_one_has_them,
     a_console_is_followed_when_it_vanishes_until_ctrl_c,
     a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while,
     a_crash_on_a_board_is_told_by_the_lines_of_its_source, a_hub_switches_a_board_whose_port_goes_with_it,
@@ -849,6 +850,7 @@ fn main() -> ExitCode {
         a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while,
         what_is_plugged_in_is_listed,
         images_that_do_not_fit_are_refused_before_a_port_is_opened,
+        a_build_without_probes_or_loader_says_which_one_has_them,
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
