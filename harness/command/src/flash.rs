@@ -96,7 +96,7 @@ fn fit(path: &Path, chip: Option<Chip>) -> Result<FlashImage, CommandError> {
 }
 
 /// Says what came of it.
-fn ended(outcome: Result<String, FlashError>) -> ExitCode {
+pub(crate) fn ended(outcome: Result<String, FlashError>) -> ExitCode {
     match outcome {
         Ok(told) => {
             print(&told);

@@ -13,7 +13,7 @@ use rigor_reports::visible;
 
 use super::{Board, What};
 use crate::error::CommandError;
-use crate::flash::onto;
+use crate::flash::{ended, onto};
 use crate::monitor::End;
 use crate::print::{columns, complain, print};
 
@@ -95,16 +95,7 @@ fn flash(image: &Path, board: &Board) -> Result<ExitCode, CommandError> {
         .map_err(|error| CommandError::Refused(error.to_string()))?;
     let mut programmer = ProbeProgrammer::new(which(board), board.chip);
     let place = board.serial.as_deref().map_or_else(|| "debug probe".to_owned(), visible);
-    Ok(match onto::through(&mut programmer, &image, &place) {
-        Ok(told) => {
-            print(&told);
-            ExitCode::from(EXIT_OK)
-        }
-        Err(error) => {
-            complain(&format!("{error}\n"));
-            ExitCode::from(EXIT_UNDECIDED)
-        }
-    })
+    Ok(ended(onto::through(&mut programmer, &image, &place)))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
