@@ -38,10 +38,10 @@ pub struct PortPath {
     pub interface: Option<u8>,
 }
 
-/// A device that is plugged in: a serial port, or a board that waits for something else than serial bytes.
+/// A device that is plugged in: a serial port, or what a bench has a use for without one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Device {
-    /// Its port; none of a Pico that waits for a file.
+    /// Its port; none of a probe, an analyser, and a Pico that waits for a file.
     pub port: Option<PortPath>,
     /// Its USB device; none of a port that is built in.
     pub usb: Option<Usb>,

@@ -5,20 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rigor_reports::visible;
+use rigor_rigs::ports::{Host, Kind};
 
 use super::{Check, Status};
-
-/// Adapters and boards that are known by the vendor's number on USB (usb.org, and the product pages of the
-/// makers).
-const VENDORS: [(&str, &str); 7] = [
-    ("303a", "Espressif: USB serial and JTAG of a chip"),
-    ("10c4", "Silicon Labs: CP210x serial adapter"),
-    ("1a86", "WCH: CH34x serial adapter"),
-    ("0403", "FTDI: serial adapter"),
-    ("2e8a", "Raspberry Pi: Pico or its debug probe"),
-    ("1366", "SEGGER: J-Link"),
-    ("0925", "Saleae Logic or a clone of it"),
-];
 
 /// Devices that are listed of a kind.
 const SHOWN: usize = 16;
@@ -29,7 +18,7 @@ pub(super) fn checks() -> Vec<Check> {
     let mut checks = Vec::new();
     checks.extend(nodes(dev, &["ttyUSB", "ttyACM"], "serial port", "consoles and loaders of boards", &me));
     checks.extend(nodes(dev, &["gpiochip"], "GPIO chip", "buttons and captures by this machine's pins", &me));
-    checks.extend(usb(Path::new("/sys/bus/usb/devices")));
+    checks.extend(usb(&Host::default()));
     checks
         .push(udev(&["/etc/udev/rules.d", "/lib/udev/rules.d", "/usr/lib/udev/rules.d"].map(PathBuf::from)));
     checks
@@ -133,27 +122,22 @@ fn group_name(group: u32) -> String {
 }
 
 /// The adapters that are known.
-fn usb(devices: &Path) -> Vec<Check> {
-    let read = |device: &str, file: &str| {
-        let text = fs::read_to_string(devices.join(device).join(file)).unwrap_or_default();
-        visible(text.trim())
-    };
-    let mut found: Vec<Check> = listing(devices)
-        .iter()
+fn usb(host: &Host) -> Vec<Check> {
+    let known = host.devices().into_iter().filter(|device| device.kind != Kind::OtherUsb);
+    let mut found: Vec<Check> = known
         .filter_map(|device| {
-            let vendor = read(device, "idVendor");
-            let (_, who) = VENDORS.iter().find(|(number, _)| *number == vendor)?;
+            let usb = device.usb?;
             Some(Check {
                 group: "devices",
-                name: format!("USB {vendor}:{}", read(device, "idProduct")),
+                name: format!("USB {:04x}:{:04x}", usb.vendor, usb.product),
                 status: Status::Ok,
-                found: read(device, "product"),
-                purpose: who,
+                found: visible(&usb.name.unwrap_or_default()),
+                purpose: device.kind.words(),
                 remedy: None,
             })
         })
         .collect();
-    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found.sort_by(|one, other| (&one.name, &one.found).cmp(&(&other.name, &other.found)));
     found.truncate(SHOWN);
     found
 }
@@ -226,16 +210,18 @@ mod tests {
 
     #[test]
     fn known_adapters_are_named() {
-        let devices = std::env::temp_dir().join(format!("rigor-usb-{}", std::process::id()));
-        for (device, vendor, product) in [("1-1", "10c4\n", "CP2102 \u{1b}[2J\n"), ("1-2", "dead\n", "no")] {
-            fs::create_dir_all(devices.join(device)).unwrap();
-            fs::write(devices.join(device).join("idVendor"), vendor).unwrap();
-            fs::write(devices.join(device).join("idProduct"), "ea60\n").unwrap();
-            fs::write(devices.join(device).join("product"), product).unwrap();
+        let root = std::env::temp_dir().join(format!("rigor-usb-{}", std::process::id()));
+        for (device, vendor, product) in [("1-1", "1366\n", "J-Link \u{1b}[2J\n"), ("1-2", "dead\n", "no")] {
+            let folder = root.join("sys/bus/usb/devices").join(device);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("idVendor"), vendor).unwrap();
+            fs::write(folder.join("idProduct"), "0105\n").unwrap();
+            fs::write(folder.join("product"), product).unwrap();
         }
-        let found = usb(&devices);
+        let found = usb(&Host::within(&root));
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].name.as_str(), found[0].found.as_str()), ("USB 10c4:ea60", "CP2102 \\u{1b}[2J"));
-        fs::remove_dir_all(&devices).unwrap();
+        assert_eq!((found[0].name.as_str(), found[0].found.as_str()), ("USB 1366:0105", "J-Link \\u{1b}[2J"));
+        assert_eq!(found[0].purpose, "J-Link debug probe");
+        fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -54,7 +54,13 @@ fn as_board(kind: Kind) -> Option<u8> {
         Kind::Cp210x | Kind::Ch34x => Some(1),
         Kind::Ftdi => Some(2),
         Kind::OtherUsb => Some(3),
-        Kind::Controller | Kind::PicoBoot | Kind::DebugProbe | Kind::Pico | Kind::BuiltIn => None,
+        Kind::Controller
+        | Kind::PicoBoot
+        | Kind::DebugProbe
+        | Kind::Pico
+        | Kind::JLink
+        | Kind::LogicAnalyser
+        | Kind::BuiltIn => None,
     }
 }
 

@@ -17,6 +17,10 @@ const RASPBERRY_PI: u16 = 0x2E8A;
 const RP2040_BOOT: u16 = 0x0003;
 const RP2350_BOOT: u16 = 0x000F;
 const DEBUG_PROBE: u16 = 0x000C;
+const SEGGER: u16 = 0x1366;
+/// Whose number Saleae's first analyser and its clones have.
+const LAKEVIEW: u16 = 0x0925;
+const LOGIC: u16 = 0x3881;
 
 /// What a device probably is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +41,10 @@ pub enum Kind {
     DebugProbe,
     /// A Pico with somebody's firmware.
     Pico,
+    /// A debug probe of SEGGER's.
+    JLink,
+    /// A Saleae Logic with eight channels, or a clone of it, which sigrok reads.
+    LogicAnalyser,
     /// Another adapter.
     OtherUsb,
     /// A port that is built in.
@@ -58,6 +66,8 @@ impl Kind {
             (RASPBERRY_PI, RP2040_BOOT | RP2350_BOOT) => Kind::PicoBoot,
             (RASPBERRY_PI, DEBUG_PROBE) => Kind::DebugProbe,
             (RASPBERRY_PI, _) => Kind::Pico,
+            (SEGGER, _) => Kind::JLink,
+            (LAKEVIEW, LOGIC) => Kind::LogicAnalyser,
             _ => Kind::OtherUsb,
         }
     }
@@ -73,16 +83,21 @@ impl Kind {
             Kind::PicoBoot => "pico-boot",
             Kind::DebugProbe => "debug-probe",
             Kind::Pico => "pico",
+            Kind::JLink => "j-link",
+            Kind::LogicAnalyser => "logic-analyser",
             Kind::OtherUsb => "usb",
             Kind::BuiltIn => "built-in",
         }
     }
-}
 
-/// For people.
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// Whether a bench has a use for it although it is no serial port.
+    pub(super) fn is_of_use_without_port(self) -> bool {
+        matches!(self, Kind::PicoBoot | Kind::DebugProbe | Kind::JLink | Kind::LogicAnalyser)
+    }
+
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
             Kind::EspressifUsb => "ESP32-S3, -C3 or -C6 on its own USB port",
             Kind::Cp210x => "CP210x adapter, as on many ESP32 boards",
             Kind::Ch34x => "CH34x adapter, as on many ESP32 boards",
@@ -91,8 +106,16 @@ impl fmt::Display for Kind {
             Kind::PicoBoot => "Pico that waits for firmware (BOOTSEL)",
             Kind::DebugProbe => "debug probe (CMSIS-DAP)",
             Kind::Pico => "Pico with firmware of somebody's",
+            Kind::JLink => "J-Link debug probe",
+            Kind::LogicAnalyser => "Saleae Logic or a clone of it",
             Kind::OtherUsb => "adapter on USB",
             Kind::BuiltIn => "built-in port",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn devices(sys: &Path, dev: &Path) -> Vec<Device> {
         }
         let Some(usb) = usb(&folder) else { continue };
         let kind = Kind::of(Some(&usb));
-        if matches!(kind, Kind::PicoBoot | Kind::DebugProbe) {
+        if kind.is_of_use_without_port() {
             found.push(Device { port: None, usb: Some(usb), kind });
         }
     }
