@@ -77,7 +77,7 @@ fn who_presses_enter_gets_the_bench_that_is_plugged_in() {
     assert_eq!(file.name, "desk-strip");
     assert_eq!(bench.console, Some(PortName::UsbSerial("7C:DF:A1:00:00:01".to_owned())), "{screen}");
     assert_eq!(bench.controller, Some(PortName::UsbSerial("E6616407E3432B29".to_owned())));
-    assert_eq!((bench.reset, &bench.power), (Some(ResetVia::Controller), &None));
+    assert_eq!((&bench.reset, &bench.power), (&Some(ResetVia::Controller), &None));
     assert!(file.net.is_none(), "a network that nobody knows the address of is none");
     assert_eq!(file.console.as_ref().map(|console| console.baud), Some(9600), "as the model has it");
     assert_eq!(bench.lanes.get("leds.1"), Some(&1));
@@ -114,7 +114,7 @@ fn without_a_pico_there_is_what_a_cable_can_do() {
     let (file, screen) = told(given, "1\n\n\n");
     let file = file.expect("a rig file");
     let bench = bench(&file);
-    assert_eq!((bench.controller.as_ref(), bench.reset, bench.power.as_ref()), (None, None, None));
+    assert_eq!((bench.controller.as_ref(), bench.reset.as_ref(), bench.power.as_ref()), (None, None, None));
     assert!(file.leds.is_empty() && file.pins.is_empty(), "nobody listens to them");
     assert!(!screen.contains("Pico"), "what a flag says is not asked: {screen}");
 }
