@@ -3,7 +3,9 @@
 mod answers;
 mod ask;
 mod compose;
+mod model;
 mod plugged;
+mod prism_k1;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -81,7 +83,8 @@ pub(crate) fn run(arguments: Arguments, systems: Systems) -> Result<ExitCode, Co
     write_new(&path, &text(&answers, &path)?)?;
     let shown = visible(&path.strip_prefix(&root).unwrap_or(&path).display().to_string());
     print(&format!(
-        "{shown} is written. Look it over, then: RIGOR_RIG=rigs/virtual:{shown} cargo test --test hil -- --short\n"
+        "{shown} is written. Look it over, and have the bench looked at:\n  rigor doctor --rig {shown}\nthen run the short \
+         cases:\n  RIGOR_RIG=rigs/virtual:{shown} cargo test --test hil -- --short\n"
     ));
     Ok(ExitCode::from(EXIT_OK))
 }
@@ -111,10 +114,14 @@ fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
         .map_err(refused("write", ELSEWHERE))
         // Unlike a renamed file, a second name for it never takes the place of another.
         .and_then(|()| {
-            std::fs::hard_link(&temporary, path).map_err(refused(
-                "write",
-                "a rig file is never overwritten: name another file, or remove this one",
-            ))
+            std::fs::hard_link(&temporary, path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => CommandError::Refused(format!(
+                    "{} is there already, and a rig file is never overwritten: say another name by --name or another \
+                     FILE, or remove this one",
+                    visible(&path.display().to_string())
+                )),
+                _ => refused("write", ELSEWHERE)(error),
+            })
         });
     let _ = std::fs::remove_file(&temporary);
     written

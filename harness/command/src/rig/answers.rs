@@ -1,10 +1,11 @@
 //! What has to be known of a bench, by flag or by question.
 
 use rigor_rigs::RigFile;
-use rigor_rigs::file::BackEnd;
 
 use super::ask::Ask;
-use super::plugged::{Plugged, PortChoice};
+use super::model::Model;
+use super::plugged::{Plugged, PortAnswer, PortChoice};
+use super::prism_k1;
 use crate::error::CommandError;
 
 /// Chips that a rig file can name.
@@ -12,7 +13,11 @@ const CHIPS: [&str; 3] = ["esp32s3", "esp32c3", "esp32c6"];
 /// The word for a wire that is not there.
 const NONE: &str = "none";
 /// What a wire of the Pico may do for the board.
-const BY_CONTROLLER: [&str; 2] = ["controller", NONE];
+const BY_CONTROLLER: [&str; 2] = [CONTROLLER, NONE];
+/// What may reset the board. Lines of the host are for who knows their numbers, and an editor.
+const RESETS: [&str; 3] = [CONTROLLER, MODEM_LINES, NONE];
+const CONTROLLER: &str = "controller";
+const MODEM_LINES: &str = "modem-lines";
 
 /// What the command line says.
 #[derive(clap::Args, Default)]
@@ -27,18 +32,20 @@ pub(super) struct Given {
     #[arg(long)]
     pub(super) name: Option<String>,
     /// The board's serial port: its path, or the serial number of its USB device.
-    #[arg(long, value_name = "PORT")]
-    pub(super) board: Option<String>,
+    #[arg(long, value_name = "PORT|none")]
+    pub(super) board: Option<PortAnswer>,
     /// The Pico's serial port, likewise; `none` if there is no Pico.
     #[arg(long, value_name = "PORT|none")]
-    pub(super) controller: Option<String>,
+    pub(super) controller: Option<PortAnswer>,
     /// What switches the board's supply: the Pico's GP1, if that is wired [default: none].
     #[arg(long, value_parser = BY_CONTROLLER)]
     pub(super) power: Option<String>,
-    /// What resets the board: the Pico's GP14 and GP15 [default: the controller if there is one].
-    #[arg(long, value_parser = BY_CONTROLLER)]
+    /// What resets the board: the Pico's GP14 and GP15, or DTR and RTS of the board's port [default: the controller
+    /// if there is one, else modem-lines].
+    #[arg(long, value_parser = RESETS)]
     pub(super) reset: Option<String>,
-    /// The board's IPv4 address on the network [default: none].
+    /// The board on the network: its IPv4 address, `console` for the one that it tells there, or its name in
+    /// `.local` [default: none].
     #[arg(long, value_name = "ADDRESS|none")]
     pub(super) address: Option<String>,
     /// The firmware that is to be on the board: an ELF file or a merged image [default: whatever is on it].
@@ -53,7 +60,7 @@ pub(super) struct Given {
 pub(super) struct Known<'a> {
     /// Systems that there are suites for.
     pub(super) duts: &'a [&'a str],
-    /// Rig files that there are: one of the same device says what its pins are.
+    /// Rig files that there are: those of the same device say what it has.
     pub(super) models: &'a [RigFile],
     /// What is plugged in.
     pub(super) plugged: &'a Plugged,
@@ -71,8 +78,8 @@ pub(super) struct Answers {
     pub(super) address: Option<String>,
     pub(super) image: Option<String>,
     pub(super) labels: Vec<String>,
-    /// A rig file of the same device, for its baud rate, its ports and its pins.
-    pub(super) model: Option<RigFile>,
+    /// What other rig files say of the device.
+    pub(super) model: Model,
 }
 
 impl Given {
@@ -90,11 +97,11 @@ impl Given {
         };
         let of = |text: String| (text != NONE).then_some(text);
         let board = match self.board {
-            Some(board) => of(board).map(PortChoice::from_words),
-            None => ask.port("--board", "Which port is the board's?", &known.plugged.boards)?,
+            Some(PortAnswer(board)) => board,
+            None => ask.port("--board", board_question(&dut), &known.plugged.boards)?,
         };
         let controller = match self.controller {
-            Some(controller) => of(controller).map(PortChoice::from_words),
+            Some(PortAnswer(controller)) => controller,
             None => ask.port("--controller", "Which port is the Pico's?", &known.plugged.controllers)?,
         };
         let power = match self.power {
@@ -104,14 +111,23 @@ impl Given {
             }
             None => NONE.to_owned(),
         };
-        let reset = self.reset.unwrap_or_else(|| BY_CONTROLLER[usize::from(controller.is_none())].to_owned());
-        let model = model(known.models, &dut, &chip);
+        let reset = match self.reset {
+            Some(reset) => reset,
+            None if controller.is_some() => CONTROLLER.to_owned(),
+            None if board.is_some() => ask.text(
+                "What resets the board? Most have DTR and RTS of their port wired for it. (modem-lines, none)",
+                MODEM_LINES,
+            )?,
+            None => NONE.to_owned(),
+        };
+        let model = Model::of(known.models, &dut, &chip);
         let address = match self.address {
             Some(address) => address,
-            None if model.as_ref().is_none_or(|model| model.net.is_none()) => NONE.to_owned(),
-            None => {
-                ask.text("Which IPv4 address has the board on the network? (none if it has none)", NONE)?
-            }
+            None if model.services.is_none() => NONE.to_owned(),
+            None => ask.text(
+                "Where is the board on the network? (an IPv4 address, a name in .local, console if it is told there, none)",
+                NONE,
+            )?,
         };
         let name = match self.name {
             Some(name) => name,
@@ -121,6 +137,12 @@ impl Given {
         if !known.duts.contains(&dut.as_str()) {
             let remedy = rigor_runner::suggest::remedy(&dut, known.duts, "`rigor list systems` shows them");
             return Err(CommandError::Unknown { what: "system", name: dut, remedy });
+        }
+        if address != NONE && model.services.is_none() {
+            return Err(CommandError::Refused(format!(
+                "no rig file of `{dut}` has a [net], so nobody knows which services are at --address; leave it out, and \
+                 add [net] to the new file as rigs/README.md has it"
+            )));
         }
         Ok(Answers {
             power: of(power),
@@ -138,14 +160,10 @@ impl Given {
     }
 }
 
-/// A rig file that says most of this device on this chip.
-fn model(files: &[RigFile], dut: &str, chip: &str) -> Option<RigFile> {
-    let worth = |file: &&RigFile| match &file.back_end {
-        BackEnd::Bench(bench) if bench.chip.name() == chip => 0,
-        BackEnd::Virtual(_) => 1,
-        BackEnd::Qemu(_) | BackEnd::Bench(_) => 2,
-        // A recording's wires are in the recording.
-        BackEnd::Replay(_) => 3,
-    };
-    files.iter().filter(|file| file.dut == dut).min_by_key(worth).cloned()
+fn board_question(dut: &str) -> &'static str {
+    if prism_k1::is_for(dut) {
+        "Which port is the board's? Its firmware speaks on UART0: the socket marked UART or COM, not the chip's own USB."
+    } else {
+        "Which port is the board's? It is the one on which the firmware speaks."
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use super::plugged::{Found, PortChoice};
+use super::plugged::{Found, PortAnswer, PortChoice};
 use crate::error::CommandError;
 
 /// Longer lines are nobody's answer.
@@ -96,8 +96,10 @@ impl<R: BufRead, W: Write> Ask for Asker<R, W> {
                         None => self.say("There is no such number.\n"),
                     }
                 }
-                _ if answer == "none" => return Ok(None),
-                _ => return Ok(Some(PortChoice::from_words(answer))),
+                _ => match answer.parse() {
+                    Ok(PortAnswer(choice)) => return Ok(choice),
+                    Err(error) => self.say(&format!("{error}.\n")),
+                },
             }
         }
     }

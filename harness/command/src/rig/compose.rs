@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use rigor_rigs::RigFile;
-
 use super::answers::Answers;
+use super::model::PinsOf;
 use super::plugged::PortChoice;
+use super::prism_k1;
 
 /// GPIO of the Pico that listens to a lane (`rigs/wiring/README.md`).
 const LANES: [u8; 2] = [2, 3];
@@ -23,9 +23,10 @@ pub(super) fn text(answers: &Answers) -> String {
     let mut file = String::new();
     head(&mut file, answers);
     instruments(&mut file, answers);
-    if let Some(model) = &answers.model {
-        network(&mut file, answers, model);
-        wires(&mut file, answers, model);
+    network(&mut file, answers);
+    if answers.controller.is_some() {
+        lanes(&mut file, answers);
+        wires(&mut file, answers);
     }
     file
 }
@@ -54,7 +55,12 @@ fn head(file: &mut String, answers: &Answers) {
             let image = quoted(image);
             lines!(file, "image = {image}");
         }
-        None => lines!(file, "# image = \"target/firmware/images/firmware.elf\""),
+        None => {
+            let network = answers.address.is_some() && prism_k1::has_network(&answers.dut, &answers.chip);
+            let (dut, chip, wifi) = (&answers.dut, &answers.chip, if network { "-wifi" } else { "" });
+            let image = quoted(&format!("target/firmware/images/{dut}-{chip}{wifi}.elf"));
+            lines!(file, "# image = {image}");
+        }
     }
     lines!(file, "# A self-hosted runner of GitHub's that has these runs the suite here every night.");
     if answers.labels.is_empty() {
@@ -72,9 +78,10 @@ fn instruments(file: &mut String, answers: &Answers) {
     }
     if let Some(board) = &answers.board {
         let port = port(board);
-        let model = answers.model.as_ref().and_then(|model| model.console.as_ref());
-        let baud = model.map_or(BAUD, |console| console.baud);
-        lines!(file, "", "# The board's own port.", "[console]", "baud = {baud}", "{port}");
+        let baud = answers.model.baud.unwrap_or(BAUD);
+        let socket =
+            if prism_k1::is_for(&answers.dut) { ": UART0, at the socket marked UART or COM" } else { "" };
+        lines!(file, "", "# The board's own port{socket}.", "[console]", "baud = {baud}", "{port}");
     }
     if let Some(power) = &answers.power {
         let power = quoted(power);
@@ -82,8 +89,21 @@ fn instruments(file: &mut String, answers: &Answers) {
         lines!(file, "[power]", "via = {power}");
     }
     if let Some(reset) = &answers.reset {
+        let by_controller = reset == "controller";
+        let wires =
+            if by_controller { "GP14 and GP15 of the Pico" } else { "DTR and RTS of the board's port" };
         let reset = quoted(reset);
-        lines!(file, "", "# GP14 and GP15 of the Pico.", "[reset]", "via = {reset}");
+        lines!(file, "", "# {wires}.", "[reset]", "via = {reset}");
+        if by_controller && answers.board.is_some() {
+            lines!(
+                file,
+                "",
+                "# The loader in the chip's ROM, on the board's port. The Pico's GP15 has to be on the boot pin; if it is not,",
+                "# remove the table. Cases that need it change what is on the flash chip.",
+                "[flash]",
+                "via = \"loader\"",
+            );
+        }
     }
 }
 
@@ -94,10 +114,10 @@ fn port(choice: &PortChoice) -> String {
     }
 }
 
-fn network(file: &mut String, answers: &Answers, model: &RigFile) {
-    let (Some(address), Some(net)) = (&answers.address, &model.net) else { return };
+fn network(file: &mut String, answers: &Answers) {
+    let (Some(address), Some(services)) = (&answers.address, &answers.model.services) else { return };
     let address = quoted(address);
-    let ports: Vec<String> = net.ports.iter().map(|(name, port)| format!("{} = {port}", key(name))).collect();
+    let ports: Vec<String> = services.iter().map(|(name, port)| format!("{} = {port}", key(name))).collect();
     let ports = ports.join(", ");
     lines!(
         file,
@@ -115,20 +135,29 @@ fn key(name: &str) -> String {
     if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { quoted(name) }
 }
 
-/// The wires of the device, as far as the Pico has pins for them.
-fn wires(file: &mut String, answers: &Answers, model: &RigFile) {
-    if answers.controller.is_none() {
-        return;
-    }
-    if !(model.leds.is_empty() && model.pins.is_empty()) {
-        let name = &model.name;
-        lines!(
+/// Who says which pins the wires below are on.
+fn pins_of(file: &mut String, source: &PinsOf, chip: &str) {
+    match source {
+        PinsOf::Firmware => {
+            lines!(
+                file,
+                "",
+                "# Pins as the firmware for the {chip} has them: firmware-under-test/ports/esp32."
+            );
+        }
+        PinsOf::Rig(name) => lines!(
             file,
             "",
             "# Pins as on the rig `{name}`. Firmware for another chip may have others: compare them with its documentation."
-        );
+        ),
     }
-    for (number, (lane, gpio)) in model.leds.iter().zip(LANES).enumerate() {
+}
+
+/// The LED lanes of the device, as far as the Pico has pins for them.
+fn lanes(file: &mut String, answers: &Answers) {
+    let Some((source, lanes)) = &answers.model.lanes else { return };
+    pins_of(file, source, &answers.chip);
+    for (number, (lane, gpio)) in lanes.iter().zip(LANES).enumerate() {
         let (signal, pin, pixels) = (quoted(&lane.signal), lane.pin, lane.pixels);
         lines!(
             file,
@@ -140,8 +169,26 @@ fn wires(file: &mut String, answers: &Answers, model: &RigFile) {
         );
         lines!(file, "pixels = {pixels}", "lane = {number}");
     }
-    for (number, (wire, gpio)) in model.pins.iter().zip(LINES).enumerate() {
-        let (signal, pin) = (quoted(&wire.signal), wire.pin);
+}
+
+/// The wires that the rig can drive, likewise.
+fn wires(file: &mut String, answers: &Answers) {
+    let Some((source, wires)) = &answers.model.wires else { return };
+    pins_of(file, source, &answers.chip);
+    let is_lane =
+        |pin: u8| answers.model.lanes.iter().flat_map(|(_, lanes)| lanes).any(|lane| lane.pin == pin);
+    for (number, (wire, gpio)) in wires.iter().zip(LINES).enumerate() {
+        let (signal, pin) = (&wire.signal, wire.pin);
+        // On another chip, or of another rig: two wires cannot be on one pin.
+        if is_lane(pin) {
+            lines!(
+                file,
+                "",
+                "# Left out: {signal:?} on GPIO{pin}, which is an LED lane here. It needs another pin."
+            );
+            continue;
+        }
+        let signal = quoted(signal);
         lines!(
             file,
             "",

@@ -1,5 +1,8 @@
 //! What is plugged in and could be a part of the new rig.
 
+use std::path::Path;
+use std::str::FromStr;
+
 use rigor_reports::visible;
 use rigor_rigs::ports::{Device, Kind};
 
@@ -12,10 +15,30 @@ pub(super) enum PortChoice {
     UsbSerial(String),
 }
 
-impl PortChoice {
-    /// A path if it looks like one.
-    pub(super) fn from_words(words: String) -> Self {
-        if words.contains('/') { PortChoice::Path(words) } else { PortChoice::UsbSerial(words) }
+/// What somebody says of a port; `none` is none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct PortAnswer(pub(super) Option<PortChoice>);
+
+/// A word that is meant as a path, and read as a serial number would never be found.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{0}` is a port's name and no serial number; write /dev/{0}")]
+pub(super) struct HalfAPath(String);
+
+impl FromStr for PortAnswer {
+    type Err = HalfAPath;
+
+    /// A path if it looks like one, else a serial number.
+    fn from_str(words: &str) -> Result<Self, HalfAPath> {
+        let is_device = |words: &str| {
+            words.starts_with("tty")
+                || Path::new("/dev").join(words).metadata().is_ok_and(|device| !device.is_dir())
+        };
+        match words {
+            "none" => Ok(PortAnswer(None)),
+            path if path.contains('/') => Ok(PortAnswer(Some(PortChoice::Path(path.to_owned())))),
+            name if is_device(name) => Err(HalfAPath(visible(name))),
+            serial => Ok(PortAnswer(Some(PortChoice::UsbSerial(serial.to_owned())))),
+        }
     }
 }
 
@@ -50,9 +73,10 @@ impl Plugged {
 
 fn as_board(kind: Kind) -> Option<u8> {
     match kind {
-        Kind::EspressifUsb => Some(0),
-        Kind::Cp210x | Kind::Ch34x => Some(1),
-        Kind::Ftdi => Some(2),
+        // Behind them is UART0, on which the ROM and nearly all firmware speak.
+        Kind::Cp210x | Kind::Ch34x => Some(0),
+        Kind::Ftdi => Some(1),
+        Kind::EspressifUsb => Some(2),
         Kind::OtherUsb => Some(3),
         Kind::Controller
         | Kind::PicoBoot

@@ -347,11 +347,14 @@ fn a_rig_file_is_written_from_flags_and_never_over_another() {
     assert!(!toy.0.join("rigs/bench").exists(), "{}", said.err);
     let new =
         ["rig", "new", "--chip", "esp32c3", "--board", "/dev/ttyUSB0", "--controller", "E6616407E3432B29"];
-    let said = toy.rigor(&new).expect(0).out_has(&["rigs/bench/desk-toy.toml is written"]);
+    let said = toy
+        .rigor(&new)
+        .expect(0)
+        .out_has(&["rigs/bench/desk-toy.toml is written", "rigor doctor --rig rigs/bench/desk-toy.toml\n"]);
     let text = fs::read_to_string(toy.0.join("rigs/bench/desk-toy.toml")).expect("a rig file");
     assert!(text.contains("usb_serial = \"E6616407E3432B29\""), "{text}{}", said.out);
     let listed = toy.rigor(&["list", "rigs", "--json"]).expect(0).json();
-    let parts = serde_json::json!(["reset", "console"]);
+    let parts = serde_json::json!(["reset", "console", "flash"]);
     assert!(
         listed
             .as_array()
@@ -370,6 +373,7 @@ fn a_rig_file_is_written_from_flags_and_never_over_another() {
         (["--dut", "toi"], "did you mean `toy`?"),
         (["--name", "my desk"], "these answers make no rig file"),
         (["--power", "magic"], "invalid value 'magic'"),
+        (["--address", "192.168.4.1"], "no rig file of `toy` has a [net]"),
         (["--label", "a b"], "these answers make no rig file"),
         (["--label", "a\u{1b}[2J"], "these answers make no rig file"),
     ] {
