@@ -153,11 +153,14 @@ pub fn workspace_root() -> Result<PathBuf, Complaints> {
         })
 }
 
-/// Whether a file of a folder of rigs describes one: its name ends in `.toml`, and it is not the
-/// [file of differences](crate::parity::TOLERANCES) between them.
+/// What cargo calls the file of a package; the controller's firmware lies below `rigs`.
+const MANIFEST: &str = "Cargo.toml";
+
+/// Whether a file of a folder of rigs describes one: its name ends in `.toml`, and it is neither the
+/// [file of differences](crate::parity::TOLERANCES) between them nor a package's.
 pub fn is_rig_file(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "toml")
-        && path.file_name().is_none_or(|name| name != crate::parity::TOLERANCES)
+        && path.file_name().is_none_or(|name| name != crate::parity::TOLERANCES && name != MANIFEST)
 }
 
 /// The file itself, or the rig files of a folder in the order of their names.
