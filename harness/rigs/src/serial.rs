@@ -21,7 +21,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum SerialError {
     /// It cannot be opened or set up.
-    #[error("{}: {reason}; is the device plugged in, and may you open it?", path.display())]
+    #[error("{}: {reason}; {}", path.display(), remedy(reason))]
     Open {
         /// The port.
         path: PathBuf,
@@ -60,4 +60,18 @@ pub enum SerialError {
         /// The last line that came instead.
         last: Option<String>,
     },
+}
+
+/// What to do about a port that cannot be opened.
+fn remedy(reason: &io::Error) -> &'static str {
+    match reason.kind() {
+        io::ErrorKind::NotFound => {
+            "plug the device in, or start `rigor simulate --bench` if it is a simulated one (`rigor devices` lists what is \
+             there)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "get the right to open serial ports: `sudo usermod -aG dialout \"$USER\"`, and log in again"
+        }
+        _ => "look whether it is a serial port (`rigor devices` lists them)",
+    }
 }

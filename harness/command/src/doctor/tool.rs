@@ -54,14 +54,14 @@ const TOOLS: &[Tool] = &[
         name: "espflash",
         programs: &["espflash"],
         version: "--version",
-        purpose: "writing firmware to ESP32 boards; no back end uses it yet",
+        purpose: "another way to write to ESP32 boards; `rigor flash` needs only --features espflash",
         install: "cargo install espflash --locked",
     },
     Tool {
         name: "probe-rs",
         programs: &["probe-rs"],
         version: "--version",
-        purpose: "debug probes; no back end uses it yet",
+        purpose: "another way to debug probes; `rigor probe` needs only --features probe-rs",
         install: "cargo install probe-rs-tools --locked",
     },
     Tool {

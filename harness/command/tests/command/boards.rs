@@ -117,7 +117,7 @@ pub(crate) fn a_console_is_followed_when_it_vanishes_until_ctrl_c() {
 
 pub(crate) fn a_console_that_cannot_be_had_is_2_and_one_can_be_heard_for_a_while() {
     let toy = Workspace::new("no-monitor");
-    toy.rigor(&["monitor", "--port", "/dev/no-such-port"]).expect(2).err_has("is the device plugged in");
+    toy.rigor(&["monitor", "--port", "/dev/no-such-port"]).expect(2).err_has("plug the device in");
     toy.rigor(&["monitor", "--port", "no-such-serial"]).expect(2).err_has("`rigor devices` lists them");
     toy.rigor(&["monitor", "--port", "x", "--elf", "/dev/null"]).expect(3).err_has("is empty");
     let board = Pty::open().expect("a pseudo-terminal");
@@ -256,10 +256,10 @@ pub(crate) fn the_doctor_looks_at_a_bench_part_by_part() {
         let others = ["[controller]", "[console]"].into_iter().filter(|&other| other != part);
         others.for_each(|other| assert_eq!(of(other)["status"], "ok", "{other}"));
     };
-    wrong("bench/console", "/dev/no-such-port", "[console]", "/dev/no-such-port", "is the device plugged in");
+    wrong("bench/console", "/dev/no-such-port", "[console]", "/dev/no-such-port", "plug the device in");
     let numbered = "[console]\nusb_serial = \"no-such-number\"";
     wrong("[console]\nport = \"bench/console\"", numbered, "[console]", "no-such-number", "");
-    wrong("bench/controller", "/dev/null", "[controller]", "/dev/null", "is the device plugged in");
+    wrong("bench/controller", "/dev/null", "[controller]", "/dev/null", "look whether it is a serial port");
     // A port that is a port, and where no controller is.
     let mut other = Pty::named(toy.0.join("other")).expect("a pseudo-terminal");
     wrong("bench/controller", "other", "[controller]", "nothing there answers", "rigs/controller");
@@ -421,7 +421,7 @@ pub(crate) fn a_bench_that_nothing_helps_is_left_alone_until_somebody_has_looked
 pub(crate) fn a_bench_that_was_unplugged_is_used_again_once_it_is_plugged_in() {
     let toy = Workspace::new("unplugged");
     let mut bench = Bench::new(&toy);
-    bench.rig("[power]", "[power]");
+    let rig = bench.rig("[power]", "[power]");
     let run = || toy.rigor(&["run", "--quiet", "--rig", "rig.toml", "--case", "greets"]);
     bench.unplug();
     for name in ["controller", "console"] {
@@ -433,9 +433,16 @@ pub(crate) fn a_bench_that_was_unplugged_is_used_again_once_it_is_plugged_in() {
     let case = cases.iter().find(|case| case["name"] == "greets").expect("it ran");
     let steps = case["recoveries"][0]["steps"].as_array().expect("a list");
     assert_eq!(steps.last().map(|step| &step["step"]), Some(&"out-of-service".into()), "{case}");
-    run().expect(2).out_has(&["No such file or directory", "is the device plugged in"]);
-    let _bench = Bench::again(&toy);
+    run().expect(2).out_has(&["No such file or directory", "plug the device in"]);
+    let mut bench = Bench::again(&toy);
     run().expect(0);
+    bench.unplug();
+    for name in ["controller", "console"] {
+        let _ = fs::remove_file(toy.0.join("bench").join(name));
+    }
+    run().expect(2);
+    let _bench = Bench::again(&toy);
+    doctor(&toy, &rig, false).expect(0).out_has(&["ok        health        plugged in again; it was out of"]);
 }
 
 /// A board on port 2 of a hub that `uhubctl` switches: its own port is there only with a supply, unless it `stays`. It says

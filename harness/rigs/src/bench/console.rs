@@ -106,6 +106,8 @@ pub(super) struct Console {
     /// Bytes that came, and bytes that were typed.
     pub(super) received: u64,
     pub(super) typed: u64,
+    /// Something came, also from the loader: the wire is what it should be.
+    was_heard: bool,
     /// When the wire from the device was free again.
     free: Instant,
     /// Since when, if the port is gone, and what the system said.
@@ -161,6 +163,7 @@ impl Console {
             arrived: Vec::new(),
             received: 0,
             typed: 0,
+            was_heard: false,
             free: Instant::ZERO,
             gone: None,
             boot_log: BootLog::default(),
@@ -173,6 +176,7 @@ impl Console {
             self.arrived.push(match heard {
                 Heard::Bytes(chunk) => {
                     self.received += chunk.bytes.len() as u64;
+                    self.was_heard = true;
                     Arrived::Bytes(chunk.at, chunk.bytes)
                 }
                 Heard::Gone(at, error) => {
@@ -282,6 +286,14 @@ impl Console {
     pub(super) fn check(&self) -> Result<(), BenchError> {
         let is_away = self.gone.is_some() || self.writer.is_none();
         if is_away && !self.excused { Err(self.away()) } else { Ok(()) }
+    }
+
+    /// Whether anything was ever heard of a board that was started: its firmware may be dead, but not the chip's ROM.
+    pub(super) fn check_heard(&self) -> Result<(), BenchError> {
+        if self.was_heard {
+            return Ok(());
+        }
+        Err(BenchError::Mute { path: self.path.clone() })
     }
 
     fn away(&self) -> BenchError {

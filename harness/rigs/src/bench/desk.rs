@@ -36,6 +36,8 @@ use crate::instrument::modem;
 
 /// The port of a board is there so soon after its supply, on a host that has to load a driver first too.
 pub(super) const APPEARS_WITHIN: Duration = Duration::from_secs(10);
+/// The ROM of a chip says something as soon as it starts; a board of which nothing was heard by then is not heard at all.
+const SPEAKS_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked for.
 pub(super) const LOOK: Duration = Duration::from_millis(5);
 
@@ -354,6 +356,11 @@ impl Desk {
     fn check(&mut self) -> Result<(), BenchError> {
         if let Some(console) = &self.ends.console {
             console.check()?;
+            let starts = self.supply.is_some() || self.reset_via.is_some();
+            if starts && self.ends.device.powered && self.ends.timeline.now() >= Instant::ZERO + SPEAKS_WITHIN
+            {
+                console.check_heard()?;
+            }
         }
         if let Some(net) = &self.ends.net {
             net.check()?;

@@ -1,5 +1,6 @@
 //! What can go wrong on a bench, with what to do about it.
 
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +38,25 @@ pub enum BenchError {
         table: &'static str,
         /// Why.
         reason: PortError,
+    },
+    /// The rig file leads past the simulated device.
+    #[error(
+        "nobody stands in for the board at {to}; correct `address` and `forward` in [net] of the rig file"
+    )]
+    Elsewhere {
+        /// Where it leads.
+        to: SocketAddrV4,
+    },
+    /// The board does not say a word.
+    #[error(
+        "{}: not one byte has come from the board since it was started, and even a chip without firmware says something \
+         then; look at its supply, at the wire of its TX pin, at `baud`, and whether this is the port on which it speaks \
+         (UART0, for firmware of ours)",
+        path.display()
+    )]
+    Mute {
+        /// The console's port.
+        path: PathBuf,
     },
     /// The controller does not say a word.
     #[error(

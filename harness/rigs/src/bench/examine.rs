@@ -184,6 +184,10 @@ fn health(file: &RigFile, mut ledger: Ledger, absent: Absent, seen: &mut Examina
     };
     let out = format!("out of service since {}: {}", ago(absence.since), absence.reason);
     match absent {
+        Absent::StaysSo if absence.unplugged && seen.is_well() => match ledger.put_back() {
+            Ok(()) => seen.well("health", HEALTH, format!("plugged in again; it was {out}")),
+            Err(error) => seen.wrong("health", HEALTH, &error.to_string()),
+        },
         Absent::StaysSo => {
             let remedy = format!("put that right, then `rigor doctor --rig {} --back-in-service`", file.path);
             seen.wrong("health", HEALTH, &format!("{out}; {remedy}"));

@@ -57,6 +57,8 @@ pub(super) struct Net {
     /// Those that were begun, first come first.
     order: Vec<ConnectionId>,
     next: u32,
+    /// Where nobody stands in for a simulated device, who would take each connection before it refuses one.
+    unreached: Option<SocketAddrV4>,
     pub(super) sent: Traffic,
     pub(super) received: Traffic,
 }
@@ -88,6 +90,7 @@ pub(super) struct Happened {
 
 struct Connection {
     stream: TcpStream,
+    to: SocketAddrV4,
     /// The handshake is over, as far as this host knows.
     connected: bool,
     /// The case knows that it is open.
@@ -116,6 +119,7 @@ impl Net {
             happened: Vec::new(),
             order: Vec::new(),
             next: 1,
+            unreached: None,
             sent: Traffic::default(),
             received: Traffic::default(),
         }
@@ -165,6 +169,17 @@ impl Net {
         }
     }
 
+    /// Where the rig file leads and nobody of a simulated device's is, as far as that is known.
+    pub(super) fn unreached(&self) -> Option<BenchError> {
+        self.unreached.map(|to| BenchError::Elsewhere { to })
+    }
+
+    /// The same, if the device has just failed to take a connection: it may never have come to it.
+    pub(super) fn unanswered(&self) -> Option<BenchError> {
+        let pending = self.connections.values().find(|connection| !connection.connected);
+        self.unreached.or(pending.map(|connection| connection.to)).map(|to| BenchError::Elsewhere { to })
+    }
+
     fn open(&mut self, id: ConnectionId, address: SocketAddrV4) -> Result<(), BenchError> {
         let refused = |why: &dyn std::fmt::Display| BenchError::Host {
             what: format!("a socket to {address}"),
@@ -177,6 +192,9 @@ impl Net {
         match connect(&socket, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(Errno::CONNREFUSED) => {
+                if self.answers == Answers::Controller {
+                    self.unreached = Some(address);
+                }
                 self.tell(id, FlowKind::Refused);
                 return Ok(());
             }
@@ -189,6 +207,7 @@ impl Net {
         let _ = stream.set_nodelay(true);
         let connection = Connection {
             stream,
+            to: address,
             connected: false,
             open: false,
             queue: VecDeque::new(),
@@ -295,6 +314,9 @@ impl Net {
                 }
                 Ok(false) => return true,
                 Err(_) => {
+                    if self.answers == Answers::Controller {
+                        self.unreached = Some(connection.to);
+                    }
                     // Whoever refuses has ended it, but nobody has counted a word on it.
                     told.push(FlowKind::Refused);
                     return false;

@@ -3,6 +3,7 @@
 mod script;
 
 use std::cell::RefCell;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant as HostInstant};
@@ -12,6 +13,7 @@ use rigor_controller::packed::Pulse;
 use rigor_core::event::{DeviceEvent, Phases, ResetCause};
 use rigor_core::rate::SampleRate;
 use rigor_core::{Event, Instant, Kind, Level};
+use rustix::net::{AddressFamily, SocketType};
 
 use self::script::{Controller as Script, Desk, Spoken, rig_file};
 use super::examine::{Absent, Examination, Standing, examine};
@@ -219,7 +221,7 @@ fn a_rig_file_for_a_board_that_is_not_there_says_so() {
     let text = "schema = 1\nname = \"desk\"\ndut = \"toy\"\nback_end = \"bench\"\n[bench]\nchip = \"esp32c3\"\n[console]\n\
                 baud = 115200\n";
     let told = taken(&format!("{text}port = \"/dev/no-such-port\"\n")).err().expect("no port");
-    assert!(told.contains("/dev/no-such-port") && told.contains("is the device plugged in"), "{told}");
+    assert!(told.contains("/dev/no-such-port") && told.contains("plug the device in"), "{told}");
     let told = taken(&format!("{text}usb_serial = \"no-such-number\"\n")).err().expect("no device");
     assert!(told.contains("[console] of the rig file") && told.contains("no-such-number"), "{told}");
     let refusal = Refusal::NeverHigh.to_string();
@@ -321,6 +323,48 @@ fn a_port_without_lines_resets_nothing_and_says_so() {
     let text = rig_file(&desk).replace("[power]\n[reset]\n", "[reset]\nvia = \"modem-lines\"\n");
     let told = taken(&text).err().expect("a pseudo-terminal has no DTR");
     assert!(told.contains("this port has no DTR and RTS") && told.contains("via = \"controller\""), "{told}");
+}
+
+#[test]
+fn a_rig_file_that_leads_past_a_simulated_board_is_told_from_a_board_that_refuses() {
+    let desk = Desk::new(Script::stepped());
+    // Ours, and deaf.
+    let nobody = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    rustix::net::bind(&nobody, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = std::net::TcpListener::from(nobody.try_clone().expect("a socket"))
+        .local_addr()
+        .expect("a port")
+        .port();
+    let text = format!("{}[net]\naddress = \"127.0.0.1\"\nports = {{ n = {port} }}\n", rig_file(&desk));
+    let mut rig = taken(&text).expect("a rig");
+    let net = rig.parts.net.clone().expect("a network");
+    let connected = net.connect(port).map(drop);
+    let ran = connected.and_then(|()| rig.drive.run(Instant::ZERO + MS, &|| false));
+    let told = ran.expect_err("nobody is there").to_string();
+    let expected =
+        format!("nobody stands in for the board at 127.0.0.1:{port}; correct `address` and `forward`");
+    assert!(told.contains(&expected), "{told}");
+}
+
+#[test]
+fn a_board_that_never_said_a_word_is_the_rig_s_fault_and_one_that_fell_silent_is_not() {
+    let run = |says: bool| {
+        let desk = Desk::new(Script::stepped());
+        let mut rig = taken(&rig_file(&desk)).expect("a rig");
+        rig.parts.power.clone().expect("a switch").on().expect("it answers");
+        if says {
+            desk.next(Spoken::Console(b"rst:0x1\n".to_vec()), 1_000_000);
+        }
+        rig.drive.run(Instant::ZERO + 9_999 * MS, &|| false).expect("it runs");
+        rig.drive.self_check().expect("it may yet say something");
+        while rig.timeline.now() < Instant::ZERO + 10_001 * MS {
+            rig.drive.run(Instant::ZERO + 10_001 * MS, &|| false).expect("it runs");
+        }
+        rig.drive.self_check().map_err(|error| error.to_string())
+    };
+    assert_eq!(run(true), Ok(()));
+    let told = run(false).expect_err("nothing was heard");
+    assert!(told.contains("not one byte has come from the board") && told.contains("TX pin"), "{told}");
 }
 
 /// A line of the host, and what was done with it. It stands in for the kernel, and proves nothing about that.

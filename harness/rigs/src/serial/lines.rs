@@ -228,6 +228,6 @@ mod tests {
         let stuck = lines.port().write(&[0; 1 << 20], Instant::now() + Duration::from_millis(20));
         assert!(matches!(stuck, Err(SerialError::Stuck { left, .. }) if left > 0));
         let missing = Port::open("/dev/no-such-port".as_ref(), 115_200).err().expect("it is not there");
-        assert!(missing.to_string().contains("plugged in"), "{missing}");
+        assert!(missing.to_string().contains("plug the device in"), "{missing}");
     }
 }

@@ -10,7 +10,7 @@ use rigor_core::qualification::RoundTrip;
 use rigor_core::verdict::RigError;
 use rigor_core::{Instant, Kind, Rig, Source};
 
-use super::{BOARD, CONSOLE, Examination, NET};
+use super::{BOARD, CONSOLE, Examination, NET, Standing};
 use crate::file::RigFile;
 
 const ECHO: &str = "how soon what is typed is answered";
@@ -73,6 +73,9 @@ impl Board {
                 BOARD,
                 &format!("its firmware crashes: {why}; `rigor monitor --rig` shows where, `rigor flash --rig` brings another"),
             ),
+            _ if seen.findings.iter().any(|finding| finding.what == "speech" && finding.standing == Standing::Wrong) => {
+                seen.unknown("board", BOARD, "nobody knows whether it runs, because it says nothing");
+            }
             _ => seen.well("board", BOARD, "it runs"),
         }
         Ok(())

@@ -15,6 +15,7 @@ use super::super::console::Arrived;
 use super::super::desk::Ends;
 use super::super::error::BenchError;
 use super::super::mapping::{duration_of, ticks_in};
+use super::super::net::Net;
 use super::super::wait::wait;
 use super::Time;
 
@@ -43,9 +44,14 @@ impl SteppedTime {
     /// Lets the device run until `until`, or until it has something to tell.
     fn step(&mut self, ends: &mut Ends, until: Instant) -> Result<(), BenchError> {
         let crossed = sent(ends);
+        if let Some(error) = ends.net.as_ref().and_then(Net::unreached) {
+            return Err(error);
+        }
         let until = self.ticks(until);
         let Some(controller) = &mut ends.controller else { return Ok(()) };
-        let stands = controller.proceed(Proceed { until, crossed })?;
+        let stands = controller
+            .proceed(Proceed { until, crossed })
+            .map_err(|error| ends.net.as_ref().and_then(Net::unanswered).unwrap_or(error))?;
         await_all(ends, &stands.crossed)?;
         self.take_in(ends, &stands)
     }
