@@ -128,7 +128,10 @@ impl Desk {
     /// Drives `wire`; since when.
     fn pull(&mut self, wire: Wire, drive: Pull) -> Result<Instant, BenchError> {
         if let (Wire::Reset | Wire::Boot, Some(lines)) = (wire, &mut self.lines) {
-            lines.pull(wire, drive == Pull::Low)?;
+            match drive {
+                Pull::Release if !self.ends.device.powered => lines.let_go(wire)?,
+                _ => lines.pull(wire, drive == Pull::Low)?,
+            }
             self.time.catch_up(&mut self.ends)?;
             return Ok(self.ends.timeline.now());
         }

@@ -10,21 +10,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::thread;
 use std::time::Duration;
 
 use gpiocdev::Request;
 use gpiocdev::line::{Drive, EdgeDetection, EdgeKind, EventClock, Value};
 use rigor_core::event::Level;
 
-use super::modem::Start;
-
 /// What the kernel shows as the owner of a line (`gpioinfo`).
 const CONSUMER: &str = "rigor";
-/// For a reset to be seen: the capacitor at EN, 1 uF behind 10 kilohms, takes some 10 ms to follow.
-const HELD: Duration = Duration::from_millis(100);
-/// For the ROM to have read the strap after the reset.
-const STRAPPED: Duration = Duration::from_millis(50);
 /// Edges that the kernel keeps for who is late.
 const KEPT: u32 = 4096;
 
@@ -188,29 +181,6 @@ pub fn pull(wire: &mut dyn Wire, low: bool) -> Result<(), GpioError> {
     }
 }
 
-/// Resets a chip into `start` by the wires of its reset pin and of its strap. Takes 0.15 s. The wires are let go,
-/// whatever happens.
-///
-/// # Errors
-/// What [`pull`] says; then it may not have been reset.
-pub fn reset(reset: &mut dyn Wire, strap: &mut dyn Wire, start: Start) -> Result<(), GpioError> {
-    let done = sequence(reset, strap, start);
-    // The strap last: a chip whose reset ends with the strap low is in its loader.
-    let let_go = reset.pull(false).and(strap.pull(false));
-    done.and(let_go)
-}
-
-fn sequence(reset: &mut dyn Wire, strap: &mut dyn Wire, start: Start) -> Result<(), GpioError> {
-    pull(strap, start == Start::Loader)?;
-    pull(reset, true)?;
-    thread::sleep(HELD);
-    // EN rises slowly, behind its capacitor; whether it does shows a moment later.
-    reset.pull(false)?;
-    thread::sleep(STRAPPED);
-    pull(reset, false)?;
-    pull(strap, false)
-}
-
 /// A change of a wire, as the kernel's interrupt saw it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seen {
@@ -289,101 +259,9 @@ fn words(error: &gpiocdev::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
     use rstest::rstest;
 
     use super::*;
-
-    /// A chip behind two wires with pull-ups: starts when its reset rises, and looks at its strap then.
-    #[derive(Default)]
-    struct Chip {
-        pulled: [bool; 2],
-        started: Vec<Start>,
-        /// A wire that something else holds at a level.
-        stuck: Option<(usize, Level)>,
-    }
-
-    const RESET: usize = 0;
-    const STRAP: usize = 1;
-
-    impl Chip {
-        fn level(&self, wire: usize) -> Level {
-            match self.stuck {
-                Some((stuck, level)) if stuck == wire => level,
-                _ if self.pulled[wire] => Level::Low,
-                _ => Level::High,
-            }
-        }
-
-        fn pull(&mut self, wire: usize, low: bool) {
-            let before = self.level(RESET);
-            self.pulled[wire] = low;
-            if before == Level::Low && self.level(RESET) == Level::High {
-                let loader = self.level(STRAP) == Level::Low;
-                self.started.push(if loader { Start::Loader } else { Start::Firmware });
-            }
-        }
-    }
-
-    /// One of its wires. It stands in for the kernel, and proves nothing about that.
-    struct Strand {
-        place: Place,
-        wire: usize,
-        chip: Rc<RefCell<Chip>>,
-    }
-
-    impl Wire for Strand {
-        fn place(&self) -> &Place {
-            &self.place
-        }
-
-        fn pull(&mut self, low: bool) -> Result<(), GpioError> {
-            self.chip.borrow_mut().pull(self.wire, low);
-            Ok(())
-        }
-
-        fn level(&self) -> Result<Level, GpioError> {
-            Ok(self.chip.borrow().level(self.wire))
-        }
-    }
-
-    fn wires() -> (Rc<RefCell<Chip>>, Strand, Strand) {
-        let chip = Rc::new(RefCell::new(Chip::default()));
-        let strand = |wire: usize| Strand {
-            place: Place { chip: "/dev/gpiochip0".into(), line: wire as u32 },
-            wire,
-            chip: chip.clone(),
-        };
-        (chip.clone(), strand(RESET), strand(STRAP))
-    }
-
-    #[rstest]
-    fn a_reset_starts_what_it_should_once_and_lets_go(
-        #[values(Start::Firmware, Start::Loader)] start: Start,
-    ) {
-        let (chip, mut line, mut strap) = wires();
-        assert_eq!(reset(&mut line, &mut strap, start), Ok(()));
-        assert_eq!(chip.borrow().started, [start]);
-        assert_eq!(chip.borrow().pulled, [false, false]);
-    }
-
-    #[rstest]
-    #[case(RESET, Level::High, "it was pulled low, and the wire stays high")]
-    #[case(RESET, Level::Low, "it was let go, and the wire stays low")]
-    #[case(STRAP, Level::High, "it was pulled low, and the wire stays high")]
-    fn a_wire_that_does_not_follow_is_told_and_let_go(
-        #[case] wire: usize,
-        #[case] level: Level,
-        #[case] says: &str,
-    ) {
-        let (chip, mut line, mut strap) = wires();
-        chip.borrow_mut().stuck = Some((wire, level));
-        let error = reset(&mut line, &mut strap, Start::Loader).expect_err("it is stuck");
-        assert!(error.to_string().starts_with(&format!("/dev/gpiochip0:{wire}: {says}")), "{error}");
-        assert_eq!(chip.borrow().pulled, [false, false]);
-    }
 
     #[rstest]
     #[case("gpiochip0:17", "/dev/gpiochip0", 17)]

@@ -67,15 +67,17 @@ impl Board {
                 .timeline
                 .find(source, |event| matches!(event.kind, Kind::Device(DeviceEvent::Crashed(_))))
         });
+        let is_mute = seen
+            .findings
+            .iter()
+            .any(|finding| finding.what == "speech" && finding.standing == Standing::Wrong);
         match crashed.map(|event| event.kind) {
             Some(Kind::Device(DeviceEvent::Crashed(why))) => seen.wrong(
                 "board",
                 BOARD,
                 &format!("its firmware crashes: {why}; `rigor monitor --rig` shows where, `rigor flash --rig` brings another"),
             ),
-            _ if seen.findings.iter().any(|finding| finding.what == "speech" && finding.standing == Standing::Wrong) => {
-                seen.unknown("board", BOARD, "nobody knows whether it runs, because it says nothing");
-            }
+            _ if is_mute => seen.unknown("board", BOARD, "nobody knows whether it runs, because it says nothing"),
             _ => seen.well("board", BOARD, "it runs"),
         }
         Ok(())
